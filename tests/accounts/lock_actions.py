@@ -113,7 +113,7 @@ def change_roles() -> None:
 
 
 @act
-def keep_a_role() -> None:
+def lock_a_role() -> None:
     for kept in (True, False):
         users.set_role_locked(actor=person("owner"), user=person("anna"), locked=kept)
 
@@ -132,7 +132,7 @@ def edit_a_profile() -> None:
 
 
 @act
-def move_to_another_address() -> None:
+def move_to_another_email() -> None:
     users.edit_profile(
         actor=person("owner"), user=person("anna"), profile=users.Profile(email="moved@example.com")
     )
@@ -144,7 +144,7 @@ def move_to_another_address() -> None:
 
 
 @act
-def delete_a_person() -> None:
+def delete_a_user() -> None:
     users.delete_user(actor=person("owner"), user=person("bert"))
 
 
@@ -154,13 +154,13 @@ def delete_oneself() -> None:
 
 
 @act
-def make_a_person() -> None:
+def make_a_user() -> None:
     user = users.create_user(actor=SYSTEM, email=f"{uuid.uuid4().hex}@example.com")
     users.delete_user(actor=SYSTEM, user=user)
 
 
 @act
-def vouch() -> None:
+def mark_email_as_verified() -> None:
     User.objects.filter(email="bert@example.com").update(email_verified_at=None)
     verification.mark_verified(actor=person("owner"), user=person("bert"))
 
@@ -216,8 +216,8 @@ def reuse_a_refresh_token() -> None:
 @act
 def make_and_revoke_a_key() -> None:
     user = person("anna")
-    wish = services.KeyRequest(name="x", scopes=["read"])
-    key = services.create_key(actor=user, user=user, key_request=wish).key
+    fields = services.KeyRequest(name="x", scopes=["read"])
+    key = services.create_key(actor=user, user=user, key_request=fields).key
     services.rotate_key(actor=user, key=key)
     services.revoke_key(actor=user, key=key)
     ApiKey.objects.filter(user=user).delete()
@@ -226,11 +226,11 @@ def make_and_revoke_a_key() -> None:
 @act
 def set_up_and_remove_an_app() -> None:
     user = person("anna")
-    keep_an_app(user)
+    keep_an_authenticator(user)
     authenticators.remove_totp(user)
 
 
-def keep_an_app(user: User) -> None:
+def keep_an_authenticator(user: User) -> None:
     begun = authenticators.begin_totp_setup(user)
     seed = totp.from_text(begun.secret)
     code = totp.code_of(seed, totp.step_at(timezone.now().timestamp()))
@@ -242,14 +242,14 @@ def keep_an_app(user: User) -> None:
 @act
 def reset_factors() -> None:
     user = person("anna")
-    keep_an_app(user)
+    keep_an_authenticator(user)
     codes = recovery_codes.make_codes(user)
     recovery_codes.consume_code(user, codes[0])
     second_factors.reset_factors(actor=person("owner"), user=user)
 
 
 @act
-def come_by_a_provider() -> None:
+def sign_in_by_provider() -> None:
     info = identities.ExternalUserInfo(
         subject="s", issuer="https://id.example", email="carl@example.com", email_verified=True
     )
@@ -281,7 +281,7 @@ def accept_an_invitation() -> None:
 
 
 @act
-def accept_as_somebody() -> None:
+def accept_as_signed_in_user() -> None:
     User.objects.filter(email="bert@example.com").update(email_verified_at=None, role="none")
     Invitation.objects.filter(email="bert@example.com").delete()
     now = timezone.now()
@@ -340,7 +340,7 @@ def rotate_signing_keys() -> None:
 
 
 @act
-def clear_away() -> None:
+def purge() -> None:
     now = timezone.now()
     SessionStore.clear_expired()
     invitations.purge_invitations(now)

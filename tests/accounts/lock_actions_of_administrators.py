@@ -111,8 +111,8 @@ class DirectoryOfOne:
 
 
 FRESH = FreshInstance()
-TOLD = DirectoryOfOne()
-PREPARATIONS.extend([FRESH.install, TOLD.install])
+DIRECTORY_DOUBLE = DirectoryOfOne()
+PREPARATIONS.extend([FRESH.install, DIRECTORY_DOUBLE.install])
 
 
 def invited(email: str) -> str:
@@ -126,7 +126,7 @@ def invited(email: str) -> str:
 
 
 @act
-def come_by_the_directory() -> None:
+def sign_in_by_directory() -> None:
     for changes in (
         {"groups": Groups(("cn=editors",), ("editors",))},
         {"email": invited("dora.other@example.com"), "name": "Dora Other"},
@@ -134,18 +134,18 @@ def come_by_the_directory() -> None:
         {"email": invited("anna@example.com")},
         {},
     ):
-        sign_in.sign_in(DIRECTORY, TOLD.dora(**changes))
+        sign_in.sign_in(DIRECTORY, DIRECTORY_DOUBLE.dora(**changes))
 
 
 @act
-def come_with_the_address_of_another() -> None:
+def sign_in_with_address_of_another_user() -> None:
     """dora has given her address back, and somebody new has it."""
-    TOLD.here.changes = {"email": invited("dora.other@example.com")}
-    new = TOLD.dora(subject=uuid.uuid4().hex, email="dora@example.com", username="new")
+    DIRECTORY_DOUBLE.here.changes = {"email": invited("dora.other@example.com")}
+    new = DIRECTORY_DOUBLE.dora(subject=uuid.uuid4().hex, email="dora@example.com", username="new")
     try:
         user = sign_in.sign_in(DIRECTORY, new)
     finally:
-        TOLD.here.changes = {}
+        DIRECTORY_DOUBLE.here.changes = {}
     users.delete_user(actor=SYSTEM, user=user)
 
 
@@ -163,17 +163,17 @@ if find_spec("ldap") is not None:
                 {"email": invited("dora.other@example.com"), "name": "Dora Other"},
                 {"subject": uuid.uuid4().hex, "email": "new@example.com", "username": "new"},
             ):
-                backend.account_of(TOLD.dora(**changes))
+                backend.account_of(DIRECTORY_DOUBLE.dora(**changes))
 
 
 @act
 def ask_the_directory_before_links() -> None:
-    TOLD.here.changes = {"email": invited("dora.other@example.com")}
+    DIRECTORY_DOUBLE.here.changes = {"email": invited("dora.other@example.com")}
     try:
         with LOCAL.using(LDAP=DIRECTORY):
             sign_in.why_no_links(["dora@example.com", "anna@example.com"])
     finally:
-        TOLD.here.changes = {}
+        DIRECTORY_DOUBLE.here.changes = {}
 
 
 @act
@@ -200,29 +200,29 @@ def sync_the_directory() -> None:
         {"is_admitted": False},
         {},
     ):
-        TOLD.here.changes = changes
+        DIRECTORY_DOUBLE.here.changes = changes
         try:
             sync.apply(sync.plan(DIRECTORY))
         finally:
-            TOLD.here.changes = {}
-    TOLD.here.changes = {"is_admitted": False}
+            DIRECTORY_DOUBLE.here.changes = {}
+    DIRECTORY_DOUBLE.here.changes = {"is_admitted": False}
     try:
         sync.apply(sync.plan(DIRECTORY))
     finally:
-        TOLD.here.changes = {}
+        DIRECTORY_DOUBLE.here.changes = {}
     sync.undo()
 
 
 @act
 def sync_the_directory_live() -> None:
-    TOLD.here.changes = {"is_admitted": False}
+    DIRECTORY_DOUBLE.here.changes = {"is_admitted": False}
     ExternalIdentity.objects.filter(subject="dora").update(last_used_at=timezone.now())
     User.objects.filter(email="dora@example.com").update(last_login=timezone.now())
     try:
         with LOCAL.using(LDAP=DIRECTORY):
             sync.sync_live()
     finally:
-        TOLD.here.changes = {}
+        DIRECTORY_DOUBLE.here.changes = {}
 
 
 @act
@@ -233,8 +233,8 @@ def follow_a_profile() -> None:
         "dora@example.com", provider="ldap", issuer="", subject=uuid.uuid4().hex
     )
     profile_updates.release_address(identity)
-    told = ProfileUpdate("dora@example.com", True, "Dora", "dora", is_source=True)
-    profile_updates.update_profile(identity, told)
+    update = ProfileUpdate("dora@example.com", True, "Dora", "dora", is_source=True)
+    profile_updates.update_profile(identity, update)
 
 
 @act
@@ -306,7 +306,7 @@ def become_the_first_owner_of_the_directory() -> None:
         email=f"{uuid.uuid4().hex}@example.com", role=Role.OWNER, setup_completed=False
     )
     with FRESH.on():
-        sign_in.sign_in(DIRECTORY, TOLD.dora())
+        sign_in.sign_in(DIRECTORY, DIRECTORY_DOUBLE.dora())
 
 
 @act
@@ -337,7 +337,7 @@ def change_rules() -> None:
 
 
 @act
-def write_refusals() -> None:
+def write_denials() -> None:
     user = person("bert")
     row = Denial(reference=uuid.uuid4().hex[:8].upper(), status=403, code="x", why="", user=user)
     denials._waiting.new[row.reference] = row
@@ -348,8 +348,8 @@ def write_refusals() -> None:
 @act
 def note_uses_of_keys() -> None:
     user = person("bert")
-    wish = services.KeyRequest(name="x", scopes=["read"])
-    key = services.create_key(actor=user, user=user, key_request=wish).key
+    fields = services.KeyRequest(name="x", scopes=["read"])
+    key = services.create_key(actor=user, user=user, key_request=fields).key
     key_usage._waiting.uses[key.pk] = (timezone.now(), "203.0.113.9")
     key_usage.write_notes()
     services.revoke_key(actor=person("owner"), key=key)
@@ -371,7 +371,7 @@ def count_actions_of_an_app() -> None:
 
 
 @act
-def ban_somebody_and_a_network_at_once() -> None:
+def ban_user_and_network_at_once() -> None:
     for name in ("bert", "anna"):
         row = bans.ban(
             actor=person("admin"), user=person(name), network="198.51.100.77", reason="x",
@@ -418,7 +418,7 @@ def offboard_people() -> None:
 
 
 @act
-def act_from_the_panel() -> None:
+def act_in_admin() -> None:
     people = [person("bert"), person("anna")]
     for run in (
         users.disable_user,

@@ -35,7 +35,7 @@ from forward_auth.services import cookies
 from magiclinks import services as links
 from mfa import trusted_browsers
 from mfa.services import authenticators, passkeys, recovery_codes
-from tests.accounts.lock_actions import keep_an_app
+from tests.accounts.lock_actions import keep_an_authenticator
 from tests.accounts.lock_table import LOCAL, PHRASE, act, person, source, with_local_settings
 from tests.mfa.passkeys.device import Device
 
@@ -93,13 +93,13 @@ def use_an_app() -> None:
     user = person("bert")
     with suppress(RecordInvalid):
         authenticators.check_first_code(user, authenticators.begin_totp_setup(user).secret, "wrong")
-    keep_an_app(user)
+    keep_an_authenticator(user)
     authenticators.rename_totp(user, "Other")
     codes = recovery_codes.make_codes(user)
     authenticators.verify_second_factor(user, codes[0])
     authenticators.record_wrong_code(user, "account:session:start")
     with LOCAL.using(MFA_REQUIRED_ROLES=(user.role,)):
-        keep_an_app(user)
+        keep_an_authenticator(user)
         with suppress(second_factors.FactorNeeded):
             authenticators.remove_totp(user)
     authenticators.remove_totp(user)
@@ -166,7 +166,7 @@ def tokens_by_the_api() -> None:
 
 
 @act
-def come_by_a_foreign_token() -> None:
+def sign_in_by_external_token() -> None:
     now = timezone.now()
     email = f"{uuid.uuid4().hex}@example.com"
     issued = invitations.invite(actor=person("owner"), email=email, role="editor")
@@ -183,7 +183,7 @@ def come_by_a_foreign_token() -> None:
 
 
 @act
-def come_by_a_provider_when_invited() -> None:
+def sign_in_by_provider_when_invited() -> None:
     email = f"{uuid.uuid4().hex}@example.com"
     issued = invitations.invite(actor=person("owner"), email=email, role="editor")
     info = identities.ExternalUserInfo(
@@ -212,7 +212,7 @@ def set_a_password() -> None:
 
 
 @act
-def come_by_a_link_or_a_form_for_the_first_time() -> None:
+def first_sign_in_by_link_or_form() -> None:
     user = person("bert")
     links.record_refusal(links.LinkRefused(user, "x"))
     with suppress(RecordInvalid):

@@ -18,13 +18,13 @@ from django.db import connection
 
 from accounts.actors import ANONYMOUS_ID
 
-PEOPLE, LOCKS, AUDIT_ROWS = "accounts_user", "core_namedlock", "audit_auditevent"
+USERS, LOCKS, AUDIT_ROWS = "accounts_user", "core_namedlock", "audit_auditevent"
 # Rows of the chain itself; signing keys, which change under the lock of the chain alone; counters;
 # and notes of requests, which the one who has taken them deletes.
 FREE = {AUDIT_ROWS, "api_signingkey", "core_cacheentry", "accounts_emailrequest"}
 # Rows of people, and rows of the instance, that some services change when they hold the chain: who
 # changes them without the lock that all others hold waits for the chain with them in hand.
-OF_PEOPLE = {
+OF_USERS = {
     "accounts_accounttoken",
     "accounts_browsersession",
     "api_apikey",
@@ -86,15 +86,15 @@ class Watcher:
         self.taken.seen.append(f"{match[1] or 'FOR UPDATE'} {table}")
         if table == LOCKS:
             self._note_lock(str([value for value in params if isinstance(value, str)][-1]))
-        elif table == PEOPLE:
+        elif table == USERS:
             keys = set(_keys(params))
             if LEAVES_OUT in sql:
                 keys -= {ANONYMOUS_ID}
-            self._note_people(keys, is_new=match[1] == "INSERT INTO")
+            self._note_users(keys, is_new=match[1] == "INSERT INTO")
         elif table not in FREE:
             self._note_row(table, is_new=match[1] == "INSERT INTO")
 
-    def _note_people(self, keys: set[uuid.UUID], *, is_new: bool) -> None:
+    def _note_users(self, keys: set[uuid.UUID], *, is_new: bool) -> None:
         before = self.taken.locks | self.taken.written
         new = keys - self.taken.people
         if before and not is_new and new:
@@ -121,7 +121,7 @@ class Watcher:
 
     def _note_bare(self) -> None:
         """What was changed without the lock that is its own, now that the chain is waited for."""
-        bare = set() if self.taken.people else self.taken.changed & OF_PEOPLE
+        bare = set() if self.taken.people else self.taken.changed & OF_USERS
         if "roles" not in self.taken.locks:
             bare |= self.taken.changed & OF_ROLES
         if bare:

@@ -16,7 +16,7 @@ SIZE = PROCESSES * THREADS
 Crowd = tuple[str, ...]
 DELETING = (
     "become_the_first_owner_of_the_directory",
-    "delete_a_person",
+    "delete_a_user",
     "delete_oneself",
 )
 
@@ -142,13 +142,13 @@ def _do(crowd: Crowd, place: int, found: Found) -> None:
     from django.db import DatabaseError, OperationalError
 
     from core.errors import GatehouseError
-    from tests.accounts.lock_all_actions import ACTS
+    from tests.accounts.lock_all_actions import ACTIONS
     from tests.accounts.lock_order import watched
 
     wrong = []
     with watched() as watcher:
         try:
-            ACTS[crowd[place]]()
+            ACTIONS[crowd[place]]()
         except (GatehouseError, ObjectDoesNotExist) as error:
             # AccessDenied, because of what another one did; alone nothing is.
             if len(crowd) == 1:

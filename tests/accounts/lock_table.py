@@ -18,11 +18,11 @@ from moderation.models import Ban
 
 PHRASE = "seven quiet rivers under glass"
 NETWORK = "203.0.113.7"
-ACTS: dict[str, Callable[[], Any]] = {}
+ACTIONS: dict[str, Callable[[], Any]] = {}
 
 
 def act(function: Callable[[], Any]) -> Callable[[], Any]:
-    ACTS[function.__name__] = function
+    ACTIONS[function.__name__] = function
     return function
 
 

@@ -22,7 +22,7 @@ from federation.services import identities
 PHRASE = "seven quiet rivers under glass"
 
 
-def empty_house() -> None:
+def clear_instance() -> None:
     """Nobody, and an empty audit log."""
     BrowserSession.objects.all().delete()
     User.objects.all().delete()
@@ -40,7 +40,7 @@ def sign_up(place: int) -> None:
 
 def everybodys_keys() -> None:
     """Nobody but the anonymous user, who has three keys."""
-    empty_house()
+    clear_instance()
     User.all_objects.filter(pk=ANONYMOUS_ID).delete()
     row = User.all_objects.create(pk=ANONYMOUS_ID, email=ANONYMOUS_EMAIL, role="editor")
     for name in ("first", "second", "third"):
@@ -55,14 +55,14 @@ def count_takers() -> tuple[int, int, int, bool]:
     return len(admins), len(owners), keys, audit_log.verify().broken_at is None
 
 
-def count_people() -> tuple[int, int, bool]:
+def count_users() -> tuple[int, int, bool]:
     """(admins, accounts, is the audit log whole)."""
     admins = User.objects.filter(role="admin").count()
     return admins, User.objects.count(), audit_log.verify().broken_at is None
 
 
 def two_owners() -> None:
-    empty_house()
+    clear_instance()
     for name in ("first", "second"):
         User.objects.create(email=f"{name}@example.com", role="owner")
 
@@ -98,7 +98,7 @@ TOKEN = "the-one-token-of-this-race"
 
 def one_invitation() -> None:
     """One live invitation, whose token every process knows."""
-    empty_house()
+    clear_instance()
     Invitation.objects.all().delete()
     row = invitations.invite(actor=SYSTEM, email="new@example.com", role="editor").invitation
     Invitation.objects.filter(pk=row.pk).update(digest=digest(invitations.PURPOSE, TOKEN))
@@ -123,7 +123,7 @@ PROVIDERS = tuple(SimpleNamespace(id=name, issuer="") for name in ("first", "sec
 
 def two_identities() -> None:
     """One person whose only ways in are two identities at providers that are set up."""
-    empty_house()
+    clear_instance()
     settings.SIGN_IN_PROVIDERS = PROVIDERS
     user = User.objects.create(email="twice@example.com", password="!")
     for provider in ("first", "second"):

@@ -23,19 +23,19 @@ from magiclinks.services import issue_link
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
-Enter = Callable[[Client], None]
+SignIn = Callable[[Client], None]
 
 
-def by_password(user: User) -> Enter:
+def by_password(user: User) -> SignIn:
     return lambda client: client.post("/sign-in", {"login": user.email, "password": PASSWORD})
 
 
-def by_magic_link(user: User) -> Enter:
+def by_magic_link(user: User) -> SignIn:
     issued = issue_link(user, actor=SYSTEM, lifetime=timedelta(hours=1), source="command")
     return lambda client: client.post(issued.url.removeprefix("http://localhost:8000"))
 
 
-def by_password_reset(user: User) -> Enter:
+def by_password_reset(user: User) -> SignIn:
     purpose = AccountToken.Purpose.RESET_PASSWORD
     token = issue_token(user, purpose, lifetime=timedelta(hours=1)).token
     new = "a quite different phrase of words"
@@ -47,7 +47,7 @@ def by_password_reset(user: User) -> Enter:
     return enter
 
 
-DOORS = {"password": by_password, "magic link": by_magic_link, "reset": by_password_reset}
+SIGN_IN_METHODS = {"password": by_password, "magic link": by_magic_link, "reset": by_password_reset}
 LOSSES: dict[str, Callable[[User], object]] = {
     "disabled": lambda user: users.disable_user(actor=SYSTEM, user=user),
     "deleted": lambda user: users.delete_user(actor=SYSTEM, user=user),
@@ -59,12 +59,12 @@ def is_in(client: Client) -> bool:
     return client.get("/account/").status_code == 200
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_who_has_lost_access_gets_in_by_no_door(
-    editor: User, stranger: Client, door: str, loss: str
+def test_no_sign_in_method_accepts_a_user_without_access(
+    editor: User, stranger: Client, method: str, loss: str
 ) -> None:
-    enter = DOORS[door](editor)
+    enter = SIGN_IN_METHODS[method](editor)
     LOSSES[loss](editor)
 
     enter(stranger)
@@ -73,19 +73,21 @@ def test_who_has_lost_access_gets_in_by_no_door(
     assert not AuditEvent.objects.filter(action="account:session:start", result="success").exists()
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_who_has_access_gets_in_by_each_door(editor: User, stranger: Client, door: str) -> None:
-    DOORS[door](editor)(stranger)
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
+def test_every_sign_in_method_accepts_a_user_with_access(
+    editor: User, stranger: Client, method: str
+) -> None:
+    SIGN_IN_METHODS[method](editor)(stranger)
 
     assert is_in(stranger)
     assert AuditEvent.objects.filter(action="account:session:start", result="success").count() == 1
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_further_gate_closes_each_door(
-    editor: User, stranger: Client, door: str, settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
+def test_an_additional_access_check_applies_to_every_sign_in_method(
+    editor: User, stranger: Client, method: str, settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enter = DOORS[door](editor)
+    enter = SIGN_IN_METHODS[method](editor)
     settings.ACCESS_CHECKS = ["tests.accounts.test_access_policy.closed"]
 
     enter(stranger)
@@ -109,7 +111,7 @@ def closed(_user: User) -> DenialReason | None:
         "signed out everywhere": lambda user: end_sessions(actor=SYSTEM, user=user),
     }.values(),
 )
-def test_a_live_session_ends_with_the_access(
+def test_a_session_ends_when_access_is_lost(
     editor: User, browser_of: Callable[[User], Client], loss: Callable[[User], object]
 ) -> None:
     browser = browser_of(editor)
@@ -120,7 +122,7 @@ def test_a_live_session_ends_with_the_access(
     assert not is_in(browser)
 
 
-def test_a_further_gate_ends_a_live_session(
+def test_an_additional_access_check_ends_a_live_session(
     editor: User, browser_of: Callable[[User], Client], settings
 ) -> None:
     browser = browser_of(editor)
@@ -130,11 +132,11 @@ def test_a_further_gate_ends_a_live_session(
     assert not is_in(browser)
 
 
-@pytest.mark.parametrize("door", ["magic link", "reset"])
-def test_a_link_from_before_the_mark_opens_nothing(
-    editor: User, stranger: Client, door: str
+@pytest.mark.parametrize("method", ["magic link", "reset"])
+def test_a_link_issued_before_credentials_valid_from_is_rejected(
+    editor: User, stranger: Client, method: str
 ) -> None:
-    enter = DOORS[door](editor)
+    enter = SIGN_IN_METHODS[method](editor)
     end_sessions(actor=SYSTEM, user=editor)
 
     enter(stranger)
@@ -142,7 +144,7 @@ def test_a_link_from_before_the_mark_opens_nothing(
     assert not is_in(stranger)
 
 
-def test_the_gate_says_why(make_user: Callable[..., User]) -> None:
+def test_the_denial_says_why(make_user: Callable[..., User]) -> None:
     now = timezone.now()
     active = make_user("editor", "a@example.com")
     disabled = make_user("editor", "d@example.com", is_active=False)

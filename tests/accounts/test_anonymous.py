@@ -52,9 +52,9 @@ def events(action: str) -> list[AuditEvent]:
     return list(AuditEvent.objects.filter(action=action).order_by("seq"))
 
 
-def made_key(browser: Client, **wish: Any) -> str:
+def made_key(browser: Client, **fields: Any) -> str:
     """A key that a visitor makes; its text."""
-    answer = call(browser, "POST", "api-keys", {"name": "script", **wish})
+    answer = call(browser, "POST", "api-keys", {"name": "script", **fields})
     assert answer.status_code == 201, answer.content
     text: str = answer.json()["key"]
     return text
@@ -67,7 +67,7 @@ def use(key: str) -> Any:
 # While it is off, see A155
 
 
-def test_a_fresh_install_lets_nobody_in(stranger: Client, settings: LazySettings) -> None:
+def test_a_fresh_install_requires_sign_in(stranger: Client, settings: LazySettings) -> None:
     assert settings.ANONYMOUS_ROLE is None
     assert stranger.get("/account/")["Location"] == "/sign-in?next=/account/"
     assert problem(stranger.get(f"{API}/me")) == (401, "not_authenticated")
@@ -85,7 +85,7 @@ def test_a_fresh_install_lets_nobody_in(stranger: Client, settings: LazySettings
         {"x-auth-request-user": str(ANONYMOUS_ID)},
     ],
 )
-def test_no_header_switches_it_on(stranger: Client, headers: dict[str, str]) -> None:
+def test_no_header_turns_sign_in_off(stranger: Client, headers: dict[str, str]) -> None:
     assert stranger.get("/account/", headers=headers).status_code == 302
     assert stranger.get(f"{API}/me", headers=headers).status_code == 401
 
@@ -93,13 +93,13 @@ def test_no_header_switches_it_on(stranger: Client, headers: dict[str, str]) -> 
 @pytest.mark.parametrize(
     "query", ["ANONYMOUS_MODE=true", "anonymous_mode=true", "anonymous=1", "AUTH_BACKEND=none"]
 )
-def test_no_query_switches_it_on(stranger: Client, query: str) -> None:
+def test_no_query_parameter_turns_sign_in_off(stranger: Client, query: str) -> None:
     assert stranger.get(f"/account/?{query}").status_code == 302
     assert stranger.get(f"{API}/me?{query}").status_code == 401
     assert stranger.post(f"{API}/api-keys?{query}", {"name": "a"}).status_code == 401
 
 
-def test_no_setting_of_a_request_reaches_it(owner: User, browser_of: Any) -> None:
+def test_no_request_environment_turns_sign_in_off(owner: User, browser_of: Any) -> None:
     """An operator has no page or field for it: only the settings of the server switch it."""
     browser = browser_of(owner)
 
@@ -121,7 +121,7 @@ def test_a_visitor_is_the_anonymous_user_at_the_api(stranger: Client, anonymous:
     assert answer.json()["role"] == "editor"
 
 
-def test_a_visitor_sees_that_he_needs_no_account(stranger: Client, anonymous: User) -> None:
+def test_a_visitor_sees_that_they_need_no_account(stranger: Client, anonymous: User) -> None:
     assert stranger.get("/")["Location"] == "/account/"
     page = stranger.get("/account/").content.decode()
 
@@ -156,7 +156,7 @@ def test_a_teams_app_sees_the_role(
     assert answer.json() == {"email": ANONYMOUS_EMAIL, "may": may, "is_staff": False}
 
 
-def test_who_is_signed_in_stays_himself(
+def test_a_signed_in_user_keeps_their_own_account(
     viewer: User, browser_of: Any, anonymous: User, settings: Settings
 ) -> None:
     settings.ROOT_URLCONF = TEAM
@@ -167,7 +167,7 @@ def test_who_is_signed_in_stays_himself(
     assert viewer.email in browser.get("/account/").content.decode()
 
 
-def test_a_wrong_key_is_refused_and_nobody_becomes_anonymous(
+def test_a_wrong_key_is_rejected_instead_of_becoming_anonymous(
     stranger: Client, anonymous: User
 ) -> None:
     for headers, code in (
@@ -202,7 +202,7 @@ def test_every_page_says_so(stranger: Client, anonymous: User, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/account/", "/admin/", "/admin/accounts/user/"])
-def test_operators_are_told_how_to_end_it(
+def test_administrators_see_how_to_require_sign_in_again(
     owner: User, browser_of: Any, anonymous: User, path: str
 ) -> None:
     page = browser_of(owner).get(path).content.decode()
@@ -211,7 +211,7 @@ def test_operators_are_told_how_to_end_it(
     assert "remove ANONYMOUS_MODE=true from the settings and restart" in page
 
 
-def test_the_start_says_it_loudly(
+def test_the_start_warns_that_sign_in_is_off(
     anonymous: User, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     call_command("serve", "--prepare-only")
@@ -271,7 +271,7 @@ def test_pages_of_a_real_account_ask_for_sign_in(
         ("GET", "me/export"),
     ],
 )
-def test_the_api_keeps_operators_things_from_visitors(
+def test_anonymous_visitors_cannot_use_admin_endpoints(
     stranger: Client, anonymous: User, method: str, path: str
 ) -> None:
     body = {"role": "owner", "name": "x", "email": "a@example.com", "proof": ANONYMOUS_EMAIL}
@@ -282,7 +282,7 @@ def test_the_api_keeps_operators_things_from_visitors(
     assert (anonymous.role, anonymous.name) == ("editor", "Anonymous")
 
 
-def test_no_tokens_are_made_for_a_visitor(stranger: Client, anonymous: User) -> None:
+def test_no_tokens_are_issued_to_a_visitor(stranger: Client, anonymous: User) -> None:
     assert problem(call(stranger, "POST", "auth/token/session", {}))[0] == 401
     answer = call(stranger, "POST", "auth/token", {"email": ANONYMOUS_EMAIL, "password": ""})
     assert problem(answer) == (402, "record_invalid")
@@ -292,7 +292,7 @@ def test_no_tokens_are_made_for_a_visitor(stranger: Client, anonymous: User) -> 
     assert problem(answer) == (403, "forbidden")
 
 
-def test_a_key_of_everybody_reaches_no_further_than_the_role(
+def test_an_anonymous_key_has_only_the_scopes_of_its_role(
     stranger: Client, anonymous: User
 ) -> None:
     answer = call(stranger, "POST", "api-keys", {"name": "a", "scopes": ["users"]})
@@ -318,7 +318,7 @@ def test_another_sites_page_cannot_act_as_the_visitor_who_opens_it(
     assert not ApiKey.objects.exists()
 
 
-def test_the_api_asks_for_both_credentials_where_it_is_told_to(
+def test_the_api_requires_both_credentials_if_configured(
     stranger: Client, anonymous: User, settings: Settings
 ) -> None:
     settings.REQUIRE_API_KEY_AND_TOKEN = True
@@ -326,7 +326,7 @@ def test_the_api_asks_for_both_credentials_where_it_is_told_to(
     assert stranger.get(f"{API}/me").status_code == 401
 
 
-def test_a_banned_network_stays_out(
+def test_a_banned_network_has_no_anonymous_access(
     stranger: Client, owner: User, anonymous: User, settings: Settings
 ) -> None:
     bans.ban(actor=owner, network="203.0.113.9", duration=timedelta(hours=1), reason="spam")
@@ -339,7 +339,9 @@ def test_a_banned_network_stays_out(
 # Nobody can do anything to it
 
 
-def test_it_is_in_no_list_and_no_count(owner: User, browser_of: Any, anonymous: User) -> None:
+def test_the_anonymous_user_is_in_no_list_and_no_count(
+    owner: User, browser_of: Any, anonymous: User
+) -> None:
     browser = browser_of(owner)
 
     assert User.objects.count() == User.objects.people().count() == 1
@@ -350,7 +352,7 @@ def test_it_is_in_no_list_and_no_count(owner: User, browser_of: Any, anonymous: 
     assert not User.objects.search("anonymous").exists()
 
 
-def test_it_does_not_make_the_house_old(anonymous: User) -> None:
+def test_the_anonymous_user_does_not_complete_the_first_run(anonymous: User) -> None:
     assert signup.needs_first_admin() is True
 
 
@@ -370,7 +372,7 @@ def _acts(user: User) -> Iterator[Callable[[], object]]:
     yield lambda: bans.ban(actor=SYSTEM, user=user, duration=None, reason="x")
 
 
-def test_nobody_can_change_raise_ban_delete_or_link_it(anonymous: User) -> None:
+def test_the_anonymous_user_cannot_be_changed_banned_or_deleted(anonymous: User) -> None:
     before = User.all_objects.filter(pk=ANONYMOUS_ID).values().get()
 
     for act in _acts(anonymous):
@@ -382,12 +384,12 @@ def test_nobody_can_change_raise_ban_delete_or_link_it(anonymous: User) -> None:
 
 @pytest.mark.parametrize("login", [ANONYMOUS_EMAIL, "anonymous", str(ANONYMOUS_ID)])
 @pytest.mark.parametrize("command", ["magiclink", "disableuser", "deleteuser"])
-def test_commands_do_not_find_it(anonymous: User, command: str, login: str) -> None:
+def test_commands_do_not_find_the_anonymous_user(anonymous: User, command: str, login: str) -> None:
     with pytest.raises(CommandError):
         call_command(command, login)
 
 
-def test_nobody_can_sign_in_as_it_or_take_its_address(
+def test_the_address_of_the_anonymous_user_cannot_sign_in_or_register(
     stranger: Client, anonymous: User, owner: User
 ) -> None:
     User.all_objects.filter(pk=ANONYMOUS_ID).update(password=owner.password)
@@ -403,14 +405,14 @@ def test_nobody_can_sign_in_as_it_or_take_its_address(
         users.create_user(actor=SYSTEM, email="anybody@gatehouse.invalid")
 
 
-def test_no_mail_goes_to_it(stranger: Client, anonymous: User) -> None:
+def test_no_mail_goes_to_the_anonymous_user(stranger: Client, anonymous: User) -> None:
     made_key(stranger)
     stranger.post("/magic-link", {"email": ANONYMOUS_EMAIL})
 
     assert not OutboxMail.objects.exists()
 
 
-def test_a_row_that_was_raised_in_the_database_opens_nothing(
+def test_an_anonymous_row_with_a_higher_role_gives_no_access(
     stranger: Client, anonymous: User
 ) -> None:
     key = made_key(stranger)
@@ -436,7 +438,7 @@ def test_limits_of_visitors_count_for_their_network_alone(
 # On, off, on
 
 
-def test_switching_it_off_ends_it_at_once_and_its_keys_too(
+def test_requiring_sign_in_ends_anonymous_access_and_its_keys_at_once(
     stranger: Client, anonymous: User, settings: Settings
 ) -> None:
     key = made_key(stranger)
@@ -450,7 +452,7 @@ def test_switching_it_off_ends_it_at_once_and_its_keys_too(
     assert access_policy.may_act(User.all_objects.get(pk=ANONYMOUS_ID)) is False
 
 
-def test_either_the_settings_or_the_row_alone_end_it(
+def test_settings_and_row_must_both_allow_anonymous_access(
     stranger: Client, anonymous: User, settings: Settings
 ) -> None:
     settings.ANONYMOUS_ROLE = None
@@ -461,7 +463,7 @@ def test_either_the_settings_or_the_row_alone_end_it(
     assert stranger.get(f"{API}/me").status_code == 401
 
 
-def test_every_switch_is_written_down_once(settings: Settings) -> None:
+def test_every_switch_is_audited_once(settings: Settings) -> None:
     switch_on(settings)
     switch_on(settings)
     switch_on(settings, Role.VIEWER)
@@ -477,14 +479,16 @@ def test_every_switch_is_written_down_once(settings: Settings) -> None:
     assert User.all_objects.count() == 1
 
 
-def test_what_visitors_do_is_written_down(stranger: Client, anonymous: User) -> None:
+def test_actions_of_visitors_are_audited(stranger: Client, anonymous: User) -> None:
     made_key(stranger)
 
     (event,) = events("api:key:create")
     assert (event.actor_id, event.target_id) == (ANONYMOUS_ID, ANONYMOUS_ID)
 
 
-def test_operators_end_keys_of_everybody(stranger: Client, owner: User, anonymous: User) -> None:
+def test_administrators_revoke_anonymous_keys(
+    stranger: Client, owner: User, anonymous: User
+) -> None:
     key = made_key(stranger)
 
     services.revoke_key(actor=owner, key=ApiKey.objects.get())
@@ -501,7 +505,7 @@ def take_over() -> User:
     return user
 
 
-def test_the_first_account_takes_over_the_keys_and_they_work_on(
+def test_the_first_account_takes_over_the_keys(
     stranger: Client, anonymous: User, settings: Settings
 ) -> None:
     keys = [made_key(stranger), made_key(stranger)]
@@ -517,7 +521,9 @@ def test_the_first_account_takes_over_the_keys_and_they_work_on(
     assert (event.actor_id, event.detail) == (first.pk, {"counts": {"api.ApiKey": 2}})
 
 
-def test_it_takes_over_while_the_mode_is_on_too(stranger: Client, anonymous: User) -> None:
+def test_the_first_account_takes_over_while_sign_in_is_still_off(
+    stranger: Client, anonymous: User
+) -> None:
     key = made_key(stranger)
 
     first = take_over()
@@ -527,7 +533,7 @@ def test_it_takes_over_while_the_mode_is_on_too(stranger: Client, anonymous: Use
     assert stranger.get(f"{API}/me").json()["id"] == str(ANONYMOUS_ID)
 
 
-def test_registered_models_of_apps_change_hands_alike(
+def test_rows_of_registered_models_are_transferred_too(
     anonymous: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "_fields", {})
@@ -545,7 +551,7 @@ def test_registered_models_of_apps_change_hands_alike(
     assert event.detail == {"counts": {"mail.OutboxMail": 2}}
 
 
-def test_a_key_that_was_revoked_stays_dead(stranger: Client, anonymous: User) -> None:
+def test_a_revoked_key_stays_revoked_after_the_transfer(stranger: Client, anonymous: User) -> None:
     key = made_key(stranger)
     services.revoke_key(actor=anonymous, key=ApiKey.objects.get())
 
@@ -554,7 +560,7 @@ def test_a_key_that_was_revoked_stays_dead(stranger: Client, anonymous: User) ->
     assert problem(use(key)) == (403, "api_key_invalid")
 
 
-def test_the_set_up_link_takes_over(stranger: Client, anonymous: User) -> None:
+def test_the_set_up_link_takes_over_the_keys(stranger: Client, anonymous: User) -> None:
     key = made_key(stranger)
     issued = issue_setup_link(ensure_owner())
     assert issued is not None
@@ -566,7 +572,7 @@ def test_the_set_up_link_takes_over(stranger: Client, anonymous: User) -> None:
     assert len(events("account:anonymous-mode:take-over")) == 1
 
 
-def test_the_set_up_link_takes_nothing_when_somebody_was_first(
+def test_the_set_up_link_takes_nothing_if_another_account_did(
     stranger: Client, anonymous: User
 ) -> None:
     issued = issue_setup_link(ensure_owner())
@@ -581,14 +587,14 @@ def test_the_set_up_link_takes_nothing_when_somebody_was_first(
     assert use(key).json()["id"] == str(ANONYMOUS_ID)
 
 
-def test_nobody_takes_over_when_nothing_was_made(anonymous: User) -> None:
+def test_there_is_no_transfer_without_rows(anonymous: User) -> None:
     first = take_over()
 
     assert events("account:anonymous-mode:take-over") == []
     assert first.keys_valid_from <= timezone.now()
 
 
-def test_a_second_account_takes_nothing(stranger: Client, anonymous: User) -> None:
+def test_a_second_account_takes_over_nothing(stranger: Client, anonymous: User) -> None:
     take_over()
     key = made_key(stranger)
     second = signup.SignUp("second@example.com", "", PHRASE)
@@ -601,9 +607,7 @@ def test_a_second_account_takes_nothing(stranger: Client, anonymous: User) -> No
     assert use(key).json()["id"] == str(ANONYMOUS_ID)
 
 
-def test_who_comes_in_through_a_provider_first_takes_nothing(
-    stranger: Client, anonymous: User
-) -> None:
+def test_a_first_sign_in_by_provider_takes_over_nothing(stranger: Client, anonymous: User) -> None:
     key = made_key(stranger)
     source = SignInSource(
         id="work", label="Work", allows_registration=True, default_role=Role.ADMIN
@@ -620,7 +624,9 @@ def test_who_comes_in_through_a_provider_first_takes_nothing(
 
 
 @pytest.mark.parametrize("is_proved", [True, False])
-def test_no_provider_hands_out_the_anonymous_user(anonymous: User, is_proved: bool) -> None:
+def test_no_provider_identity_can_become_the_anonymous_user(
+    anonymous: User, is_proved: bool
+) -> None:
     source = SignInSource(id="work", label="Work", allows_registration=True, trusts_email=True)
     info = ExternalUserInfo(subject="1", email=ANONYMOUS_EMAIL, email_verified=is_proved)
 
@@ -630,7 +636,7 @@ def test_no_provider_hands_out_the_anonymous_user(anonymous: User, is_proved: bo
     assert not User.objects.exists()
 
 
-def test_a_take_over_that_fails_leaves_no_account(
+def test_a_failed_transfer_creates_no_account(
     stranger: Client, anonymous: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_key(stranger)

@@ -20,7 +20,7 @@ def five_events(owner: User, viewer: User) -> None:
         audit_log.record("account:test:act", actor=owner, target=viewer, number=number)
 
 
-def test_an_event_says_who_did_what_to_whom(owner: User, viewer: User) -> None:
+def test_an_event_names_actor_action_and_target(owner: User, viewer: User) -> None:
     audit_log.record(
         "account:role:change", actor=owner, target=viewer, before="viewer", after="editor"
     )
@@ -32,7 +32,7 @@ def test_an_event_says_who_did_what_to_whom(owner: User, viewer: User) -> None:
     assert event.previous_hash == audit_log.GENESIS
 
 
-def test_a_whole_log_is_found_whole(five_events: None) -> None:
+def test_an_intact_log_verifies(five_events: None) -> None:
     assert audit_log.verify() == audit_log.VerificationResult(checked=5)
 
 
@@ -72,7 +72,7 @@ def test_tampering_is_found_at_the_first_wrong_row(
     assert (verdict.broken_at, verdict.reason) == (broken_at, reason)
 
 
-def test_two_rows_that_changed_places_are_found(five_events: None) -> None:
+def test_swapped_rows_are_found(five_events: None) -> None:
     AuditEvent.objects.filter(seq=2).update(seq=99)
     AuditEvent.objects.filter(seq=3).update(seq=2)
     AuditEvent.objects.filter(seq=99).update(seq=3)
@@ -88,7 +88,7 @@ def test_a_changed_row_with_a_recomputed_hash_breaks_the_next_one(five_events: N
     assert audit_log.verify().broken_at == 4
 
 
-def test_an_act_that_fails_leaves_no_event(owner: User) -> None:
+def test_a_failed_action_leaves_no_event(owner: User) -> None:
     with transaction.atomic():
         audit_log.record("account:test:act", actor=owner)
         transaction.set_rollback(True)
@@ -97,7 +97,7 @@ def test_an_act_that_fails_leaves_no_event(owner: User) -> None:
     assert NamedLock.objects.get(pk="audit").seq == 0
 
 
-def test_the_command_reports_a_whole_log(
+def test_the_command_reports_an_intact_log(
     five_events: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call_command("verifyaudit")

@@ -17,15 +17,13 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("field", ["login", "username", "email"])
-def test_an_address_or_a_user_name_and_the_password_are_enough(viewer: User, field: str) -> None:
+def test_email_or_user_name_with_the_password_authenticates(viewer: User, field: str) -> None:
     for name in (viewer.email, viewer.username):
         assert authenticate(None, **{field: name}, password=PASSWORD) == viewer
         assert authenticate(None, **{field: name}, password="another phrase") is None
 
 
-def test_nobody_is_authenticated_whom_the_access_policy_denies(
-    viewer: User, make_user: MakeUser, rf: Any
-) -> None:
+def test_a_denied_user_is_not_authenticated(viewer: User, make_user: MakeUser, rf: Any) -> None:
     User.objects.filter(pk=viewer.pk).update(is_active=False)
 
     assert authenticate(None, login=viewer.email, password=PASSWORD) is None
@@ -35,7 +33,7 @@ def test_nobody_is_authenticated_whom_the_access_policy_denies(
     assert (found.user, found.method) == (viewer, "password")
 
 
-def test_other_apps_hear_of_failed_attempts_without_the_password(viewer: User, rf: Any) -> None:
+def test_the_signal_of_failed_attempts_contains_no_password(viewer: User, rf: Any) -> None:
     heard: list[dict[str, Any]] = []
 
     def hear(**details: Any) -> None:
@@ -78,7 +76,7 @@ class OldAppBackend(AccountBackend):
         return user if user and password == "of the old app" else None
 
 
-def test_a_backend_of_a_team_signs_users_in_whom_the_access_policy_allows(
+def test_a_custom_backend_signs_in_only_allowed_users(
     settings: Any, viewer: User, client: Client
 ) -> None:
     settings.AUTHENTICATION_BACKENDS = [

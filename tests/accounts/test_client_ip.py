@@ -57,7 +57,7 @@ def test_clients_are_counted_by_address_or_by_ipv6_network(address: str, key: st
     assert network_key(address) == key
 
 
-def test_a_person_at_this_machine_is_recognised(rf: RequestFactory) -> None:
+def test_a_client_on_localhost_is_recognised(rf: RequestFactory) -> None:
     assert is_localhost(rf.get("/", headers={"host": "localhost:8000"})) is True
 
 
@@ -85,7 +85,7 @@ def test_a_person_at_this_machine_is_recognised(rf: RequestFactory) -> None:
         ("", {}),
     ],
 )
-def test_whoever_may_come_through_a_proxy_is_not_at_this_machine(
+def test_a_client_that_may_be_proxied_is_not_localhost(
     rf: RequestFactory, settings: Settings, address: str, headers: dict[str, str]
 ) -> None:
     settings.ALLOWED_HOSTS = ["*"]
@@ -95,14 +95,14 @@ def test_whoever_may_come_through_a_proxy_is_not_at_this_machine(
 
 
 @pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/0.9", ""])
-def test_an_old_protocol_is_that_of_a_proxy(rf: RequestFactory, protocol: str) -> None:
+def test_a_request_by_http_1_0_counts_as_proxied(rf: RequestFactory, protocol: str) -> None:
     request = rf.get("/", headers={"host": "localhost:8000"}, SERVER_PROTOCOL=protocol)
 
     assert is_localhost(request) is False
 
 
 @pytest.mark.parametrize("protocol", ["HTTP/1.1", "HTTP/2", "HTTP/2.0"])
-def test_a_browser_at_this_machine_is_recognised(rf: RequestFactory, protocol: str) -> None:
+def test_a_browser_on_localhost_is_recognised(rf: RequestFactory, protocol: str) -> None:
     headers = {
         "host": "localhost:8000",
         "origin": "http://localhost:8000",
@@ -114,9 +114,7 @@ def test_a_browser_at_this_machine_is_recognised(rf: RequestFactory, protocol: s
     assert is_localhost(rf.post("/", headers=headers, SERVER_PROTOCOL=protocol)) is True
 
 
-def test_behind_a_public_url_nobody_is_at_this_machine(
-    rf: RequestFactory, settings: Settings
-) -> None:
+def test_with_a_public_url_no_client_is_localhost(rf: RequestFactory, settings: Settings) -> None:
     settings.PUBLIC_URL_IS_LOCAL = False
 
     assert is_localhost(rf.get("/", headers={"host": "localhost"})) is False

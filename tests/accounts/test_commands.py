@@ -38,13 +38,15 @@ def test_createuser_makes_an_account_with_registration_closed(settings) -> None:
 
 
 @pytest.mark.parametrize(("flags", "is_verified"), [([], True), (["--unverified"], False)])
-def test_createuser_vouches_unless_told(flags: list[str], is_verified: bool) -> None:
+def test_createuser_marks_the_email_verified_by_default(
+    flags: list[str], is_verified: bool
+) -> None:
     run("createuser", "new@example.com", *flags)
 
     assert User.objects.get().is_verified == is_verified
 
 
-def test_createuser_takes_one_word_about_the_address() -> None:
+def test_createuser_rejects_contradictory_options_about_the_email() -> None:
     with pytest.raises(CommandError, match="Use either"):
         run("createuser", "new@example.com", "--verified", "--unverified")
 
@@ -66,7 +68,7 @@ def test_createuser_reads_a_password_from_standard_input(monkeypatch: pytest.Mon
         (["viewer@example.com"], "Another account has this address"),
     ],
 )
-def test_createuser_says_what_is_wrong(viewer: User, args: list[str], message: str) -> None:
+def test_createuser_reports_what_is_wrong(viewer: User, args: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         run("createuser", *args)
 
@@ -94,12 +96,12 @@ def test_listusers_filters_and_prints_json(viewer: User, editor: User) -> None:
     }
 
 
-def test_listusers_fails_when_nobody_matches(viewer: User) -> None:
+def test_listusers_fails_without_a_match(viewer: User) -> None:
     with pytest.raises(CommandError, match=r"^No account matches\.$"):
         run("listusers", "--search", "zzz")
 
 
-def test_setrole_gives_a_role(viewer: User) -> None:
+def test_setrole_changes_the_role(viewer: User) -> None:
     assert run("setrole", "vera", "editor") == "viewer@example.com: viewer -> editor.\n"
 
     viewer.refresh_from_db()

@@ -36,7 +36,7 @@ scored = []
 from accounts.signals import limit_exceeded
 limit_exceeded.connect(lambda **said: scored.append(said["ip"]), weak=False)
 
-def comes_in(address, login, cookies=()):
+def can_sign_in(address, login, cookies=()):
     request = RequestFactory().post("/", REMOTE_ADDR=address)
     request.COOKIES.update(cookies)
     try:
@@ -47,7 +47,7 @@ def comes_in(address, login, cookies=()):
 
 def flood(addresses):
     for number, address in enumerate(addresses):
-        comes_in(address, f"name{{address}}@example.com")
+        can_sign_in(address, f"name{{address}}@example.com")
         if number % 50 == 0:
             sizes.append(CacheEntry.objects.count())
     sizes.append(CacheEntry.objects.count())
@@ -60,16 +60,18 @@ def networks_are_full():
 """
 
 
-def test_a_flood_leaves_the_table_bounded_and_opens_no_limit(any_data: InstanceData) -> None:
+def test_a_flood_keeps_the_counter_table_bounded_and_all_limits_in_force(
+    any_data: InstanceData,
+) -> None:
     found = any_data.shell(f"""{FLOOD}
-guesses = [comes_in("203.0.113.1", "victim") for _ in range(4)]
-guesses += [comes_in("203.0.113.2", "victim"), comes_in("203.0.113.3", "victim")]
+guesses = [can_sign_in("203.0.113.1", "victim") for _ in range(4)]
+guesses += [can_sign_in("203.0.113.2", "victim"), can_sign_in("203.0.113.3", "victim")]
 mails = [may_mail("reset", "victim@example.com") for _ in range(3)]
 flood(wide(3000))
-after = [comes_in(f"203.0.113.{{n}}", "victim") for n in (1, 3, 4)]
+after = [can_sign_in(f"203.0.113.{{n}}", "victim") for n in (1, 3, 4)]
 later = may_mail("reset", "victim@example.com")
 crowd = store.crowd()
-passed = [comes_in(f"{{30 + n}}.9.9.9", "other") for n in range(40)].count(True)
+passed = [can_sign_in(f"{{30 + n}}.9.9.9", "other") for n in range(40)].count(True)
 mailed = [may_mail("reset", "other@example.com") for n in range(9)].count(True)
 result = [guesses, mails, after, later, crowd >= Crowd.GROUPS, max(sizes), passed, mailed]
 """)
@@ -85,41 +87,41 @@ result = [guesses, mails, after, later, crowd >= Crowd.GROUPS, max(sizes), passe
     assert mailed <= 2
 
 
-def test_who_comes_from_a_quiet_network_is_let_in_and_nobody_answers_for_others(
+def test_a_client_of_a_quiet_network_is_not_limited_for_others(
     any_data: InstanceData,
 ) -> None:
     found = any_data.shell(f"""{FLOOD}
 networks_are_full()
 crowd = store.crowd()
 scored.clear()
-beside = [comes_in(f"20.0.0.{{200 + n}}", "honest") for n in range(9)]
-quiet = [comes_in("198.51.100.9", "honest2") for _ in range(3)]
+beside = [can_sign_in(f"20.0.0.{{200 + n}}", "honest") for n in range(9)]
+quiet = [can_sign_in("198.51.100.9", "honest2") for _ in range(3)]
 result = [crowd, beside[-1], quiet, scored]
 """)
 
     assert found == [1, False, [True] * 3, []]
 
 
-def test_a_shared_counter_counts_on_when_the_crowd_is_gone(any_data: InstanceData) -> None:
+def test_a_shared_counter_keeps_counting_after_the_flood(any_data: InstanceData) -> None:
     found = any_data.shell(f"""{FLOOD}
 networks_are_full()
-beside = [comes_in("20.0.0.200", "honest") for _ in range(9)][-1]
+beside = [can_sign_in("20.0.0.200", "honest") for _ in range(9)][-1]
 CacheEntry.objects.exclude(cache_key__in=[
     row.cache_key for row in CacheEntry.objects.filter(value__gt="1")]).delete()
 at += 2
 crowd = store.crowd()
-still = comes_in("20.0.0.200", "honest")
+still = can_sign_in("20.0.0.200", "honest")
 at += 20_000
 purged = cache.purge_expired()
 left = CacheEntry.objects.count()
 at += 4000
-result = [beside, crowd, still, purged > 0, left, comes_in("20.0.0.200", "honest")]
+result = [beside, crowd, still, purged > 0, left, can_sign_in("20.0.0.200", "honest")]
 """)
 
     assert found == [False, 0, False, True, 0, True]
 
 
-def test_what_works_once_is_refused_when_there_is_no_room_for_its_mark(
+def test_a_single_use_action_is_refused_if_it_cannot_be_recorded(
     any_data: InstanceData,
 ) -> None:
     found = any_data.shell(f"""{FLOOD}
@@ -134,7 +136,7 @@ result = [*first, full, store.add_mark("sign-in-state:b", 60)]
     assert found == [True, False, False, True]
 
 
-def test_clearing_away_and_counting_at_once_lose_no_count(any_data: InstanceData) -> None:
+def test_purging_and_counting_at_once_lose_no_count(any_data: InstanceData) -> None:
     found = any_data.shell("""
 import multiprocessing, time
 from django.core.cache import caches
@@ -174,7 +176,7 @@ result = [[one.exitcode for one in running],
     assert found == [[0] * 5, [12], 60]
 
 
-def test_counters_in_force_stay_and_known_people_are_counted_alone(
+def test_active_counters_stay_and_users_have_their_own(
     any_data: InstanceData,
 ) -> None:
     """Also by the worker, whose minute comes in the middle of the flood."""
@@ -189,14 +191,14 @@ answer = HttpResponse()
 known_devices.remember(RequestFactory().get("/"), answer, user)
 cookies = {{name: morsel.value for name, morsel in answer.cookies.items()}}
 for number in range(40):
-    comes_in(f"198.51.100.{{number}}", "victim")
+    can_sign_in(f"198.51.100.{{number}}", "victim")
 before = set(CacheEntry.objects.values_list("cache_key", flat=True))
 flood(wide(2500))
 Worker()._clear_counters_when_due()
 kept = set(CacheEntry.objects.values_list("cache_key", flat=True)) >= before
 crowd = store.crowd() >= Crowd.GROUPS
-known = [comes_in("20.20.0.7", "known@example.com", cookies) for _ in range(4)]
-victim = comes_in("192.0.2.1", "victim")
+known = [can_sign_in("20.20.0.7", "known@example.com", cookies) for _ in range(4)]
+victim = can_sign_in("192.0.2.1", "victim")
 at += 20_000
 Worker()._clear_counters_when_due()
 result = [kept, crowd, max(sizes) <= {MOST}, known, victim, CacheEntry.objects.count()]
@@ -205,12 +207,12 @@ result = [kept, crowd, max(sizes) <= {MOST}, known, victim, CacheEntry.objects.c
     assert found == [True, True, True, [True, True, True, False], False, 0]
 
 
-def test_whoever_comes_first_after_a_flood_clears_it_away(any_data: InstanceData) -> None:
+def test_the_first_request_after_a_flood_purges_it(any_data: InstanceData) -> None:
     found = any_data.shell(f"""{FLOOD}
 flood(wide(2500))
 full = store.crowd() >= Crowd.GROUPS
 at += 20_000
-passed = comes_in("203.0.113.1", "honest")
+passed = can_sign_in("203.0.113.1", "honest")
 result = [full, passed, CacheEntry.objects.filter(expires_at__lte=at).count(), store.crowd()]
 """)
 
@@ -226,7 +228,7 @@ result = [full, passed, CacheEntry.objects.filter(expires_at__lte=at).count(), s
     ],
     ids=["a /32 of IPv6", "a /48 of IPv6", "a /16 of IPv4"],
 )
-def test_one_prefix_fills_a_part_of_the_table_and_keeps_nobody_else_out(
+def test_one_prefix_cannot_fill_the_table_for_others(
     any_data: InstanceData, prefix: str, neighbour: str, others: list[str]
 ) -> None:
     """Each of its clients tries several accounts, so that all kinds of counters are made."""
@@ -237,13 +239,13 @@ def addresses():
 
 for turn in range(2):
     for number, address in enumerate(addresses()):
-        comes_in(address, f"name{{turn}}x{{number}}@example.com")
+        can_sign_in(address, f"name{{turn}}x{{number}}@example.com")
         if number % 50 == 0:
             sizes.append(CacheEntry.objects.count())
 crowd = store.crowd()
 scored.clear()
-beside = [comes_in({neighbour!r}, f"beside{{n}}") for n in range(7)][-1]
-passed = [[comes_in(other, f"honest{{place}}") for _ in range(4)]
+beside = [can_sign_in({neighbour!r}, f"beside{{n}}") for n in range(7)][-1]
+passed = [[can_sign_in(other, f"honest{{place}}") for _ in range(4)]
           for place, other in enumerate({others!r})]
 mails = [may_mail("reset", "honest@example.com") for _ in range(3)]
 result = [max(sizes) < {MOST} // 4, crowd, beside, passed, mails, scored]

@@ -21,16 +21,16 @@ PROFILE = {"name": "Vera", "username": "vera"}
 def deleted_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the look at who asks and the act another process deletes the account."""
 
-    def too_late(*, user: User, **wish: Any) -> User:
+    def too_late(*, user: User, **fields: Any) -> User:
         delete_user(actor=SYSTEM, user=User.objects.get(pk=user.pk))
-        return edit_profile(user=user, **wish)
+        return edit_profile(user=user, **fields)
 
     for view in ("accounts.views.account", "api.views.me"):
         monkeypatch.setattr(f"{view}.edit_profile", too_late)
 
 
 @pytest.mark.usefixtures("deleted_meanwhile")
-def test_the_page_is_refused_like_to_a_stranger(
+def test_a_page_answers_as_to_an_anonymous_client(
     viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     browser = browser_of(viewer)
@@ -43,7 +43,7 @@ def test_the_page_is_refused_like_to_a_stranger(
 
 
 @pytest.mark.usefixtures("deleted_meanwhile")
-def test_the_program_is_refused_like_a_stranger(editor: User) -> None:
+def test_the_api_answers_as_to_an_anonymous_client(editor: User) -> None:
     headers = {"x-api-key": made(editor, scopes=("read", "write")).text}
     answer = Client(headers=headers).patch("/api/v1/me", PROFILE, content_type="application/json")
 
@@ -51,10 +51,10 @@ def test_the_program_is_refused_like_a_stranger(editor: User) -> None:
     _nothing_is_left(editor)
 
 
-def test_a_fault_of_ours_stays_one(
+def test_an_unrelated_error_is_not_hidden(
     viewer: User, browser_of: Callable[[User], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(**_wish: Any) -> None:
+    def broken(**_fields: Any) -> None:
         raise OperationalError("no such table")
 
     monkeypatch.setattr("accounts.views.account.edit_profile", broken)

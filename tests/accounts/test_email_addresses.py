@@ -66,7 +66,7 @@ def test_a_huge_address_is_refused_before_it_is_examined() -> None:
 @pytest.mark.parametrize(
     "spelling", ["u@x.com", "U@x.com", "u@X.COM", " u@x.com ", "u@x.com.", "\uff55@x.com"]
 )
-def test_every_spelling_of_a_login_is_counted_as_one(spelling: str) -> None:
+def test_all_spellings_of_a_login_share_one_counter(spelling: str) -> None:
     assert limit_key(spelling) == "u@x.com"
 
 
@@ -95,7 +95,7 @@ def test_the_allow_list_takes_exact_domains_and_addresses(email: str, expected: 
     assert is_allowed(email, ("CORP.com", "boss@other.com")) is expected
 
 
-def test_an_empty_allow_list_admits_everybody() -> None:
+def test_an_empty_allow_list_allows_every_address() -> None:
     assert is_allowed("u@anywhere.org", ()) is True
 
 

@@ -59,7 +59,7 @@ def test_a_known_and_an_unknown_address_get_the_same_answer(
 
 
 @pytest.mark.parametrize("form", ["sign-up", "forgot", "link"])
-def test_behind_both_answers_runs_the_same_work(
+def test_both_answers_take_the_same_work(
     viewer: User, owner: User, settings: Any, form: str
 ) -> None:
     scopes = ("sign-up", "reset-password", "magic-link")
@@ -89,7 +89,7 @@ def test_the_limit_counts_known_and_unknown_alike(viewer: User, owner: User, for
     assert known[-1] == (429, True)
 
 
-def test_the_owner_of_a_taken_address_is_told(
+def test_the_owner_of_a_taken_address_gets_a_mail(
     viewer: User, owner: User, mails: Callable[[], list]
 ) -> None:
     ask("sign-up", KNOWN)
@@ -106,7 +106,7 @@ def test_the_owner_of_a_taken_address_is_told(
     assert not EmailRequest.objects.exists()
 
 
-def test_a_reset_mail_goes_only_to_who_has_an_account(
+def test_a_reset_mail_is_sent_only_to_an_existing_account(
     viewer: User, mails: Callable[[], list]
 ) -> None:
     ask("forgot", KNOWN)
@@ -141,7 +141,7 @@ def test_odd_addresses_make_no_mail_and_no_account(
 
 
 @pytest.mark.parametrize("form", ["sign-up", "forgot", "link"])
-def test_several_addresses_in_one_form_are_refused_alike_and_mail_nobody(
+def test_several_addresses_in_one_field_are_rejected_and_mail_no_one(
     viewer: User, owner: User, mails: Callable[[], list], form: str
 ) -> None:
     path, data = FORMS[form]

@@ -32,7 +32,7 @@ def claim(client: Client, link: str, **changes: str) -> object:
     )
 
 
-def test_a_first_start_makes_an_owner_nobody_can_be(stranger: Client) -> None:
+def test_a_first_start_creates_an_owner_who_cannot_sign_in_yet(stranger: Client) -> None:
     owner = ensure_owner()
 
     assert (owner.email, owner.username, owner.role) == ("admin@admin.com", "admin", "owner")
@@ -41,14 +41,14 @@ def test_a_first_start_makes_an_owner_nobody_can_be(stranger: Client) -> None:
     assert stranger.get("/account/").status_code == 302
 
 
-def test_a_second_start_keeps_everything() -> None:
+def test_a_second_start_changes_nothing() -> None:
     first = ensure_owner()
 
     assert ensure_owner() == first
     assert User.objects.count() == 1
 
 
-def test_the_link_makes_its_reader_the_owner(stranger: Client, link: str) -> None:
+def test_the_set_up_link_completes_the_owner_account(stranger: Client, link: str) -> None:
     assert stranger.get(link).status_code == 200
 
     answer = claim(stranger, link)
@@ -93,7 +93,7 @@ def test_the_link_ends_after_a_day(
     assert User.objects.get().setup_completed is False
 
 
-def test_each_start_prints_a_fresh_link_until_somebody_owns_the_house(
+def test_each_start_prints_a_new_link_until_set_up_is_complete(
     stranger: Client, link: str, capsys: pytest.CaptureFixture[str], tmp_path, settings: Settings
 ) -> None:
     settings.DATA_DIR = tmp_path
@@ -107,7 +107,7 @@ def test_each_start_prints_a_fresh_link_until_somebody_owns_the_house(
     assert "set-up" not in capsys.readouterr().out
 
 
-def test_a_start_tells_what_is_unwise_in_the_settings(
+def test_a_start_warns_of_unwise_settings(
     capsys: pytest.CaptureFixture[str], tmp_path, settings: Settings
 ) -> None:
     settings.DATA_DIR = tmp_path
@@ -136,7 +136,7 @@ def test_a_strong_default_owner_password_works_at_once(
 
 
 @pytest.mark.parametrize("weak", ["admin", "admin@admin.com", "letmein"])
-def test_a_weak_default_owner_password_opens_nothing_from_elsewhere(
+def test_a_weak_default_owner_password_works_only_on_localhost(
     stranger: Client, settings: Settings, weak: str
 ) -> None:
     settings.DEFAULT_OWNER_PASSWORD = weak
@@ -148,7 +148,7 @@ def test_a_weak_default_owner_password_opens_nothing_from_elsewhere(
     assert stranger.get("/account/").status_code == 302
 
 
-def test_the_well_known_password_leads_to_the_set_up_page_at_this_machine(
+def test_on_localhost_the_well_known_password_leads_to_set_up(
     stranger: Client,
 ) -> None:
     ensure_owner()
@@ -161,7 +161,7 @@ def test_the_well_known_password_leads_to_the_set_up_page_at_this_machine(
     assert claim(stranger, answer["Location"]).status_code == 302
 
 
-def test_the_well_known_password_is_taken_from_anywhere_only_when_told(
+def test_the_well_known_password_works_from_elsewhere_only_if_configured(
     stranger: Client, settings: Settings
 ) -> None:
     ensure_owner()
@@ -172,9 +172,7 @@ def test_the_well_known_password_is_taken_from_anywhere_only_when_told(
     assert answer["Location"].startswith("/set-up/")
 
 
-def test_the_well_known_password_is_dead_once_the_house_is_owned(
-    stranger: Client, link: str
-) -> None:
+def test_the_well_known_password_stops_working_after_set_up(stranger: Client, link: str) -> None:
     claim(Client(), link, email="admin@admin.com")
 
     answer = stranger.post("/sign-in", {"login": "admin@admin.com", "password": "admin"})
@@ -189,7 +187,7 @@ def sign_up(client: Client, email: str, code: str | None = None, **extra: str) -
     return client.post("/sign-up", data, **extra)
 
 
-def test_the_first_sign_up_at_this_machine_becomes_admin(stranger: Client) -> None:
+def test_the_first_sign_up_on_localhost_becomes_admin(stranger: Client) -> None:
     ensure_owner()
 
     answer = sign_up(stranger, "first@example.com")
@@ -213,7 +211,7 @@ def test_from_elsewhere_the_first_sign_up_needs_the_printed_code(
     assert User.objects.get(email="first@example.com").role == "admin"
 
 
-def test_the_code_may_be_dropped_by_the_operator(stranger: Client, settings: Settings) -> None:
+def test_the_set_up_code_can_be_switched_off(stranger: Client, settings: Settings) -> None:
     ensure_owner()
     settings.FIRST_ACCOUNT_OPEN = True
 
@@ -222,7 +220,7 @@ def test_the_code_may_be_dropped_by_the_operator(stranger: Client, settings: Set
 
 
 @pytest.mark.parametrize("role", ["owner", "admin"])
-def test_after_an_operator_exists_a_sign_up_is_an_ordinary_one(
+def test_after_the_first_admin_a_sign_up_is_ordinary(
     stranger: Client, make_user: Callable[..., User], role: str
 ) -> None:
     make_user(role)
@@ -245,7 +243,7 @@ PROXIED = [
 
 
 @pytest.mark.parametrize("way", PROXIED)
-def test_the_well_known_password_from_afar_asks_for_the_printed_code(
+def test_the_well_known_password_from_elsewhere_needs_the_printed_code(
     db: None, stranger: Client, way: dict[str, str]
 ) -> None:
     owner = ensure_owner()
@@ -265,7 +263,7 @@ def test_the_well_known_password_from_afar_asks_for_the_printed_code(
     assert not User.objects.get(pk=owner.pk).setup_completed
 
 
-def test_no_code_is_asked_of_anybody_else(viewer: User, stranger: Client) -> None:
+def test_no_other_sign_in_asks_for_the_code(viewer: User, stranger: Client) -> None:
     ensure_owner()
 
     for login in ("viewer@example.com", "nobody@example.com"):

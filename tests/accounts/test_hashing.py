@@ -53,7 +53,7 @@ with hashers._hash_slot():
 """
 
 
-def test_processes_share_the_places(sqlite_data: InstanceData, tmp_path: Path) -> None:
+def test_processes_share_the_hashing_slots(sqlite_data: InstanceData, tmp_path: Path) -> None:
     folder = tmp_path / "crowd"
     folder.mkdir()
     crowd = [
@@ -74,7 +74,7 @@ def test_processes_share_the_places(sqlite_data: InstanceData, tmp_path: Path) -
     assert max(int(file.read_text()) for file in folder.glob("most-*")) == 2
 
 
-def test_a_killed_process_leaves_its_place(
+def test_a_killed_process_frees_its_slot(
     sqlite_data: InstanceData, tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hashers, "hashes_at_once", lambda: 1)
@@ -98,15 +98,13 @@ def test_a_killed_process_leaves_its_place(
 
 
 @pytest.mark.parametrize(("cores", "places"), [(1, 1), (2, 1), (4, 3), (16, 15)])
-def test_one_core_is_left_to_the_others(
-    monkeypatch: pytest.MonkeyPatch, cores: int, places: int
-) -> None:
+def test_one_core_stays_free(monkeypatch: pytest.MonkeyPatch, cores: int, places: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(cores)))
 
     assert hashers.hashes_at_once() == places
 
 
-def test_without_a_folder_to_write_to_it_goes_on(settings: object, tmp_path: Path) -> None:
+def test_hashing_works_without_a_writable_folder(settings: object, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path / "missing" / "folder"  # type: ignore[attr-defined]
 
     with hashers._hash_slot():
@@ -114,7 +112,7 @@ def test_without_a_folder_to_write_to_it_goes_on(settings: object, tmp_path: Pat
 
 
 @pytest.mark.django_db
-def test_the_doctor_tells_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_the_number_of_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1, 2, 3})
     texts = [finding.text for finding in examine()]
 

@@ -75,7 +75,7 @@ def test_a_domain_is_stored_in_ascii(written: str, stored: str) -> None:
         "münchen.example\n",
     ],
 )
-def test_a_domain_that_is_none_is_refused(domain: str) -> None:
+def test_an_invalid_domain_is_rejected(domain: str) -> None:
     with pytest.raises(AddressError):
         parse_email(f"anna@{domain}")
     with pytest.raises(AddressError):
@@ -83,12 +83,12 @@ def test_a_domain_that_is_none_is_refused(domain: str) -> None:
 
 
 @pytest.mark.parametrize("typed", ["\u212aim@example.com", "änna@münchen.example", "@münchen.de"])
-def test_what_stands_before_the_domain_stays_ascii(typed: str) -> None:
+def test_the_local_part_must_be_ascii(typed: str) -> None:
     with pytest.raises(AddressError):
         parse_email(typed)
 
 
-def test_an_address_may_be_too_long_in_its_stored_form_alone() -> None:
+def test_an_address_that_is_too_long_in_its_stored_form_is_rejected() -> None:
     with pytest.raises(AddressError):
         parse_email(f"{'a' * 64}@{'.'.join(['äöü' * 18] * 3)}.example")
 
@@ -102,11 +102,11 @@ def test_an_address_may_be_too_long_in_its_stored_form_alone() -> None:
         ("münchen.", "xn--mnchen-3ya."),
     ],
 )
-def test_a_search_asks_for_both_forms(typed: str, form: str) -> None:
+def test_a_search_matches_both_forms(typed: str, form: str) -> None:
     assert search_forms(typed) == (typed, normalize("NFD", typed), form)
 
 
-def test_settings_are_kept_in_the_stored_form(tmp_path: Path) -> None:
+def test_addresses_in_settings_use_the_stored_form(tmp_path: Path) -> None:
     given = {
         "ALLOWED_EMAILS": f"münchen.example,@bücher.example,{WRITTEN}",
         "DEFAULT_OWNER_EMAIL": WRITTEN,
@@ -129,7 +129,7 @@ def anna(make_user) -> User:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_people_sign_in_by_either_form(anna: User, stranger: Client, spelling: str) -> None:
+def test_sign_in_accepts_both_forms(anna: User, stranger: Client, spelling: str) -> None:
     answer = stranger.post("/sign-in", {"login": spelling, "password": PASSWORD})
 
     assert answer.status_code == 302
@@ -138,14 +138,14 @@ def test_people_sign_in_by_either_form(anna: User, stranger: Client, spelling: s
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/magic-link", "/password/forgot"])
-def test_people_ask_for_mail_by_either_form(anna: User, stranger: Client, path: str) -> None:
+def test_requests_for_mail_accept_both_forms(anna: User, stranger: Client, path: str) -> None:
     stranger.post(path, {"email": WRITTEN})
 
     assert EmailRequest.objects.get().email == STORED
 
 
 @pytest.mark.django_db
-def test_people_sign_up_by_either_form(stranger: Client, settings, owner: User) -> None:
+def test_sign_up_accepts_both_forms(stranger: Client, settings, owner: User) -> None:
     settings.ALLOWED_EMAILS = ("münchen.example",)
 
     stranger.post("/sign-up", {"email": WRITTEN, "name": "Anna", "password": "a long new phrase 7"})
@@ -154,7 +154,7 @@ def test_people_sign_up_by_either_form(stranger: Client, settings, owner: User) 
 
 
 @pytest.mark.django_db
-def test_the_api_takes_either_form(owner: User, browser_of: Callable[[User], Client]) -> None:
+def test_the_api_accepts_both_forms(owner: User, browser_of: Callable[[User], Client]) -> None:
     client = browser_of(owner)
     token = client.post(
         "/api/v1/auth/token",
@@ -173,7 +173,7 @@ def test_the_api_takes_either_form(owner: User, browser_of: Callable[[User], Cli
 
 
 @pytest.mark.django_db
-def test_commands_take_either_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_accept_both_forms(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("createuser", WRITTEN, "--role", "editor")
     call_command("setrole", STORED, "viewer")
     call_command("setrole", "Anna@MÜNCHEN.example", "admin")
@@ -211,7 +211,7 @@ def test_a_claim_in_the_other_form_is_the_same_address(anna: User) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("spelling", [*SPELLINGS[:3], "münchen", "@münchen.example"])
-def test_the_panel_finds_both_forms(
+def test_the_admin_search_finds_both_forms(
     anna: User, browser_of: Callable[[User], Client], spelling: str
 ) -> None:
     OutboxMail.objects.create(recipient=STORED, kind="magic-link", subject="x")
@@ -227,7 +227,7 @@ def test_the_panel_finds_both_forms(
 
 
 @pytest.mark.django_db
-def test_the_panel_makes_people_by_either_form(
+def test_the_admin_creates_users_with_either_form(
     owner: User, browser_of: Callable[[User], Client]
 ) -> None:
     client = browser_of(owner)

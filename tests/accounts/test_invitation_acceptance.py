@@ -40,7 +40,7 @@ Browse = Callable[[User], Client]
 NINA = replace(ARRIVAL, email=EMAIL)
 
 
-def test_accepting_makes_the_account_and_uses_the_invitation_up(
+def test_accepting_creates_the_account_and_consumes_the_invitation(
     owner: User, invited: IssuedInvitation
 ) -> None:
     user = accept_invitation(
@@ -116,7 +116,7 @@ def test_an_unknown_token_is_invalid(invited: IssuedInvitation, token: str) -> N
         ({"username": "vera"}, "username"),
     ],
 )
-def test_a_refused_try_leaves_the_invitation_usable(
+def test_a_rejected_attempt_leaves_the_invitation_usable(
     viewer: User, invited: IssuedInvitation, wrong: dict[str, Any], field: str
 ) -> None:
     before = events()
@@ -129,7 +129,7 @@ def test_a_refused_try_leaves_the_invitation_usable(
     assert accept_invitation(token_of(invited), name="", password=PHRASE).email == EMAIL
 
 
-def test_an_address_that_has_an_account_by_now_is_refused(
+def test_an_invitation_is_refused_if_the_address_has_an_account(
     make_user: MakeUser, invited: IssuedInvitation
 ) -> None:
     person = make_user("viewer", EMAIL)
@@ -157,7 +157,7 @@ def _delete(owner: User, inviter: User) -> None:
 
 
 @pytest.mark.parametrize("weaken", [_demote, _disable, _delete])
-def test_an_invitation_is_worth_what_its_inviter_is_worth_now(
+def test_an_invitation_depends_on_the_current_rights_of_its_inviter(
     owner: User, admin: User, weaken: Callable[[User, User], None]
 ) -> None:
     issued = invite(actor=admin, email=EMAIL)
@@ -169,7 +169,9 @@ def test_an_invitation_is_worth_what_its_inviter_is_worth_now(
     assert (states(), User.objects.filter(email=EMAIL).exists()) == (["live"], False)
 
 
-def test_an_owner_who_became_admin_vouches_for_less(owner: User, make_user: MakeUser) -> None:
+def test_an_owner_demoted_to_admin_cannot_give_admin_any_more(
+    owner: User, make_user: MakeUser
+) -> None:
     other = make_user("owner", "other@example.com")
     high = invite(actor=other, email=EMAIL, role="admin")
     low = invite(actor=other, email="low@example.com", role="editor")
@@ -233,7 +235,7 @@ def claims_of(email: str) -> ExternalClaims:
     )  # fmt: skip
 
 
-def _by_foreign_token(_stranger: Client) -> None:
+def _by_external_token(_stranger: Client) -> None:
     django_settings.AUTH_JWT_REGISTRATION = True
     find_or_create_user(claims_of(EMAIL))
 
@@ -268,13 +270,13 @@ def _by_the_owners_word(_stranger: Client) -> None:
         _by_provider_with_a_lower_mapping,
         _by_provider_with_registration_closed,
         _by_provider_to_an_unused_account,
-        _by_foreign_token,
+        _by_external_token,
         _by_change_of_address,
         _by_a_new_address_of_the_provider,
         _by_the_owners_word,
     ],
 )
-def test_whoever_verifies_the_invited_address_accepts_the_invitation(
+def test_verifying_the_invited_address_accepts_the_invitation(
     stranger: Client,
     owner: User,
     invited: IssuedInvitation,
@@ -299,7 +301,7 @@ def test_whoever_verifies_the_invited_address_accepts_the_invitation(
 
 
 @pytest.mark.parametrize("verify", [_by_magic_link, _by_provider_with_registration_closed])
-def test_the_invited_need_no_open_registration(
+def test_invited_users_need_no_open_registration(
     stranger: Client,
     invited: IssuedInvitation,
     settings: Settings,
@@ -314,7 +316,7 @@ def test_the_invited_need_no_open_registration(
 
 
 @pytest.mark.parametrize("verify", [_by_magic_link, _by_sign_up, _by_provider])
-def test_an_invitation_below_the_role_of_newcomers_gives_its_own(
+def test_an_invitation_to_a_lower_role_than_the_default_gives_that_role(
     stranger: Client, owner: User, settings: Settings, verify: Callable[[Client], None]
 ) -> None:
     settings.DEFAULT_ROLE = "editor"
@@ -325,7 +327,7 @@ def test_an_invitation_below_the_role_of_newcomers_gives_its_own(
     assert User.objects.get(email=EMAIL).role == "viewer"
 
 
-def test_a_mapping_that_gives_more_gives_more(invited: IssuedInvitation) -> None:
+def test_a_role_mapping_can_give_more_than_the_invitation(invited: IssuedInvitation) -> None:
     chief = replace(NINA, claims={"id": {"groups": ["chiefs"]}})
 
     for _turn in range(2):
@@ -344,7 +346,7 @@ def test_an_address_that_the_provider_has_not_verified_accepts_nothing(
     assert (user.role, user.is_verified, states()) == ("none", False, ["live"])
 
 
-def test_an_account_in_use_is_never_lowered(owner: User, make_user: MakeUser) -> None:
+def test_an_existing_account_is_never_demoted(owner: User, make_user: MakeUser) -> None:
     invite(actor=owner, email=EMAIL, role="viewer")
     chief = make_user("owner", "chief@example.com")
     token = issue_token(
@@ -358,7 +360,7 @@ def test_an_account_in_use_is_never_lowered(owner: User, make_user: MakeUser) ->
 
 
 @pytest.mark.parametrize("weaken", [_demote, _disable, _delete])
-def test_nobody_accepts_what_nobody_vouches_for(
+def test_an_invitation_without_an_entitled_inviter_is_not_accepted(
     owner: User, admin: User, stranger: Client, weaken: Callable[[User, User], None]
 ) -> None:
     invite(actor=admin, email=EMAIL, role="editor")
@@ -369,7 +371,7 @@ def test_nobody_accepts_what_nobody_vouches_for(
     assert (User.objects.get(email=EMAIL).role, states()) == ("viewer", ["live"])
 
 
-def test_an_operator_who_may_not_give_the_role_vouches_for_the_address_alone(
+def test_an_administrator_without_the_rank_only_verifies_the_address(
     owner: User, admin: User
 ) -> None:
     invite(actor=owner, email=EMAIL, role="admin")
@@ -381,7 +383,7 @@ def test_an_operator_who_may_not_give_the_role_vouches_for_the_address_alone(
     assert (user.role, user.is_verified, states()) == ("viewer", True, ["live"])
 
 
-def test_the_link_takes_over_an_account_that_nobody_has_verified(
+def test_the_link_takes_over_an_unverified_account(
     stranger: Client, invited: IssuedInvitation, settings: Settings
 ) -> None:
     settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
@@ -400,7 +402,7 @@ def test_the_link_takes_over_an_account_that_nobody_has_verified(
     assert events().count(("account:invitation:accept", "success")) == 1
 
 
-def test_an_admin_cannot_take_an_unverified_owner_over_by_an_invitation(
+def test_an_admin_invitation_cannot_take_over_an_unverified_owner(
     admin: User, make_user: MakeUser
 ) -> None:
     issued = invite(actor=admin, email=EMAIL)
@@ -435,7 +437,7 @@ def test_of_many_acceptances_at_once_one_makes_the_account(
     assert found == [(1, 1, 1, True)] * 20
 
 
-def test_an_account_that_has_taken_the_address_is_not_locked_after_ones_own(
+def test_an_account_with_the_same_address_is_not_locked_after_the_own_one(
     monkeypatch: pytest.MonkeyPatch, make_user: MakeUser
 ) -> None:
     """Users are locked in one order; the address may move to another account at any moment."""

@@ -33,7 +33,7 @@ def typed(**changes: str) -> dict[str, str]:
 # The page
 
 
-def test_the_page_says_who_invites_whom_to_what(stranger: Client, owner: User) -> None:
+def test_the_page_names_inviter_invited_user_and_role(stranger: Client, owner: User) -> None:
     issued = invite(actor=owner, email=EMAIL, role="editor", name="Nina New")
 
     answer = stranger.get(path_of(issued))
@@ -56,13 +56,15 @@ def test_a_nameless_inviter_is_masked(stranger: Client, make_user: MakeUser) -> 
     assert "secret.boss" not in text
 
 
-def test_the_command_line_invites_without_a_name(stranger: Client) -> None:
+def test_an_invitation_by_command_names_no_inviter(stranger: Client) -> None:
     issued = invite(actor=SYSTEM, email=EMAIL)
 
     assert b"You are invited to join with the role" in stranger.get(path_of(issued)).content
 
 
-def test_looking_uses_nothing_up(stranger: Client, invited: IssuedInvitation) -> None:
+def test_opening_the_page_does_not_consume_the_invitation(
+    stranger: Client, invited: IssuedInvitation
+) -> None:
     before = events()
 
     for method in (stranger.get, stranger.head, stranger.get):
@@ -72,7 +74,7 @@ def test_looking_uses_nothing_up(stranger: Client, invited: IssuedInvitation) ->
     assert (states(), events(), BrowserSession.objects.count()) == (["live"], before, 0)
 
 
-def test_posting_makes_the_account_and_signs_in(
+def test_posting_creates_the_account_and_signs_in(
     stranger: Client, invited: IssuedInvitation
 ) -> None:
     answer = stranger.post(path_of(invited), typed())
@@ -86,7 +88,7 @@ def test_posting_makes_the_account_and_signs_in(
 
 
 @pytest.mark.parametrize("wrong", [{"password": "short"}, {"password": ""}, {"name": "x" * 151}])
-def test_a_refused_form_says_why_and_the_next_try_counts(
+def test_a_rejected_form_says_why_and_can_be_sent_again(
     stranger: Client, invited: IssuedInvitation, wrong: dict[str, str]
 ) -> None:
     answer = stranger.post(path_of(invited), typed(**wrong))
@@ -117,7 +119,7 @@ def test_posting_needs_the_page_of_the_same_browser(invited: IssuedInvitation) -
     assert states() == ["live"]
 
 
-def test_an_account_made_meanwhile_is_told_on_the_page(
+def test_the_page_says_that_an_account_was_created_meanwhile(
     stranger: Client, make_user: MakeUser, invited: IssuedInvitation
 ) -> None:
     make_user("viewer", EMAIL)
@@ -150,7 +152,7 @@ def _expired(issued: IssuedInvitation, owner: User, move: Callable[[timedelta], 
     ],
 )
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_what_is_over_leads_to_the_sign_in_page(
+def test_an_ended_invitation_leads_to_the_sign_in_page(
     stranger: Client,
     owner: User,
     invited: IssuedInvitation,
@@ -170,7 +172,7 @@ def test_what_is_over_leads_to_the_sign_in_page(
     assert User.objects.count() == before
 
 
-def test_a_signed_in_person_is_told_and_changes_places(
+def test_a_signed_in_user_can_switch_to_the_invited_account(
     viewer: User, browser_of: Browse, invited: IssuedInvitation
 ) -> None:
     browser = browser_of(viewer)
@@ -183,7 +185,7 @@ def test_a_signed_in_person_is_told_and_changes_places(
     assert viewer.check_password(PASSWORD)
 
 
-def test_without_passwords_none_is_asked(
+def test_without_passwords_the_form_asks_for_none(
     stranger: Client, invited: IssuedInvitation, settings: Settings
 ) -> None:
     settings.ALLOW_EMAIL_LOGIN = False
@@ -197,7 +199,7 @@ def test_without_passwords_none_is_asked(
 # Whoever has an account
 
 
-def test_the_owner_of_the_address_gets_one_button(
+def test_a_user_with_the_invited_address_accepts_by_one_button(
     make_user: MakeUser, browser_of: Browse, invited: IssuedInvitation
 ) -> None:
     person = make_user("viewer", EMAIL)
@@ -218,7 +220,7 @@ def test_the_owner_of_the_address_gets_one_button(
     assert ("account:invitation:accept", "success") in events()
 
 
-def test_a_second_factor_is_asked_for_by_the_button_too(
+def test_accepting_by_button_asks_for_the_second_factor(
     make_user: MakeUser, browser_of: Browse, owner: User, settings: Settings
 ) -> None:
     issued = invite(actor=owner, email=EMAIL, role="admin")
@@ -231,7 +233,7 @@ def test_a_second_factor_is_asked_for_by_the_button_too(
     assert browser.get("/account/").status_code == 302
 
 
-def test_an_account_elsewhere_is_told_to_sign_in_and_comes_back(
+def test_a_user_of_a_provider_signs_in_first_and_returns(
     make_user: MakeUser, stranger: Client, invited: IssuedInvitation
 ) -> None:
     person = make_user("viewer", EMAIL)
@@ -247,7 +249,7 @@ def test_an_account_elsewhere_is_told_to_sign_in_and_comes_back(
     assert (person.role, states()) == ("editor", ["used"])
 
 
-def test_a_replaced_invitation_and_a_broken_link_are_told_apart(
+def test_a_replaced_invitation_and_a_broken_link_have_different_messages(
     stranger: Client, owner: User, invited: IssuedInvitation
 ) -> None:
     invite(actor=owner, email=EMAIL, role="viewer")
@@ -311,7 +313,7 @@ def test_inviteuser_says_when_it_is_mailed(settings: Settings) -> None:
         ([EMAIL, "--role", "emperor"], "invalid choice: 'emperor'"),
     ],
 )
-def test_inviteuser_says_what_is_wrong(viewer: User, args: list[str], message: str) -> None:
+def test_inviteuser_reports_what_is_wrong(viewer: User, args: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         run(*args)
 

@@ -66,7 +66,7 @@ def test_an_invitation_is_a_row_a_mail_and_an_audit_row(
 
 @pytest.mark.parametrize("actor_role", [role.value for role in Role])
 @pytest.mark.parametrize("role", [role.value for role in Role])
-def test_only_roles_below_the_own_are_given_and_owners_give_any(
+def test_only_lower_roles_can_be_given_except_by_owners(
     make_user: MakeUser, actor_role: str, role: str
 ) -> None:
     actor = make_user(actor_role)
@@ -92,7 +92,7 @@ def test_only_roles_below_the_own_are_given_and_owners_give_any(
         ({"lifetime": timedelta(days=-1)}, "lifetime"),
     ],
 )
-def test_what_is_wrong_is_refused_by_field_and_changes_nothing(
+def test_each_invalid_field_is_named_and_nothing_changes(
     owner: User, wrong: dict[str, Any], field: str
 ) -> None:
     invite(actor=owner, email=EMAIL)
@@ -106,13 +106,13 @@ def test_what_is_wrong_is_refused_by_field_and_changes_nothing(
 
 
 @pytest.mark.parametrize("lifetime", [timedelta(minutes=1), timedelta(days=30)])
-def test_the_shortest_and_the_longest_lifetime_count(owner: User, lifetime: timedelta) -> None:
+def test_the_minimum_and_maximum_lifetime_are_enforced(owner: User, lifetime: timedelta) -> None:
     row = invite(actor=owner, email=EMAIL, lifetime=lifetime).invitation
 
     assert row.expires_at - row.created_at == lifetime
 
 
-def test_who_may_not_invite_does_not_learn_who_has_an_account(viewer: User, owner: User) -> None:
+def test_without_the_right_to_invite_no_account_is_revealed(viewer: User, owner: User) -> None:
     with pytest.raises(Forbidden):
         invite(actor=viewer, email=owner.email)
 
@@ -130,7 +130,7 @@ def test_a_newer_invitation_ends_the_older_one_of_that_address_alone(owner: User
     assert invitations.find_invitation(token_of(other)).email == "other@example.com"
 
 
-def test_nobody_replaces_an_invitation_to_a_role_above_his_reach(owner: User, admin: User) -> None:
+def test_an_invitation_to_a_higher_role_is_not_replaced(owner: User, admin: User) -> None:
     issued = invite(actor=owner, email=EMAIL, role="admin")
 
     with pytest.raises(Forbidden):
@@ -141,7 +141,7 @@ def test_nobody_replaces_an_invitation_to_a_role_above_his_reach(owner: User, ad
     assert events() == [("account:invitation:issue", "success")]
 
 
-def test_it_says_whether_a_mail_service_takes_it(owner: User, settings: Settings) -> None:
+def test_the_result_says_whether_it_was_mailed(owner: User, settings: Settings) -> None:
     settings.MAIL_TRANSPORT = "tests.accounts.invitation_helpers.some_transport"
     assert invite(actor=owner, email=EMAIL).mailed is True
 
@@ -153,7 +153,7 @@ def test_it_says_whether_a_mail_service_takes_it(owner: User, settings: Settings
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_the_mail_is_whole_in_each_language(
+def test_the_mail_is_complete_in_each_language(
     owner: User, settings: Settings, mails: Callable[[], list[OutboxMail]], language: str
 ) -> None:
     settings.LANGUAGE_CODE = language
@@ -166,9 +166,7 @@ def test_the_mail_is_whole_in_each_language(
     assert 10 < len(mail.subject) < 60
 
 
-def test_the_secret_is_nowhere_but_in_the_answer(
-    owner: User, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_token_is_only_in_the_response(owner: User, caplog: pytest.LogCaptureFixture) -> None:
     issued = invite(actor=owner, email=EMAIL)
     token = token_of(issued)
     accept_invitation(token, name="", password=PHRASE)
@@ -183,7 +181,7 @@ def test_the_secret_is_nowhere_but_in_the_answer(
 # Seeing and withdrawing
 
 
-def test_the_open_ones_are_the_live_ones_within_reach_newest_first(
+def test_open_invitations_are_live_manageable_and_newest_first(
     owner: User, admin: User, viewer: User, at_time: Callable[[timedelta], Any]
 ) -> None:
     hour = timedelta(hours=1)
@@ -202,7 +200,7 @@ def test_the_open_ones_are_the_live_ones_within_reach_newest_first(
     assert list(invitations.open_invitations(viewer)) == []
 
 
-def test_a_withdrawn_invitation_makes_no_account(admin: User) -> None:
+def test_a_withdrawn_invitation_creates_no_account(admin: User) -> None:
     issued = invite(actor=admin, email=EMAIL)
 
     invitations.withdraw(actor=admin, invitation=issued.invitation)
@@ -223,7 +221,7 @@ def test_a_withdrawn_invitation_makes_no_account(admin: User) -> None:
 
 @pytest.mark.parametrize("actor_role", [role.value for role in Role])
 @pytest.mark.parametrize("role", [role.value for role in Role])
-def test_who_may_give_a_role_may_withdraw_its_invitation(
+def test_an_administrator_who_may_give_the_role_may_withdraw(
     make_user: MakeUser, actor_role: str, role: str
 ) -> None:
     row = invite(actor=SYSTEM, email=EMAIL, role=role).invitation
@@ -241,7 +239,7 @@ def test_who_may_give_a_role_may_withdraw_its_invitation(
 # Own data, clearing away
 
 
-def test_the_invitation_goes_with_the_account_it_made(
+def test_deleting_the_account_deletes_its_invitation(
     owner: User, invited: IssuedInvitation
 ) -> None:
     user = accept_invitation(token_of(invited), name="", password=PHRASE)
@@ -255,7 +253,7 @@ def test_the_invitation_goes_with_the_account_it_made(
         invitations.find_invitation(token_of(invited))
 
 
-def test_the_worker_clears_old_invitations_away(
+def test_the_worker_purges_old_invitations(
     owner: User, at_time: Callable[[timedelta], Any]
 ) -> None:
     invite(actor=owner, email="old@example.com", lifetime=timedelta(days=1))

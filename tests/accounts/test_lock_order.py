@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from devtools.servers.databases import InstanceData
-from tests.accounts.lock_all_actions import ACTS
+from tests.accounts.lock_all_actions import ACTIONS
 from tests.accounts.lock_race import crowds_of, met_in, run_crowds
 from tests.accounts.lock_services import EXCEPTIONS, all_that_lock, services_that_lock
 
 pytestmark = pytest.mark.race
 
 
-def test_every_service_takes_its_locks_in_order(
+def test_every_service_acquires_its_locks_in_order(
     postgres_data: InstanceData, tmp_path: Path
 ) -> None:
-    found = run_crowds(postgres_data.url, str(tmp_path), [(name,) for name in ACTS])
+    found = run_crowds(postgres_data.url, str(tmp_path), [(name,) for name in ACTIONS])
 
     assert found.faults == [], "\n".join(found.faults)
     # Each was seen to take a lock, in an act of its own or as a part of one.
@@ -28,20 +28,20 @@ def test_exceptions_are_services_that_lock() -> None:
 
 
 def test_every_pair_of_services_meets() -> None:
-    met = set[frozenset[str]]().union(*map(met_in, crowds_of([*ACTS])))
+    met = set[frozenset[str]]().union(*map(met_in, crowds_of([*ACTIONS])))
 
-    assert met == {frozenset(pair) for pair in combinations_with_replacement(ACTS, 2)}
+    assert met == {frozenset(pair) for pair in combinations_with_replacement(ACTIONS, 2)}
 
 
 def test_no_services_deadlock_or_fail_against_each_other(
     postgres_data: InstanceData, tmp_path: Path
 ) -> None:
-    found = run_crowds(postgres_data.url, str(tmp_path), crowds_of([*ACTS]))
+    found = run_crowds(postgres_data.url, str(tmp_path), crowds_of([*ACTIONS]))
 
     assert found.faults == [], "\n".join(found.faults)
 
 
-def test_clearing_away_waits_for_nobody(postgres_data: InstanceData) -> None:
+def test_purging_waits_for_no_lock(postgres_data: InstanceData) -> None:
     found = postgres_data.shell("""
 import threading
 from datetime import timedelta

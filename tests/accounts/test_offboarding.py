@@ -31,7 +31,7 @@ from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 from mfa.models import Authenticator, TrustedBrowser
 from tests.api.calls import call, problem
-from tests.api.keys import call_with, made, refusal
+from tests.api.keys import call_with, made
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -127,7 +127,7 @@ def test_everything_is_refused_and_the_report_says_how_fast(
     assert armed["client"].get("/account/").status_code == 302
     assert check(cookie=f"gatehouse_gate={armed['cookie']}") == 401
     assert check(**{"x-api-key": armed["key"]}) == 401
-    assert refusal(call_with(armed["key"])) == (403, "api_key_invalid")
+    assert problem(call_with(armed["key"])) == (403, "api_key_invalid")
     tokens = armed["pair"]
     bearer = Client(headers={"authorization": f"Bearer {tokens.access}"})
     assert problem(bearer.get("/api/v1/me")) == (401, "token_invalid")

@@ -70,7 +70,7 @@ def link_mail(**more: Any) -> OutboxMail:
     return enqueue_mail(**(values | more))
 
 
-def test_a_mail_goes_out_once_and_its_text_is_wiped() -> None:
+def test_a_mail_is_sent_once_and_its_body_is_deleted() -> None:
     mail = link_mail()
 
     assert deliver_due() == 1
@@ -86,7 +86,7 @@ def test_a_mail_goes_out_once_and_its_text_is_wiped() -> None:
     assert mail.sent_at is not None
 
 
-def test_the_text_is_sealed_while_it_waits() -> None:
+def test_the_body_is_encrypted_while_it_waits() -> None:
     mail = link_mail()
 
     stored = OutboxMail.objects.filter(pk=mail.pk).values().get()
@@ -95,7 +95,7 @@ def test_the_text_is_sealed_while_it_waits() -> None:
     assert URL in text_of(mail)
 
 
-def test_a_cause_that_is_undone_sends_nothing() -> None:
+def test_a_rolled_back_transaction_sends_nothing() -> None:
     with transaction.atomic():
         link_mail()
         transaction.set_rollback(True)
@@ -104,7 +104,7 @@ def test_a_cause_that_is_undone_sends_nothing() -> None:
     assert postman.tries == 0
 
 
-def test_without_a_mail_service_it_waits_and_leaves_when_one_is_there(settings) -> None:
+def test_without_a_transport_mail_waits_until_one_is_configured(settings) -> None:
     mail = link_mail()
     settings.MAIL_TRANSPORT = "tests.accounts.test_outbox.nobody"
 
@@ -116,7 +116,7 @@ def test_without_a_mail_service_it_waits_and_leaves_when_one_is_there(settings) 
     assert deliver_due() == 1
 
 
-def test_a_failure_is_tried_again_later_and_later(at_time: Callable[..., Any]) -> None:
+def test_failures_are_retried_with_growing_delays(at_time: Callable[..., Any]) -> None:
     mail = link_mail(expires_at=None)
     pauses = []
 
@@ -134,7 +134,7 @@ def test_a_failure_is_tried_again_later_and_later(at_time: Callable[..., Any]) -
     assert deliver_due() == 1
 
 
-def test_the_service_may_ask_for_more_time() -> None:
+def test_the_transport_can_ask_for_a_later_retry() -> None:
     mail = link_mail()
     postman.failures = [MailFailed("429", retry_after=timedelta(minutes=7))]
 
@@ -145,7 +145,7 @@ def test_the_service_may_ask_for_more_time() -> None:
 
 
 @pytest.mark.parametrize("is_permanent", [True, False])
-def test_a_mail_is_given_up_at_once_or_after_the_last_try(
+def test_a_mail_fails_at_once_or_after_the_last_attempt(
     viewer: User, settings, is_permanent: bool
 ) -> None:
     settings.MAIL_MAX_ATTEMPTS = 5 if is_permanent else 1
@@ -176,7 +176,7 @@ def test_a_mail_is_given_up_at_once_or_after_the_last_try(
         MailFailed("550 \0 \udce4 hunter\r\nBcc: x"),
     ],
 )
-def test_any_exception_of_a_transport_is_a_counted_failure_of_that_mail(
+def test_any_exception_of_a_transport_counts_as_a_failed_attempt(
     settings, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     settings.MAIL_MAX_ATTEMPTS = 2
@@ -201,7 +201,7 @@ def test_any_exception_of_a_transport_is_a_counted_failure_of_that_mail(
     assert (poisoned.status, poisoned.attempts) == ("dead", 2)
 
 
-def test_a_text_that_is_no_text_is_a_counted_failure_too() -> None:
+def test_an_undecodable_body_counts_as_a_failed_attempt() -> None:
     poisoned, sound = link_mail(), link_mail()
     place = f"outbox.sealed_body:{poisoned.pk}"
     OutboxMail.objects.filter(pk=poisoned.pk).update(sealed_body=encrypt("[1]", place))
@@ -214,7 +214,7 @@ def test_a_text_that_is_no_text_is_a_counted_failure_too() -> None:
     assert "Unexpected error: TypeError." in poisoned.last_error
 
 
-def test_a_mail_that_kills_its_sender_is_given_up_after_the_last_try(
+def test_a_mail_that_kills_the_worker_fails_after_the_last_attempt(
     settings, at_time: Callable[..., Any]
 ) -> None:
     settings.MAIL_MAX_ATTEMPTS = 2
@@ -231,14 +231,16 @@ def test_a_mail_that_kills_its_sender_is_given_up_after_the_last_try(
     assert mail.last_error == "The process that sent it ended each time."
 
 
-def test_what_an_administrator_mends_is_waited_for(settings, at_time: Callable[..., Any]) -> None:
+def test_a_failure_that_an_administrator_must_fix_is_retried_without_limit(
+    settings, at_time: Callable[..., Any]
+) -> None:
     settings.MAIL_MAX_ATTEMPTS = 1
     mail = link_mail(expires_at=None)
-    refusal = MailFailed("535 no", fix="Correct EMAIL_PASSWORD.", waits_for_fix=True)
+    problem = MailFailed("535 no", fix="Correct EMAIL_PASSWORD.", waits_for_fix=True)
 
     for day in range(30):
         at_time(timedelta(days=day))
-        postman.failures = [refusal]
+        postman.failures = [problem]
         deliver_due()
         mail.refresh_from_db()
         assert (mail.status, mail.attempts) == ("queued", day + 1)
@@ -246,13 +248,13 @@ def test_what_an_administrator_mends_is_waited_for(settings, at_time: Callable[.
         assert mail.next_attempt_at - timezone.now() <= timedelta(hours=1)
 
     at_time(timedelta(days=30))
-    postman.failures = [refusal]
+    postman.failures = [problem]
     deliver_due()
     mail.refresh_from_db()
     assert mail.status == "dead"
 
 
-def test_a_run_ends_when_the_service_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_ends_when_the_transport_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "RUN_SECONDS", 0.0)
     link_mail()
     link_mail()
@@ -260,7 +262,7 @@ def test_a_run_ends_when_the_service_takes_too_long(monkeypatch: pytest.MonkeyPa
     assert [deliver_due(), deliver_due(), deliver_due()] == [1, 1, 0]
 
 
-def test_an_admin_sends_a_dead_mail_again(admin: User, settings) -> None:
+def test_an_admin_resends_a_failed_mail(admin: User, settings) -> None:
     settings.MAIL_MAX_ATTEMPTS = 1
     mail = link_mail()
     postman.failures = [MailFailed("down")]
@@ -273,7 +275,7 @@ def test_an_admin_sends_a_dead_mail_again(admin: User, settings) -> None:
     assert AuditEvent.objects.get(action="mail:outbox:retry").actor_id == admin.pk
 
 
-def test_below_admin_nobody_sends_again(editor: User) -> None:
+def test_only_administrators_resend_mail(editor: User) -> None:
     mail = link_mail()
 
     with pytest.raises(Forbidden):
@@ -302,7 +304,7 @@ def test_a_mail_whose_link_has_ended_is_not_sent(admin: User, at_time: Callable[
         retry_mail(mail, actor=admin)
 
 
-def test_a_sender_that_died_loses_the_mail_after_its_lease(at_time: Callable[..., Any]) -> None:
+def test_the_lease_of_a_dead_worker_expires(at_time: Callable[..., Any]) -> None:
     mail = link_mail()
     assert outbox._claim_next() is not None
 
@@ -314,7 +316,7 @@ def test_a_sender_that_died_loses_the_mail_after_its_lease(at_time: Callable[...
     assert (mail.status, mail.attempts) == ("sent", 2)
 
 
-def test_a_late_sender_does_not_overwrite_the_newer_outcome(at_time: Callable[..., Any]) -> None:
+def test_a_late_worker_does_not_overwrite_a_newer_outcome(at_time: Callable[..., Any]) -> None:
     mail = link_mail()
     slow = outbox._claim_next()
     assert slow is not None
@@ -327,7 +329,7 @@ def test_a_late_sender_does_not_overwrite_the_newer_outcome(at_time: Callable[..
     assert (mail.status, mail.last_error) == ("sent", "")
 
 
-def test_a_text_that_cannot_be_opened_is_a_dead_letter_that_says_why(settings) -> None:
+def test_a_body_that_cannot_be_decrypted_is_a_failed_mail_with_a_reason(settings) -> None:
     mail = link_mail()
     settings.ENCRYPTION_KEY = b"k" * 32
 
@@ -353,7 +355,7 @@ def test_a_text_that_cannot_be_opened_is_a_dead_letter_that_says_why(settings) -
     ],
 )
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_each_kind_of_mail_is_whole(kind: str, context: dict[str, Any], language: str) -> None:
+def test_each_kind_of_mail_is_complete(kind: str, context: dict[str, Any], language: str) -> None:
     enqueue_mail(kind=kind, recipient="a@example.com", context=context, language=language)
     deliver_due()
 
@@ -368,7 +370,7 @@ def test_each_kind_of_mail_is_whole(kind: str, context: dict[str, Any], language
     assert f'<html lang="{language}">' in message.html
 
 
-def test_old_mails_are_cleared_away_and_waiting_ones_are_kept(at_time: Callable[..., Any]) -> None:
+def test_old_mails_are_purged_and_waiting_ones_are_kept(at_time: Callable[..., Any]) -> None:
     link_mail()
     deliver_due()
     kept = link_mail(expires_at=None)

@@ -81,7 +81,7 @@ def _refused(action: str) -> int:
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_the_right_password_comes_too_late_after_guesses(
+def test_the_right_password_is_rejected_after_too_many_guesses(
     viewer: User, browser_of: BrowserOf, settings: Settings, name: str
 ) -> None:
     ask, wrong, action = PLACES[name]
@@ -100,7 +100,9 @@ def test_the_right_password_comes_too_late_after_guesses(
 
 
 @pytest.mark.parametrize("first", PLACES)
-def test_all_places_share_one_budget(viewer: User, browser_of: BrowserOf, first: str) -> None:
+def test_all_password_checks_share_one_limit(
+    viewer: User, browser_of: BrowserOf, first: str
+) -> None:
     browser = browser_of(viewer)
     for n in range(limit_for("sign-in").maximum):
         PLACES[first][0](browser, viewer, f"guess {n}")
@@ -114,7 +116,7 @@ def test_all_places_share_one_budget(viewer: User, browser_of: BrowserOf, first:
     assert _state(viewer) == before
 
 
-def test_the_password_of_a_link_opened_elsewhere_is_counted_and_written_down(
+def test_a_wrong_password_on_a_verification_page_is_counted_and_audited(
     make_user: Callable[..., User], mails: Callable[[], list[Any]]
 ) -> None:
     user = make_user("viewer", "new@example.com", is_verified=False)
@@ -173,6 +175,6 @@ def _calls() -> set[tuple[str, str]]:
     return found
 
 
-def test_no_other_place_judges_a_secret() -> None:
+def test_no_other_module_checks_a_password() -> None:
     """A new one belongs into PLACES, too, or has a test of its own limit."""
     assert _calls() == KNOWN

@@ -30,7 +30,7 @@ NEW = "nine green lanterns by the sea"
         "z" + "q9ßö" * 32,
     ],
 )
-def test_long_and_uncommon_passwords_are_taken(password: str) -> None:
+def test_long_and_uncommon_passwords_are_accepted(password: str) -> None:
     assert password_problems(password, User(email="anna@example.com")) == []
 
 
@@ -50,7 +50,7 @@ def test_long_and_uncommon_passwords_are_taken(password: str) -> None:
         "x" * 257,
     ],
 )
-def test_short_common_and_own_words_are_refused(password: str) -> None:
+def test_short_common_and_personal_passwords_are_rejected(password: str) -> None:
     assert password_problems(password, User(email="annabelle@example.com")) != []
 
 
@@ -65,7 +65,7 @@ def test_a_password_is_checked_exactly_as_typed(make_user: Callable[..., User]) 
     assert not user.check_password(long)
 
 
-def test_one_password_on_two_keyboards_is_one_password(make_user: Callable[..., User]) -> None:
+def test_unicode_forms_of_one_password_are_equal(make_user: Callable[..., User]) -> None:
     user = make_user(password="cafe\u0301 under the old bridge")
 
     assert user.check_password("caf\u00e9 under the old bridge")
@@ -97,7 +97,7 @@ def test_a_new_password_needs_the_current_one(
     assert viewer.check_password(PASSWORD)
 
 
-def test_a_changed_password_ends_other_devices_and_tells_the_person(
+def test_a_changed_password_ends_other_sessions_and_sends_a_mail(
     viewer: User, browser_of: Callable[[User], Client], mails: Callable[[], list]
 ) -> None:
     here, phone = browser_of(viewer), browser_of(viewer)
@@ -122,7 +122,7 @@ def asked_reset(user: User) -> str:
     return found[1]
 
 
-def test_a_forgotten_password_is_replaced_by_the_mailed_link(
+def test_a_mailed_link_resets_a_forgotten_password(
     viewer: User, stranger: Client, browser_of: Callable[[User], Client]
 ) -> None:
     phone = browser_of(viewer)
@@ -150,7 +150,7 @@ def test_a_reset_link_works_once(viewer: User, stranger: Client) -> None:
     assert viewer.check_password(NEW)
 
 
-def test_a_refused_password_leaves_the_reset_link_usable(viewer: User, stranger: Client) -> None:
+def test_a_rejected_password_leaves_the_reset_link_usable(viewer: User, stranger: Client) -> None:
     path = asked_reset(viewer)
 
     assert stranger.post(path, {"password": "short"}).status_code == 400
@@ -173,7 +173,7 @@ def test_a_reset_link_ends_after_ten_minutes(
     assert stranger.get(path).status_code == status
 
 
-def test_looking_at_a_reset_link_does_not_use_it(viewer: User, stranger: Client) -> None:
+def test_opening_a_reset_link_does_not_consume_it(viewer: User, stranger: Client) -> None:
     path = asked_reset(viewer)
 
     stranger.get(path)
@@ -190,7 +190,7 @@ def test_a_newer_reset_link_replaces_the_older(viewer: User, stranger: Client) -
     assert stranger.get(first)["Location"] == "/sign-in?notice=link-replaced"
 
 
-def test_a_reset_link_is_no_other_token(viewer: User, stranger: Client) -> None:
+def test_a_reset_token_is_not_accepted_for_another_purpose(viewer: User, stranger: Client) -> None:
     token = asked_reset(viewer).rpartition("/")[2]
 
     for path in (f"/verify-email/{token}", f"/set-up/{token}", f"/magic-link/{token}"):
@@ -200,7 +200,7 @@ def test_a_reset_link_is_no_other_token(viewer: User, stranger: Client) -> None:
     assert stranger.get("/account/").status_code == 302
 
 
-def test_an_operator_starts_a_reset_without_learning_the_password(
+def test_an_administrator_starts_a_reset_without_learning_the_password(
     owner: User, viewer: User, stranger: Client
 ) -> None:
     url = start_reset(actor=owner, user=viewer)
@@ -214,7 +214,7 @@ def test_an_operator_starts_a_reset_without_learning_the_password(
     assert AccountToken.objects.get(purpose="reset-password").used_at is not None
 
 
-def test_an_empty_password_is_too_short_and_nothing_else(make_user: Callable[..., User]) -> None:
+def test_an_empty_password_is_only_reported_as_too_short(make_user: Callable[..., User]) -> None:
     assert password_problems("", make_user()) == [
         "Use at least 15 characters. A few words in a row are easy to remember."
     ]

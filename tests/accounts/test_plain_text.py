@@ -54,17 +54,17 @@ INVISIBLE = [
         *((text, "") for text in INVISIBLE),
     ],
 )  # fmt: skip
-def test_a_name_holds_what_is_seen(raw: str, name: str) -> None:
+def test_a_name_contains_only_visible_characters(raw: str, name: str) -> None:
     assert clean_name(raw) == name
 
 
 @pytest.mark.parametrize("around", ["\r\n", "\ufeff", "\u200b", "\u2060", " ", "\u00a0"])
-def test_what_a_copy_brings_along_is_dropped_around(around: str) -> None:
+def test_invisible_characters_around_pasted_text_are_dropped(around: str) -> None:
     assert trim(f"{around}anna{around}") == "anna"
     assert trim(around) == ""
 
 
-def test_spaces_belong_to_a_secret_and_line_ends_do_not() -> None:
+def test_a_secret_keeps_its_spaces_but_no_line_end() -> None:
     assert trim_line("\ufeff  pass word \r\n") == "  pass word "
 
 
@@ -78,7 +78,7 @@ def _by_provider(_stranger: Client) -> User:
     return resolve_user(SOURCE, replace(NINA, name=HOSTILE))
 
 
-def _by_operator(_stranger: Client) -> User:
+def _by_administrator(_stranger: Client) -> User:
     return create_user(actor=SYSTEM, email="b@example.com", name=HOSTILE)
 
 
@@ -88,8 +88,8 @@ def _by_profile(_stranger: Client) -> User:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("source", [_by_form, _by_provider, _by_operator, _by_profile])
-def test_names_are_clean_from_any_source(
+@pytest.mark.parametrize("source", [_by_form, _by_provider, _by_administrator, _by_profile])
+def test_names_from_every_source_are_cleaned(
     stranger: Client, owner: User, source: Callable[[Client], User]
 ) -> None:
     user = source(stranger)
@@ -126,7 +126,7 @@ def test_a_pasted_login_signs_in(viewer: User, login: str, around: str) -> None:
 
 
 @pytest.mark.django_db
-def test_signs_around_a_login_give_no_more_attempts(viewer: User) -> None:
+def test_characters_around_a_login_give_no_more_attempts(viewer: User) -> None:
     limit = 7  # LOGIN_MAX
     statuses = [
         Client().post("/sign-in", {"login": "\u200b" * place + viewer.email, "password": "x"})
@@ -138,7 +138,7 @@ def test_signs_around_a_login_give_no_more_attempts(viewer: User) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("line", [f"\ufeff{PASSWORD}\r\n", f"{PASSWORD}\r\n", f"{PASSWORD}\n"])
-def test_a_piped_password_is_the_line(
+def test_a_piped_password_is_one_line(
     viewer: User, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     viewer.set_password(None)
@@ -152,7 +152,7 @@ def test_a_piped_password_is_the_line(
 
 
 @pytest.mark.django_db
-def test_no_page_cuts_a_pasted_password(
+def test_no_page_truncates_a_pasted_password(
     stranger: Client, viewer: User, owner: User, browser_of: Browse
 ) -> None:
     own = browser_of(viewer)
@@ -167,7 +167,7 @@ def test_no_page_cuts_a_pasted_password(
 
 
 @pytest.mark.django_db
-def test_a_password_that_is_too_long_is_refused_and_never_cut(
+def test_a_password_that_is_too_long_is_rejected_and_never_truncated(
     viewer: User, browser_of: Browse
 ) -> None:
     browser = browser_of(viewer)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 Browse = Callable[[User], Client]
 
 
-def test_a_person_takes_his_data_along_without_secrets(viewer: User, browser_of: Browse) -> None:
+def test_a_user_exports_their_data_without_secrets(viewer: User, browser_of: Browse) -> None:
     answer = browser_of(viewer).post("/account/export")
 
     assert answer.status_code == 200
@@ -29,7 +29,7 @@ def test_a_person_takes_his_data_along_without_secrets(viewer: User, browser_of:
     assert viewer.password not in answer.content.decode()
 
 
-def test_a_person_removes_his_account_for_good(
+def test_a_user_deletes_their_account(
     viewer: User, browser_of: Browse, mails: Callable[[], list]
 ) -> None:
     browser = browser_of(viewer)
@@ -46,14 +46,14 @@ def test_a_person_removes_his_account_for_good(
     assert "viewer@example.com" not in str(event.detail)
 
 
-def test_removal_needs_the_password(viewer: User, browser_of: Browse) -> None:
+def test_deleting_the_account_needs_the_password(viewer: User, browser_of: Browse) -> None:
     answer = browser_of(viewer).post("/account/delete", {"proof": "wrong"})
 
     assert answer.status_code == 400
     assert User.objects.filter(pk=viewer.pk).exists()
 
 
-def test_the_last_owner_cannot_leave(owner: User, browser_of: Browse) -> None:
+def test_the_last_owner_cannot_delete_their_account(owner: User, browser_of: Browse) -> None:
     answer = browser_of(owner).post("/account/delete", {"proof": PASSWORD})
 
     assert answer.status_code == 400
@@ -61,7 +61,9 @@ def test_the_last_owner_cannot_leave(owner: User, browser_of: Browse) -> None:
     assert User.objects.filter(pk=owner.pk).exists()
 
 
-def test_leaving_can_be_switched_off(viewer: User, browser_of: Browse, settings: Settings) -> None:
+def test_account_deletion_can_be_switched_off(
+    viewer: User, browser_of: Browse, settings: Settings
+) -> None:
     settings.ALLOW_ACCOUNT_DELETION = False
 
     assert browser_of(viewer).post("/account/delete", {"proof": PASSWORD}).status_code == 403
@@ -78,7 +80,7 @@ def test_leaving_can_be_switched_off(viewer: User, browser_of: Browse, settings:
         "setup_completed",
     ],
 )  # fmt: skip
-def test_a_person_changes_nothing_but_name_and_user_name(
+def test_users_change_only_their_name_and_user_name(
     viewer: User, browser_of: Browse, field: str
 ) -> None:
     browser = browser_of(viewer)

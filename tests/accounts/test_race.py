@@ -13,14 +13,16 @@ ROUNDS = 50
 def test_of_many_first_sign_ups_exactly_one_becomes_admin(
     any_database: str, tmp_path: Path
 ) -> None:
-    race = Race(prepare="empty_house", act="sign_up", count="count_people")
+    race = Race(prepare="clear_instance", act="sign_up", count="count_users")
 
     found = run_race(any_database, str(tmp_path), race, ROUNDS)
 
     assert found == [(1, 1, True)] * ROUNDS
 
 
-def test_of_many_first_sign_ups_exactly_one_takes_over(any_database: str, tmp_path: Path) -> None:
+def test_of_many_first_sign_ups_exactly_one_takes_over_the_keys(
+    any_database: str, tmp_path: Path
+) -> None:
     race = Race(prepare="everybodys_keys", act="sign_up", count="count_takers")
 
     found = run_race(any_database, str(tmp_path), race, ROUNDS)
@@ -28,7 +30,7 @@ def test_of_many_first_sign_ups_exactly_one_takes_over(any_database: str, tmp_pa
     assert found == [(1, 1, 3, True)] * ROUNDS
 
 
-def test_removing_both_owners_at_once_leaves_one(any_database: str, tmp_path: Path) -> None:
+def test_concurrent_removal_of_both_owners_leaves_one(any_database: str, tmp_path: Path) -> None:
     race = Race(prepare="two_owners", act="remove_an_owner", count="count_owners")
 
     found = run_race(any_database, str(tmp_path), race, ROUNDS)
@@ -36,7 +38,7 @@ def test_removing_both_owners_at_once_leaves_one(any_database: str, tmp_path: Pa
     assert found == [(1, True)] * ROUNDS
 
 
-def test_disconnecting_both_ways_in_at_once_leaves_one(any_database: str, tmp_path: Path) -> None:
+def test_concurrent_disconnects_leave_one_sign_in_method(any_database: str, tmp_path: Path) -> None:
     race = Race(prepare="two_identities", act="disconnect_one", count="count_ways_in")
 
     found = run_race(any_database, str(tmp_path), race, 10)

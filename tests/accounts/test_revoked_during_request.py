@@ -27,7 +27,7 @@ from moderation.services.bans import ban
 from tests.mfa.authenticator import set_up_app
 
 pytestmark = pytest.mark.django_db
-Act = Callable[[User, User], object]
+RecordedAction = Callable[[User, User], object]
 HOUR = timedelta(hours=1)
 PHRASE = "seven quiet rivers under glass"
 
@@ -37,7 +37,7 @@ def again(user: User) -> User:
     return User.objects.get(pk=user.pk)
 
 
-ACTS: dict[str, Act] = {
+ACTIONS: dict[str, RecordedAction] = {
     "create": lambda actor, _: users.create_user(actor=actor, email="new@example.com"),
     "edit": lambda actor, user: users.edit_profile(
         actor=actor, user=user, profile=users.Profile(email="mine@example.com")
@@ -73,8 +73,8 @@ def person(viewer: User) -> User:
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("act", ACTS)
-def test_whoever_has_lost_their_access_does_nothing_more(
+@pytest.mark.parametrize("act", ACTIONS)
+def test_an_actor_without_access_can_do_nothing_more(
     admin: User, person: User, act: str, end: str
 ) -> None:
     ending, code = ENDS[end]
@@ -83,7 +83,7 @@ def test_whoever_has_lost_their_access_does_nothing_more(
     mails = OutboxMail.objects.count()
 
     with pytest.raises(AccessDenied) as caught:
-        ACTS[act](admin, person)
+        ACTIONS[act](admin, person)
 
     assert caught.value.code == code
     assert again(person).__dict__ | {"_state": None} == before
@@ -94,21 +94,21 @@ def test_whoever_has_lost_their_access_does_nothing_more(
     assert not Ban.objects.filter(user=person).exists()
 
 
-@pytest.mark.parametrize("act", sorted(ACTS.keys() - {"create", "invite", "sign out"}))
-def test_nobody_is_acted_on_who_stands_above_by_now(admin: User, person: User, act: str) -> None:
+@pytest.mark.parametrize("act", sorted(ACTIONS.keys() - {"create", "invite", "sign out"}))
+def test_a_user_who_now_outranks_the_actor_is_not_changed(
+    admin: User, person: User, act: str
+) -> None:
     users.change_role(actor=SYSTEM, user=again(person), role="owner")
 
     with pytest.raises(GatehouseError) as caught:
-        ACTS[act](admin, person)
+        ACTIONS[act](admin, person)
 
     assert isinstance(caught.value, Forbidden)
     assert again(person).role == "owner"
     assert (again(person).email, LoginLink.objects.count()) == ("viewer@example.com", 0)
 
 
-def test_whoever_signs_out_everywhere_goes_on_in_the_same_request(
-    owner: User, viewer: User
-) -> None:
+def test_signing_out_everywhere_does_not_end_the_current_request(owner: User, viewer: User) -> None:
     """As an owner does who ticks everybody in the panel."""
     with use_context(RequestContext()):
         end_sessions(actor=owner, user=again(owner))

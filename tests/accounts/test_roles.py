@@ -27,7 +27,7 @@ def test_who_may_manage_whom(actor: Role, target: Role) -> None:
     assert can_give(actor, target) is (target in MANAGES[actor])
 
 
-def test_roles_to_give_are_listed_highest_first() -> None:
+def test_assignable_roles_are_listed_highest_first() -> None:
     assert grantable(ADMIN) == (EDITOR, VIEWER, NONE)
     assert grantable(OWNER) == (OWNER, ADMIN, EDITOR, VIEWER, NONE)
     assert grantable(EDITOR) == ()

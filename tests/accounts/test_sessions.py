@@ -24,7 +24,7 @@ def cookie(client: Client) -> Morsel:
     return client.cookies[project.SESSION_COOKIE_NAME]
 
 
-def test_the_table_never_holds_the_cookies_value(viewer: User, browser_of: Browse) -> None:
+def test_the_table_does_not_contain_the_cookie_value(viewer: User, browser_of: Browse) -> None:
     value = cookie(browser_of(viewer)).value
 
     row = BrowserSession.objects.get()
@@ -34,7 +34,7 @@ def test_the_table_never_holds_the_cookies_value(viewer: User, browser_of: Brows
     assert row.user_agent.endswith("Firefox/140.0")
 
 
-def test_a_stolen_table_row_opens_nothing(viewer: User, browser_of: Browse) -> None:
+def test_a_stolen_session_row_gives_no_access(viewer: User, browser_of: Browse) -> None:
     browser_of(viewer)
     thief = Client()
     thief.cookies[project.SESSION_COOKIE_NAME] = BrowserSession.objects.get().session_key
@@ -59,7 +59,7 @@ def test_signing_in_gives_a_new_session_key(viewer: User) -> None:
     assert client.get("/account/").status_code == 200
 
 
-def test_a_signed_out_cookie_is_dead(viewer: User, browser_of: Browse) -> None:
+def test_a_cookie_is_invalid_after_sign_out(viewer: User, browser_of: Browse) -> None:
     browser = browser_of(viewer)
     value = cookie(browser).value
 
@@ -73,7 +73,7 @@ def test_a_signed_out_cookie_is_dead(viewer: User, browser_of: Browse) -> None:
     assert AuditEvent.objects.filter(action="account:session:end", actor_id=viewer.pk).count() == 1
 
 
-def test_a_get_does_not_sign_out(viewer: User, browser_of: Browse) -> None:
+def test_a_get_request_does_not_sign_out(viewer: User, browser_of: Browse) -> None:
     browser = browser_of(viewer)
 
     assert browser.get("/sign-out").status_code == 200
@@ -82,7 +82,7 @@ def test_a_get_does_not_sign_out(viewer: User, browser_of: Browse) -> None:
     assert browser.get("/account/").status_code == 200
 
 
-def test_pages_of_a_person_are_not_stored_by_anybody(viewer: User, browser_of: Browse) -> None:
+def test_personal_pages_are_not_cached(viewer: User, browser_of: Browse) -> None:
     assert browser_of(viewer).get("/account/")["Cache-Control"] == "no-store"
 
 
@@ -96,7 +96,7 @@ def test_an_idle_session_ends(
     assert browser.get("/account/").status_code == 302
 
 
-def test_activity_slides_the_idle_end_but_not_the_absolute_one(
+def test_activity_extends_the_idle_timeout_but_not_the_absolute_one(
     viewer: User, browser_of: Browse, at_time: Callable[[timedelta], object]
 ) -> None:
     browser = browser_of(viewer)
@@ -109,7 +109,7 @@ def test_activity_slides_the_idle_end_but_not_the_absolute_one(
     assert browser.get("/account/").status_code == 302
 
 
-def test_reading_pages_writes_at_most_every_five_minutes(
+def test_page_views_write_the_session_at_most_every_five_minutes(
     viewer: User,
     browser_of: Browse,
     at_time: Callable[[timedelta], object],
@@ -127,7 +127,7 @@ def test_reading_pages_writes_at_most_every_five_minutes(
     assert BrowserSession.objects.get().last_seen_at > seen
 
 
-def test_a_person_signs_one_of_his_devices_out(viewer: User, browser_of: Browse) -> None:
+def test_a_user_signs_one_of_their_devices_out(viewer: User, browser_of: Browse) -> None:
     here, phone = browser_of(viewer), browser_of(viewer)
     phone_row = BrowserSession.objects.order_by("-created_at").first()
     assert phone_row is not None
@@ -139,7 +139,9 @@ def test_a_person_signs_one_of_his_devices_out(viewer: User, browser_of: Browse)
     assert here.get("/account/").status_code == 200
 
 
-def test_nobody_ends_somebody_elses_session(viewer: User, editor: User, browser_of: Browse) -> None:
+def test_a_user_cannot_end_the_session_of_another_user(
+    viewer: User, editor: User, browser_of: Browse
+) -> None:
     victim = browser_of(editor)
     row = BrowserSession.objects.get()
 
@@ -149,7 +151,7 @@ def test_nobody_ends_somebody_elses_session(viewer: User, editor: User, browser_
     assert victim.get("/account/").status_code == 200
 
 
-def test_signing_out_everywhere_else_keeps_this_device(viewer: User, browser_of: Browse) -> None:
+def test_signing_out_other_devices_keeps_this_one(viewer: User, browser_of: Browse) -> None:
     here, phone = browser_of(viewer), browser_of(viewer)
 
     answer = here.post("/account/sessions/end")
@@ -186,7 +188,7 @@ RENEWALS = [_end_others, _new_password, _disconnect, _remove_passkey]
 
 
 @pytest.mark.parametrize("renew", RENEWALS)
-def test_a_renewed_session_ends_when_the_old_one_would_have(
+def test_a_renewed_session_keeps_its_absolute_end(
     viewer: User, browser_of: Browse, at_time: AtTime, renew: Callable[..., object]
 ) -> None:
     browser = browser_of(viewer)
@@ -207,7 +209,7 @@ def test_a_renewed_session_ends_when_the_old_one_would_have(
 
 
 @pytest.mark.parametrize("renew", RENEWALS)
-def test_a_renewed_session_proves_no_more_than_the_old_one(
+def test_a_renewed_session_keeps_its_authentication_time(
     viewer: User, browser_of: Browse, at_time: AtTime, renew: Callable[..., object]
 ) -> None:
     browser = browser_of(viewer)
@@ -220,9 +222,7 @@ def test_a_renewed_session_proves_no_more_than_the_old_one(
     assert browser.get("/account/passkeys/add").status_code == 303
 
 
-def test_a_session_that_a_teams_own_code_begins_has_an_end_too(
-    viewer: User, at_time: AtTime
-) -> None:
+def test_a_session_started_by_custom_code_expires_too(viewer: User, at_time: AtTime) -> None:
     browser = Client()
     browser.force_login(viewer, backend="accounts.backends.PasswordBackend")
     begun = BrowserSession.objects.get().created_at
@@ -236,7 +236,7 @@ def test_a_session_that_a_teams_own_code_begins_has_an_end_too(
     assert browser.get("/account/").status_code == 302
 
 
-def test_what_nobody_has_signed_in_to_is_kept_for_an_hour(db: None, stranger: Client) -> None:
+def test_an_anonymous_session_is_kept_for_an_hour(db: None, stranger: Client) -> None:
     answer = stranger.post(
         "/sign-in/passkey/options", {"purpose": "sign-in"}, content_type="application/json"
     )

@@ -38,7 +38,7 @@ result = [User.objects.filter(username="erin").count(),
 """
 
 
-def test_who_is_deleted_while_signing_in_is_told_so_and_leaves_nothing(
+def test_a_user_deleted_while_signing_in_gets_an_error_and_no_session(
     postgres_data: InstanceData, postgres_server: PostgresServer
 ) -> None:
     with Driver(postgres_data, **HERE) as signer, Driver(postgres_data, **HERE) as deleter:

@@ -17,12 +17,12 @@ from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
-PEOPLE = "/admin/accounts/user/"
+USERS = "/admin/accounts/user/"
 
 
 @pytest.mark.parametrize("index", ["0", "1", "-1", "-2"])
 @pytest.mark.parametrize("second", ["disable_people", "delete_selected", ""])
-def test_two_actions_are_none(
+def test_a_repeated_action_is_rejected(
     admin: User, viewer: User, browser_of: BrowserOf, index: str, second: str
 ) -> None:
     browser = browser_of(admin)
@@ -33,7 +33,7 @@ def test_two_actions_are_none(
         "_selected_action": str(viewer.pk),
     }
 
-    assert browser.post(PEOPLE, form).status_code == 400
+    assert browser.post(USERS, form).status_code == 400
     assert User.objects.filter(pk=viewer.pk, is_active=True).exists()
 
 
@@ -46,12 +46,14 @@ def test_two_actions_are_none(
         ("/magic-link", {"email": ["viewer@example.com", "x@example.com"]}),
         ("/password/forgot", {"email": ["viewer@example.com", "x@example.com"]}),
         ("/confirm", {"password": ["wrong", PASSWORD]}),
-        (PEOPLE, {"index": ["0", "1"], "action": "disable_people"}),
-        (f"{PEOPLE}?role=viewer&role=admin", {}),
-        (f"{PEOPLE}add/", {"role": ["viewer", "admin"], "email": "new@example.com"}),
+        (USERS, {"index": ["0", "1"], "action": "disable_people"}),
+        (f"{USERS}?role=viewer&role=admin", {}),
+        (f"{USERS}add/", {"role": ["viewer", "admin"], "email": "new@example.com"}),
     ],
 )
-def test_pages_refuse_it(stranger: Client, viewer: User, path: str, form: dict[str, Any]) -> None:
+def test_pages_reject_a_repeated_parameter(
+    stranger: Client, viewer: User, path: str, form: dict[str, Any]
+) -> None:
     answer = stranger.post(path, form)
 
     assert answer.status_code == 400
@@ -60,7 +62,7 @@ def test_pages_refuse_it(stranger: Client, viewer: User, path: str, form: dict[s
     assert User.objects.count() == 1
 
 
-def test_a_program_gets_the_name_of_the_field(stranger: Client) -> None:
+def test_the_api_names_the_repeated_field(stranger: Client) -> None:
     answer = stranger.post(
         "/sign-in", {"login": ["a", "b"]}, headers={"accept": "application/json"}
     )
@@ -69,7 +71,9 @@ def test_a_program_gets_the_name_of_the_field(stranger: Client) -> None:
     assert "“login”" in answer.json()["detail"]
 
 
-def test_fields_of_several_values_stay(owner: User, browser_of: BrowserOf, viewer: User) -> None:
+def test_multiple_choice_fields_may_repeat(
+    owner: User, browser_of: BrowserOf, viewer: User
+) -> None:
     browser = browser_of(owner)
     key = {"name": "Nightly", "scopes": ["read", "write"], "life": "7"}
     rule = {"name": "Wiki", "effect": "role", "role": "viewer", "methods": ["GET", "POST"],
@@ -79,14 +83,14 @@ def test_fields_of_several_values_stay(owner: User, browser_of: BrowserOf, viewe
 
     assert browser.post("/account/keys", key).status_code == 200
     assert browser.post("/admin/forward_auth/accessrule/add/", rule).status_code == 302
-    assert browser.post(PEOPLE, ticked).status_code == 302
+    assert browser.post(USERS, ticked).status_code == 302
 
     assert ApiKey.objects.get().scopes == ["read", "write"]
     assert AccessRule.objects.get().methods == ["GET", "POST"]
     assert not User.objects.get(pk=viewer.pk).is_active
 
 
-def test_a_name_in_json_stands_once(admin: User, viewer: User, browser_of: BrowserOf) -> None:
+def test_a_repeated_json_name_is_rejected(admin: User, viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(admin)
     token = browser.get(f"{API}/me")["X-CSRF-Token"]
     bodies = [
@@ -107,7 +111,7 @@ def test_a_name_in_json_stands_once(admin: User, viewer: User, browser_of: Brows
 
 
 @pytest.mark.parametrize("query", ["role=viewer&role=owner", "limit=1&limit=200", "x=&x="])
-def test_a_name_in_the_address_of_an_api_stands_once(
+def test_a_repeated_query_parameter_of_the_api_is_rejected(
     admin: User, browser_of: BrowserOf, query: str
 ) -> None:
     answer = call(browser_of(admin), "GET", f"users?{query}")
@@ -115,7 +119,7 @@ def test_a_name_in_the_address_of_an_api_stands_once(
     assert problem(answer) == (400, "repeated_parameter")
 
 
-def test_no_method_is_read_from_anywhere_but_the_request_line(
+def test_the_http_method_is_read_only_from_the_request_line(
     admin: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(admin)
@@ -129,12 +133,12 @@ def test_no_method_is_read_from_anywhere_but_the_request_line(
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "a": 1}}]', "NaN", "{"])
-def test_json_that_can_be_read_in_two_ways_is_none(text: str) -> None:
+def test_ambiguous_json_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_json(text)
 
 
-def test_json_that_is_clear_is_read() -> None:
+def test_unambiguous_json_is_accepted() -> None:
     text = '[{"a": {"a": 1}}, {"a": null}, 1.5]'
 
     assert read_json(text) == json.loads(text)

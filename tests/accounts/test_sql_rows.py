@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("column", ["id", "email", "username"])
-def test_a_found_row_equals_the_orms_row(viewer: User, column: str) -> None:
+def test_a_row_read_by_sql_equals_the_orm_row(viewer: User, column: str) -> None:
     viewer.last_login = timezone.now()
     viewer.save()
 
@@ -32,7 +32,7 @@ def test_a_missing_row_is_none(viewer: User) -> None:
     assert sql.find(User, "email", "nobody@example.com") is None
 
 
-def test_inserted_rows_are_the_orms_rows() -> None:
+def test_rows_inserted_by_sql_equal_orm_rows() -> None:
     event = AuditEvent(seq=7, at=timezone.now(), action="a:b:c", channel="web", detail={"n": [1]})
 
     sql.insert([event])
@@ -41,7 +41,7 @@ def test_inserted_rows_are_the_orms_rows() -> None:
     assert (stored.at, stored.detail, stored.actor_id) == (event.at, {"n": [1]}, None)
 
 
-def test_a_taken_key_is_refused(viewer: User) -> None:
+def test_a_duplicate_key_is_rejected(viewer: User) -> None:
     twin = User(email=viewer.email)
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -50,7 +50,7 @@ def test_a_taken_key_is_refused(viewer: User) -> None:
     assert User.objects.count() == 1
 
 
-def test_an_update_writes_the_named_field_of_the_one_row(viewer: User, editor: User) -> None:
+def test_an_update_writes_one_field_of_one_row(viewer: User, editor: User) -> None:
     viewer.last_login, viewer.name = timezone.now(), "not written"
 
     sql.update(viewer, "last_login")
@@ -61,7 +61,7 @@ def test_an_update_writes_the_named_field_of_the_one_row(viewer: User, editor: U
     assert editor.last_login is None
 
 
-def test_a_sign_in_writes_when_it_was(viewer: User, browser_of: Callable[[User], Client]) -> None:
+def test_a_sign_in_records_its_time(viewer: User, browser_of: Callable[[User], Client]) -> None:
     before = timezone.now()
 
     browser_of(viewer)
@@ -72,7 +72,7 @@ def test_a_sign_in_writes_when_it_was(viewer: User, browser_of: Callable[[User],
     assert BrowserSession.objects.get().user_id == viewer.pk
 
 
-def test_an_update_says_whether_the_row_was_there(viewer: User) -> None:
+def test_an_update_reports_whether_the_row_existed(viewer: User) -> None:
     gone = User.objects.get(pk=viewer.pk)
     viewer.name = "Vera V."
 

@@ -79,14 +79,14 @@ def test_the_command_fails_with_the_refusal_and_the_fix(
 
 
 @pytest.mark.parametrize("address", ["", "anna", "a@b\r\nRCPT TO:<c@d>"])
-def test_an_address_that_is_none_sends_nothing(server: SMTPServer, address: str) -> None:
+def test_an_invalid_address_sends_nothing(server: SMTPServer, address: str) -> None:
     with pytest.raises(CommandError, match="Enter one email address"):
         call_command("testmail", address)
 
     assert (server.commands, events()) == ([], [])
 
 
-def test_without_a_mail_service_the_fix_is_told(settings: Settings) -> None:
+def test_without_a_mail_service_the_fix_is_shown(settings: Settings) -> None:
     settings.MAIL_TRANSPORT = "mail.transports.transport"
     settings.MAIL = MailSettings()
 
@@ -94,7 +94,7 @@ def test_without_a_mail_service_the_fix_is_told(settings: Settings) -> None:
         call_command("testmail", "anna@example.com")
 
 
-def test_a_server_that_is_not_there_is_told(settings: Settings) -> None:
+def test_an_unreachable_server_is_reported(settings: Settings) -> None:
     settings.MAIL_TRANSPORT = "mail.transports.transport"
     settings.MAIL = MailSettings("smtp", "gate@example.com", host="127.0.0.1", port=free_port())
 
@@ -102,7 +102,7 @@ def test_a_server_that_is_not_there_is_told(settings: Settings) -> None:
         call_command("testmail", "anna@example.com")
 
 
-def test_resend_takes_one_too(
+def test_resend_accepts_a_test_mail(
     settings: Settings, resend_server: ResendServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.MAIL_TRANSPORT = "mail.transports.transport"
@@ -118,7 +118,7 @@ def test_resend_takes_one_too(
     assert "re_key" not in capsys.readouterr().out
 
 
-def test_a_sent_one_makes_waiting_mails_due(server: SMTPServer) -> None:
+def test_a_successful_test_mail_makes_waiting_mails_due(server: SMTPServer) -> None:
     later = timezone.now() + timedelta(hours=1)
     mail = OutboxMail.objects.create(
         recipient="a@example.com", kind="magic-link", subject="x", next_attempt_at=later
@@ -130,7 +130,9 @@ def test_a_sent_one_makes_waiting_mails_due(server: SMTPServer) -> None:
     assert mail.next_attempt_at <= timezone.now()
 
 
-def test_the_panel_sends_and_shows(server: SMTPServer, admin: User, browser_of: BrowserOf) -> None:
+def test_the_admin_sends_a_test_mail_and_shows_the_dialogue(
+    server: SMTPServer, admin: User, browser_of: BrowserOf
+) -> None:
     browser = browser_of(admin)
 
     listed = browser.get("/admin/mail/outboxmail/").content.decode()
@@ -146,7 +148,7 @@ def test_the_panel_sends_and_shows(server: SMTPServer, admin: User, browser_of: 
     assert (len(server.mails), events()) == (1, [(admin.pk, "success")])
 
 
-def test_the_panel_shows_the_refusal_as_text(
+def test_the_admin_escapes_the_error_of_the_server(
     server: SMTPServer, owner: User, browser_of: BrowserOf
 ) -> None:
     server.conduct.replies["MAIL"] = "553 5.7.1 <script>alert(1)</script> not owned by user"
@@ -159,7 +161,7 @@ def test_the_panel_shows_the_refusal_as_text(
 
 
 @pytest.mark.parametrize("email", ["", "anna"])
-def test_the_panel_marks_an_address_that_is_none(
+def test_the_admin_reports_an_invalid_address(
     server: SMTPServer, admin: User, browser_of: BrowserOf, email: str
 ) -> None:
     page = browser_of(admin).post(PAGE, {"email": email})
@@ -169,7 +171,7 @@ def test_the_panel_marks_an_address_that_is_none(
 
 
 @pytest.mark.parametrize("role", ["editor", "viewer"])
-def test_below_admin_nobody_sends(
+def test_only_administrators_send_test_mails(
     server: SMTPServer, make_user: Callable[..., User], browser_of: BrowserOf, role: str
 ) -> None:
     user = make_user(role)
@@ -194,7 +196,7 @@ def api_token(user: User) -> str:
     return str(answer.json()["access"])
 
 
-def test_the_api_sends_and_answers(server: SMTPServer, admin: User) -> None:
+def test_the_api_sends_a_test_mail(server: SMTPServer, admin: User) -> None:
     headers = {"authorization": f"Bearer {api_token(admin)}"}
     api = Client(headers=headers)
 
@@ -214,7 +216,7 @@ def test_the_api_sends_and_answers(server: SMTPServer, admin: User) -> None:
     assert Client().post(API, {"email": "anna@example.com"}).status_code == 401
 
 
-def test_one_person_sends_ten_in_ten_minutes(
+def test_a_user_sends_at_most_ten_in_ten_minutes(
     server: SMTPServer, admin: User, owner: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(admin)

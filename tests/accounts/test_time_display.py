@@ -35,7 +35,7 @@ def test_an_end_says_how_long_and_when(left: timedelta, text: str) -> None:
         assert spoken_end(NOW + left, NOW) == text
 
 
-def test_an_end_is_told_in_the_zone_of_the_person() -> None:
+def test_an_end_is_shown_in_the_time_zone_of_the_reader() -> None:
     with timezone.override(ZoneInfo("Europe/Berlin")), translation.override("de"):
         assert "15:05 CET" in spoken_end(NOW + timedelta(minutes=10), NOW)
 
@@ -44,7 +44,9 @@ def test_an_end_is_told_in_the_zone_of_the_person() -> None:
 
 
 @pytest.mark.django_db
-def test_lists_tell_ends_as_mails_do(viewer: User, browser_of: Callable[[User], Client]) -> None:
+def test_lists_and_mails_show_ends_alike(
+    viewer: User, browser_of: Callable[[User], Client]
+) -> None:
     now = timezone.now()
     browser = browser_of(viewer)
     made(viewer, "backup", expires_at=now + timedelta(days=30))
@@ -59,7 +61,7 @@ def test_lists_tell_ends_as_mails_do(viewer: User, browser_of: Callable[[User], 
 
 
 @pytest.mark.django_db
-def test_an_ended_key_tells_when_it_ended(
+def test_an_expired_key_shows_when_it_expired(
     viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     key = made(viewer, "backup", expires_at=timezone.now() + timedelta(hours=1)).key
@@ -70,7 +72,7 @@ def test_an_ended_key_tells_when_it_ended(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("way", ["button", "action"])
-def test_the_panel_tells_the_end_of_a_reset_link(
+def test_the_admin_shows_when_a_reset_link_expires(
     owner: User, viewer: User, browser_of: Callable[[User], Client], way: str
 ) -> None:
     people, browser = "/admin/accounts/user/", browser_of(owner)
@@ -86,7 +88,7 @@ def test_the_panel_tells_the_end_of_a_reset_link(
 
 
 @pytest.mark.django_db
-def test_a_banned_person_reads_when_it_ends(
+def test_a_banned_user_sees_when_the_ban_ends(
     owner: User, viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     browser = browser_of(viewer)

@@ -19,7 +19,7 @@ from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
-ACTS: dict[str, Callable[[User, User], object]] = {
+ACTIONS: dict[str, Callable[[User, User], object]] = {
     "edit": lambda actor, user: users.edit_profile(
         actor=actor, user=user, profile=Profile(name="Changed")
     ),
@@ -39,10 +39,10 @@ ACTS: dict[str, Callable[[User, User], object]] = {
 }
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ACTIONS)
 @pytest.mark.parametrize("actor_role", Role)
 @pytest.mark.parametrize("target_role", Role)
-def test_every_act_obeys_the_rank_rule(
+def test_every_action_obeys_the_rank_rule(
     make_user: Callable[..., User], act: str, actor_role: Role, target_role: Role
 ) -> None:
     make_user("owner", "another-owner@example.com")
@@ -53,19 +53,19 @@ def test_every_act_obeys_the_rank_rule(
     before = User.objects.filter(pk=target.pk).values().get()
 
     if can_manage(actor_role, target_role):
-        ACTS[act](actor, target)
+        ACTIONS[act](actor, target)
         if act not in ("enable", "vouch") and not (act == "demote" and target_role == "none"):
             assert AuditEvent.objects.filter(target_id=target.pk, actor_id=actor.pk).exists()
     else:
         with pytest.raises(Forbidden):
-            ACTS[act](actor, target)
+            ACTIONS[act](actor, target)
         assert User.objects.filter(pk=target.pk).values().get() == before
         assert not AuditEvent.objects.exists()
 
 
 @pytest.mark.parametrize("actor_role", ["admin", "editor", "viewer", "none"])
 @pytest.mark.parametrize("new_role", ["owner", "admin"])
-def test_nobody_gives_a_role_that_is_not_below_his_own(
+def test_only_roles_below_the_own_can_be_given(
     make_user: Callable[..., User], actor_role: str, new_role: str
 ) -> None:
     actor, target = make_user(actor_role, "actor@example.com"), make_user("viewer", "t@example.com")
@@ -81,23 +81,23 @@ def test_nobody_gives_a_role_that_is_not_below_his_own(
 
 
 @pytest.mark.parametrize("act", ["demote", "disable", "delete"])
-@pytest.mark.parametrize("by_himself", [True, False])
+@pytest.mark.parametrize("by_themselves", [True, False])
 def test_the_last_active_owner_stays(
-    make_user: Callable[..., User], owner: User, act: str, by_himself: bool
+    make_user: Callable[..., User], owner: User, act: str, by_themselves: bool
 ) -> None:
     make_user("owner", "disabled@example.com", is_active=False)
     make_user("owner", "unclaimed@example.com", setup_completed=False)
-    actor = owner if by_himself else SYSTEM
+    actor = owner if by_themselves else SYSTEM
 
     with pytest.raises(LastOwner):
-        ACTS[act](actor, owner)  # type: ignore[arg-type]
+        ACTIONS[act](actor, owner)  # type: ignore[arg-type]
 
     owner.refresh_from_db()
     assert (owner.role, owner.is_active) == ("owner", True)
     assert not AuditEvent.objects.exists()
 
 
-def test_of_two_owners_one_may_go(make_user: Callable[..., User], owner: User) -> None:
+def test_of_two_owners_one_can_be_removed(make_user: Callable[..., User], owner: User) -> None:
     second = make_user("owner", "second@example.com")
 
     users.change_role(actor=owner, user=second, role="admin")
@@ -109,14 +109,14 @@ def test_of_two_owners_one_may_go(make_user: Callable[..., User], owner: User) -
 
 
 @pytest.mark.parametrize("act", ["demote", "disable", "set password", "end sessions"])
-def test_an_act_that_weakens_an_account_ends_its_sessions_at_once(
+def test_losing_rights_ends_sessions_at_once(
     owner: User, editor: User, browser_of: Callable[[User], Client], act: str
 ) -> None:
     browser = browser_of(editor)
     before = User.objects.get(pk=editor.pk).credentials_valid_from
     assert browser.get("/account/").status_code == 200
 
-    ACTS[act](owner, editor)
+    ACTIONS[act](owner, editor)
 
     assert editor.sessions.count() == 0
     assert User.objects.get(pk=editor.pk).credentials_valid_from > before
@@ -124,7 +124,7 @@ def test_an_act_that_weakens_an_account_ends_its_sessions_at_once(
     assert (answer.status_code, answer["Location"]) == (302, "/sign-in?next=/account/")
 
 
-def test_an_account_is_made_with_what_was_typed(owner: User) -> None:
+def test_an_account_is_created_with_the_given_values(owner: User) -> None:
     user = users.create_user(
         actor=owner, email=" Nina@Example.com ", role="editor", name=" Nina   N. ", username="Nina"
     )
@@ -140,7 +140,7 @@ def test_an_account_is_made_with_what_was_typed(owner: User) -> None:
     assert event.detail == {"role": "editor", "source": "operator"}
 
 
-def test_faults_are_named_by_field(owner: User, viewer: User) -> None:
+def test_errors_are_named_by_field(owner: User, viewer: User) -> None:
     with pytest.raises(RecordInvalid) as caught:
         users.create_user(actor=owner, email="nope", username="a b")
     assert set(caught.value.errors) == {"email", "username"}
@@ -157,7 +157,7 @@ def test_faults_are_named_by_field(owner: User, viewer: User) -> None:
     assert not AuditEvent.objects.exists()
 
 
-def test_an_address_typed_by_an_operator_is_unproved_and_both_are_told(
+def test_an_address_set_by_an_administrator_is_unverified_and_both_are_notified(
     owner: User, viewer: User, mails: Callable[[], list]
 ) -> None:
     users.edit_profile(actor=owner, user=viewer, profile=Profile(email="new@example.com"))
@@ -170,12 +170,12 @@ def test_an_address_typed_by_an_operator_is_unproved_and_both_are_told(
     ]
 
 
-def test_nobody_changes_his_own_address_by_the_profile(viewer: User) -> None:
+def test_the_profile_cannot_change_the_own_address(viewer: User) -> None:
     with pytest.raises(Forbidden):
         users.edit_profile(actor=viewer, user=viewer, profile=Profile(email="other@example.com"))
 
 
-def test_an_empty_user_name_takes_it_away(viewer: User) -> None:
+def test_an_empty_user_name_removes_it(viewer: User) -> None:
     users.edit_profile(actor=viewer, user=viewer, profile=Profile(username=""))
 
     viewer.refresh_from_db()
@@ -209,7 +209,7 @@ PLACEHOLDER = email_addresses.placeholder("github", "7")
 
 
 @pytest.mark.parametrize("email", [PLACEHOLDER, "anna@users.invalid", " Anna@Users.INVALID"])
-def test_nobody_registers_a_placeholder_by_hand(
+def test_a_placeholder_address_cannot_be_registered(
     owner: User, viewer: User, stranger: Client, email: str
 ) -> None:
     with pytest.raises(RecordInvalid) as refused:
@@ -225,7 +225,7 @@ def test_nobody_registers_a_placeholder_by_hand(
     assert set(User.objects.values_list("email", flat=True)) == {owner.email, "viewer@example.com"}
 
 
-def test_an_account_with_a_placeholder_is_edited_all_the_same(
+def test_an_account_with_a_placeholder_address_can_be_edited(
     owner: User, make_user: Callable[..., User], browser_of: Callable[[User], Client]
 ) -> None:
     user = make_user("viewer", PLACEHOLDER, password=None)

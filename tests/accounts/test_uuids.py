@@ -5,7 +5,7 @@ import time
 from core.uuid7 import uuid7
 
 
-def test_identifiers_of_one_millisecond_keep_their_order(monkeypatch) -> None:
+def test_uuids_of_one_millisecond_keep_their_order(monkeypatch) -> None:
     now = time.time_ns() // 1_000_000 * 1_000_000
     ticks = iter(now + 1000 * step for step in range(900))
     monkeypatch.setattr(time, "time_ns", lambda: next(ticks))

@@ -42,7 +42,7 @@ def signed_up(owner: User, stranger: Client) -> str:
     return mailed_path("verify-email")
 
 
-def test_an_unproved_address_does_not_sign_in(signed_up: str, stranger: Client) -> None:
+def test_an_unverified_address_cannot_sign_in(signed_up: str, stranger: Client) -> None:
     answer = stranger.post("/sign-in", {"login": EMAIL, "password": PASSWORD})
 
     assert answer.status_code == 200
@@ -50,7 +50,7 @@ def test_an_unproved_address_does_not_sign_in(signed_up: str, stranger: Client) 
     assert User.objects.get(email=EMAIL).role == "viewer"
 
 
-def test_an_unproved_address_signs_in_where_the_operator_says_so(
+def test_an_unverified_address_can_sign_in_if_configured(
     signed_up: str, stranger: Client, settings: Settings
 ) -> None:
     settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
@@ -60,7 +60,7 @@ def test_an_unproved_address_signs_in_where_the_operator_says_so(
     assert stranger.get("/account/").status_code == 200
 
 
-def test_the_browser_that_signed_up_proves_the_address_with_one_click(
+def test_the_browser_that_signed_up_verifies_with_one_click(
     signed_up: str, stranger: Client
 ) -> None:
     assert stranger.get(signed_up).status_code == 200
@@ -75,7 +75,7 @@ def test_the_browser_that_signed_up_proves_the_address_with_one_click(
     assert AuditEvent.objects.filter(action="account:email:verify", target_id=user.pk).exists()
 
 
-def test_another_browser_needs_the_password_that_was_chosen(signed_up: str) -> None:
+def test_another_browser_needs_the_chosen_password(signed_up: str) -> None:
     victim = Client()
 
     assert victim.post(signed_up).status_code == 400
@@ -86,7 +86,7 @@ def test_another_browser_needs_the_password_that_was_chosen(signed_up: str) -> N
     assert User.objects.get(email=EMAIL).is_verified
 
 
-def test_a_reset_by_the_true_owner_ends_what_a_stranger_set_up(
+def test_a_reset_by_the_true_owner_ends_the_credentials_of_a_stranger(
     signed_up: str, stranger: Client, settings: Settings
 ) -> None:
     settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
@@ -100,7 +100,7 @@ def test_a_reset_by_the_true_owner_ends_what_a_stranger_set_up(
     assert stranger.post(signed_up)["Location"] == "/sign-in?notice=link-ended"
 
 
-def test_the_link_works_once_and_for_a_day(
+def test_the_verification_link_works_once_and_for_a_day(
     signed_up: str, stranger: Client, at_time: Callable[[timedelta], object]
 ) -> None:
     stranger.post(signed_up)
@@ -116,9 +116,7 @@ def test_an_expired_link_says_so(
     assert not User.objects.get(email=EMAIL).is_verified
 
 
-def test_a_person_moves_to_another_address(
-    viewer: User, browser_of: Callable[[User], Client]
-) -> None:
+def test_a_user_changes_their_address(viewer: User, browser_of: Callable[[User], Client]) -> None:
     browser = browser_of(viewer)
 
     browser.post("/account/email", {"email": "moved@example.com", "password": PASSWORD})
@@ -128,8 +126,8 @@ def test_a_person_moves_to_another_address(
 
     viewer.refresh_from_db()
     assert (viewer.email, viewer.is_verified) == ("moved@example.com", True)
-    told = OutboxMail.objects.filter(kind="email-changed").values_list("recipient", flat=True)
-    assert set(told) == {"viewer@example.com", "moved@example.com"}
+    recipients = OutboxMail.objects.filter(kind="email-changed").values_list("recipient", flat=True)
+    assert set(recipients) == {"viewer@example.com", "moved@example.com"}
     assert AuditEvent.objects.filter(action="account:email:change").count() == 1
 
 
@@ -144,7 +142,7 @@ def test_a_new_address_needs_the_password(
     assert mails() == []
 
 
-def test_a_taken_address_answers_the_same_and_moves_nothing(
+def test_a_taken_address_gets_the_same_answer_and_changes_nothing(
     viewer: User, editor: User, browser_of: Callable[[User], Client], mails: Callable[[], list]
 ) -> None:
     browser = browser_of(viewer)
@@ -156,7 +154,7 @@ def test_a_taken_address_answers_the_same_and_moves_nothing(
     assert [mail.kind for mail in mails()] == ["change-email", "account-exists"]
 
 
-def test_a_closed_registration_makes_nothing(stranger: Client, settings: Settings) -> None:
+def test_a_closed_registration_creates_nothing(stranger: Client, settings: Settings) -> None:
     settings.ALLOW_REGISTRATION = False
 
     answer = stranger.post("/sign-up", {"email": EMAIL, "name": "", "password": PASSWORD})
@@ -166,7 +164,7 @@ def test_a_closed_registration_makes_nothing(stranger: Client, settings: Setting
     assert not User.objects.filter(email=EMAIL).exists()
 
 
-def test_the_allow_list_holds_for_sign_up(
+def test_the_allow_list_applies_to_sign_up(
     owner: User, stranger: Client, settings: Settings
 ) -> None:
     settings.ALLOWED_EMAILS = ("corp.com",)
@@ -205,38 +203,38 @@ def change_link(viewer: User, browser_of: Callable[[User], Client]) -> str:
     return mailed_path("change-email")
 
 
-def _operator_changes_the_address(actor: User, user: User) -> None:
+def _administrator_changes_email(actor: User, user: User) -> None:
     users.edit_profile(actor=actor, user=user, profile=Profile(email="right@example.com"))
 
 
-def _operator_ends_sessions(actor: User, user: User) -> None:
+def _administrator_ends_sessions(actor: User, user: User) -> None:
     end_sessions(actor=actor, user=user)
 
 
-def _operator_sets_a_password(actor: User, user: User) -> None:
+def _administrator_sets_password(actor: User, user: User) -> None:
     set_password(actor=actor, user=user, new=NEW)
 
 
-def _somebody_else_writes_the_address(_actor: User, user: User) -> None:
+def _another_user_takes_email(_actor: User, user: User) -> None:
     """As a sync of the directory may, without an end of sessions."""
     User.objects.filter(pk=user.pk).update(email="right@example.com")
 
 
-def _operator_bans_for_a_minute(actor: User, user: User) -> None:
+def _administrator_bans_for_a_minute(actor: User, user: User) -> None:
     bans.lift(actor=actor, ban=bans.ban(actor=actor, user=user, duration=None, reason="spam"))
 
 
 @pytest.mark.parametrize(
     "act",
     [
-        _operator_changes_the_address,
-        _operator_ends_sessions,
-        _operator_sets_a_password,
-        _somebody_else_writes_the_address,
-        _operator_bans_for_a_minute,
+        _administrator_changes_email,
+        _administrator_ends_sessions,
+        _administrator_sets_password,
+        _another_user_takes_email,
+        _administrator_bans_for_a_minute,
     ],
 )
-def test_a_link_to_a_new_address_dies_with_what_ends_it(
+def test_a_link_to_a_new_address_ends_with_the_access_of_its_user(
     owner: User, viewer: User, change_link: str, stranger: Client, act: Callable[..., None]
 ) -> None:
     act(owner, viewer)
@@ -257,7 +255,7 @@ def test_a_link_to_a_new_address_dies_with_what_ends_it(
 
 
 @pytest.mark.parametrize("purpose", list(AccountToken.Purpose))
-def test_no_token_of_a_person_outlives_the_end_of_their_access(
+def test_tokens_of_a_user_end_with_their_access(
     make_user: Callable[..., User], owner: User, purpose: AccountToken.Purpose
 ) -> None:
     user = make_user("viewer", "somebody@example.com")
@@ -273,7 +271,7 @@ def test_no_token_of_a_person_outlives_the_end_of_their_access(
 
 
 @pytest.mark.parametrize("purpose", list(AccountToken.Purpose))
-def test_no_token_of_a_person_outlives_their_address(
+def test_tokens_of_a_user_end_with_their_address(
     make_user: Callable[..., User], purpose: AccountToken.Purpose
 ) -> None:
     user = make_user("viewer", "somebody@example.com")

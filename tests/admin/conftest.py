@@ -48,7 +48,7 @@ def as_role(make_user: MakeUser, browser_of: BrowserOf) -> Callable[[str], tuple
     def enter(role: str) -> tuple[Client, User]:
         if role == "stranger":
             return Client(), User(email="stranger@example.com")
-        operator = make_user(role, f"operator-{role}@example.com")
-        return browser_of(operator), operator
+        administrator = make_user(role, f"operator-{role}@example.com")
+        return browser_of(administrator), administrator
 
     return enter

@@ -20,7 +20,7 @@ from mail.conf import MailSettings
 from mail.models import OutboxMail
 
 pytestmark = pytest.mark.django_db
-Enter = Callable[[str], tuple[Client, User]]
+SignIn = Callable[[str], tuple[Client, User]]
 MakeUser = Callable[..., User]
 Status = OutboxMail.Status
 
@@ -59,7 +59,7 @@ def warned() -> list[str]:
 # Cards
 
 
-def test_the_cards_count_people_sessions_and_mail(make_user: MakeUser) -> None:
+def test_the_cards_count_users_sessions_and_mail(make_user: MakeUser) -> None:
     people = [make_user(role) for role in ("owner", "viewer", "none", "none")]
     make_user("none", is_active=False)
     make_user("owner", setup_completed=False)
@@ -80,8 +80,10 @@ def test_the_cards_count_people_sessions_and_mail(make_user: MakeUser) -> None:
     }
 
 
-def test_the_card_of_waiting_people_leads_to_just_them(as_role: Enter, make_user: MakeUser) -> None:
-    browser, _operator = as_role("owner")
+def test_the_card_of_waiting_users_links_to_their_list(
+    as_role: SignIn, make_user: MakeUser
+) -> None:
+    browser, _administrator = as_role("owner")
     waiting = make_user("none")
     make_user("none", is_active=False)
 
@@ -90,7 +92,7 @@ def test_the_card_of_waiting_people_leads_to_just_them(as_role: Enter, make_user
     assert list(browser.get(card.url).context["cl"].result_list) == [waiting]
 
 
-def test_a_count_ends_at_its_cap(monkeypatch: pytest.MonkeyPatch, make_user: MakeUser) -> None:
+def test_a_count_stops_at_its_cap(monkeypatch: pytest.MonkeyPatch, make_user: MakeUser) -> None:
     monkeypatch.setattr(dashboard, "COUNT_CAP", 2)
     for _ in range(2):
         make_user()
@@ -125,7 +127,7 @@ def test_links_are_counted_when_issued_and_when_used() -> None:
     assert values("links", 1) == {2: 1}
 
 
-def test_new_people_are_counted_without_the_unclaimed_owner(make_user: MakeUser) -> None:
+def test_new_users_are_counted_without_the_unfinished_owner(make_user: MakeUser) -> None:
     long_ago = timezone.now() - timedelta(days=31)
     make_user(created_at=timezone.now() - timedelta(days=5))
     make_user(created_at=long_ago)
@@ -134,7 +136,7 @@ def test_new_people_are_counted_without_the_unclaimed_owner(make_user: MakeUser)
     assert values("new-users") == {5: 1}
 
 
-def test_mail_is_counted_as_sent_or_given_up() -> None:
+def test_mail_is_counted_as_sent_or_failed() -> None:
     for status, days_ago in [
         (Status.SENT, 0),
         (Status.SENT, 4),
@@ -149,7 +151,7 @@ def test_mail_is_counted_as_sent_or_given_up() -> None:
     assert values("mails", 1) == {4: 1}
 
 
-def test_days_are_days_of_utc(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+def test_days_are_utc_days(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.TIME_ZONE = "Pacific/Auckland"
     noon = datetime(2026, 3, 10, 12, tzinfo=UTC)
     monkeypatch.setattr(timezone, "now", lambda: noon)
@@ -165,8 +167,8 @@ def test_days_are_days_of_utc(monkeypatch: pytest.MonkeyPatch, settings: Any) ->
         assert dashboard.context()["charts"][0].last_day == date(2026, 3, 10)
 
 
-def test_the_number_of_queries_does_not_grow(as_role: Enter, make_user: MakeUser) -> None:
-    browser, _operator = as_role("owner")
+def test_the_number_of_queries_does_not_grow(as_role: SignIn, make_user: MakeUser) -> None:
+    browser, _administrator = as_role("owner")
 
     def grow() -> None:
         person = make_user()
@@ -186,8 +188,8 @@ def test_the_number_of_queries_does_not_grow(as_role: Enter, make_user: MakeUser
     assert len(many) == len(few) == 18
 
 
-def test_the_page_holds_charts_without_script_and_inline_style(as_role: Enter) -> None:
-    browser, _operator = as_role("owner")
+def test_the_page_holds_charts_without_script_and_inline_style(as_role: SignIn) -> None:
+    browser, _administrator = as_role("owner")
 
     page = browser.get("/admin/").content.decode()
 
@@ -198,16 +200,17 @@ def test_the_page_holds_charts_without_script_and_inline_style(as_role: Enter) -
     assert "Signed in: 1." in page
 
 
-def test_the_newest_ten_events_are_shown(as_role: Enter, viewer: User) -> None:
-    browser, operator = as_role("owner")
+def test_the_newest_ten_events_are_shown(as_role: SignIn, viewer: User) -> None:
+    browser, administrator = as_role("owner")
     rows = [
-        audit_log.record("account:user:edit", actor=operator, target=viewer).seq for _ in range(11)
+        audit_log.record("account:user:edit", actor=administrator, target=viewer).seq
+        for _ in range(11)
     ]
 
     events = browser.get("/admin/").context["events"]
 
     assert [event.row.seq for event in events] == rows[:0:-1]
-    assert operator.email in events[0].actor
+    assert administrator.email in events[0].actor
     assert viewer.email in events[0].target
 
 
@@ -224,11 +227,11 @@ def calm(settings: Any) -> Any:
     return settings
 
 
-def test_a_sound_house_has_no_warning(calm: Any, owner: User) -> None:
+def test_a_well_configured_instance_has_no_warning(calm: Any, owner: User) -> None:
     assert warned() == []
 
 
-def test_a_missing_mail_service_is_told(calm: Any, owner: User) -> None:
+def test_a_missing_mail_service_is_a_warning(calm: Any, owner: User) -> None:
     calm.MAIL = MailSettings()
 
     assert warned() == ["No mail service is set."]
@@ -242,7 +245,7 @@ def test_a_missing_mail_service_is_told(calm: Any, owner: User) -> None:
         (True, False, []),
     ],
 )
-def test_plain_http_is_told_when_it_crosses_a_network(
+def test_plain_http_over_a_network_is_a_warning(
     calm: Any, owner: User, is_https: bool, is_local: bool, titles: list[str]
 ) -> None:
     calm.IS_HTTPS, calm.PUBLIC_URL_IS_LOCAL = is_https, is_local
@@ -250,13 +253,13 @@ def test_plain_http_is_told_when_it_crosses_a_network(
     assert warned() == titles
 
 
-def test_an_unclaimed_owner_is_told(calm: Any, make_user: MakeUser) -> None:
+def test_an_unfinished_owner_is_a_warning(calm: Any, make_user: MakeUser) -> None:
     make_user("owner", setup_completed=False)
 
     assert warned() == ["The first owner account has not been set up."]
 
 
-def test_open_registration_is_told_with_its_role(calm: Any, owner: User) -> None:
+def test_open_registration_is_a_warning_with_its_role(calm: Any, owner: User) -> None:
     calm.ALLOW_REGISTRATION, calm.DEFAULT_ROLE, calm.ALLOWED_EMAILS = True, "editor", ()
 
     (advice,) = dashboard.context()["warnings"]
@@ -265,7 +268,7 @@ def test_open_registration_is_told_with_its_role(calm: Any, owner: User) -> None
     assert advice.text.startswith("Anyone may create an account with the role “Editor”.")
 
 
-def test_open_registration_names_its_fence(calm: Any, owner: User) -> None:
+def test_the_warning_about_open_registration_names_the_allow_list(calm: Any, owner: User) -> None:
     calm.ALLOW_REGISTRATION, calm.ALLOWED_EMAILS = True, ("*@example.com",)
 
     (advice,) = dashboard.context()["warnings"]
@@ -284,7 +287,7 @@ def test_the_upper_edge_is_round_and_has_a_whole_half(value: int, top: int) -> N
     assert round_up(value) == top
 
 
-def test_bars_fill_their_day_and_keep_to_the_plot() -> None:
+def test_bars_fill_their_day_and_stay_inside_the_plot() -> None:
     days = (date(2026, 1, 1), date(2026, 1, 2))
     chart = Chart("c", "C", days, (Series("one", "good", (4, 0)), Series("two", "bad", (1, 2))))
 
@@ -306,7 +309,7 @@ def test_days_without_an_event_count_nothing() -> None:
     assert by_day(days, {date(2026, 1, 2): 3}) == (0, 3)
 
 
-def test_no_page_stands_twice_in_the_header(as_role: Enter) -> None:
+def test_no_page_is_listed_twice_in_the_header(as_role: SignIn) -> None:
     browser, _owner = as_role("owner")
     page = browser.get("/admin/").content.decode()
     found = re.findall(r'href="([^"]+)"', page.partition("<nav")[2].partition("</nav>")[0])

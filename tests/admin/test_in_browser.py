@@ -13,7 +13,7 @@ from tests.servers.fixtures import StartGatehouse
 
 pytestmark = pytest.mark.browser
 PASSWORD = "correct horse battery staple"
-PEOPLE, MAIL, AUDIT = (
+USERS, MAIL, AUDIT = (
     "/admin/accounts/user/",
     "/admin/mail/outboxmail/",
     "/admin/audit/auditevent/",
@@ -60,8 +60,8 @@ result = str(person.pk)
 class Panel:
     """A browser signed in as owner; `reports` holds what the console complained about."""
 
-    def __init__(self, page: Page, house: Gatehouse, person: str) -> None:
-        self.page, self.house, self.person = page, house, person
+    def __init__(self, page: Page, instance: Gatehouse, person: str) -> None:
+        self.page, self.instance, self.person = page, instance, person
         self.reports: list[str] = []
         page.on("console", lambda message: self._note(message.type, message.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
@@ -71,14 +71,14 @@ class Panel:
             self.reports.append(text)
 
     def sign_in(self) -> None:
-        self.page.goto(f"{self.house.url}/sign-in?next=/admin/")
+        self.page.goto(f"{self.instance.url}/sign-in?next=/admin/")
         self.page.get_by_label("Email", exact=False).first.fill("owner@example.com")
         self.page.locator("input[type=password]").fill(PASSWORD)
-        with self.page.expect_navigation(url=f"{self.house.url}/admin/"):
+        with self.page.expect_navigation(url=f"{self.instance.url}/admin/"):
             self.page.locator("input[type=password]").press("Enter")
 
     def open(self, path: str) -> None:
-        answer = self.page.goto(f"{self.house.url}{path}")
+        answer = self.page.goto(f"{self.instance.url}{path}")
         assert answer is not None
         assert answer.status == 200, path
 
@@ -108,7 +108,7 @@ class Panel:
         self.page.set_viewport_size({"width": width, "height": 844})
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
 
-    def flaws(self, *rules: str) -> list[tuple[str, list[str]]]:
+    def accessibility_errors(self, *rules: str) -> list[tuple[str, list[str]]]:
         """What axe finds on the page as it is."""
         found = violations(self.page, *rules)
         return [(flaw["id"], [node["html"][:150] for node in flaw["nodes"]]) for flaw in found]
@@ -124,13 +124,13 @@ class Panel:
 PAGES: dict[str, Callable[[Panel], None]] = {
     "overview": lambda panel: panel.open("/admin/"),
     "tables": lambda panel: panel.open("/admin/accounts/"),
-    "people": lambda panel: panel.open(PEOPLE),
-    "nobody": lambda panel: panel.open(f"{PEOPLE}?q=nobody-of-that-name"),
-    "add": lambda panel: panel.open(f"{PEOPLE}add/"),
-    "person": lambda panel: panel.open(f"{PEOPLE}{panel.person}/change/"),
-    "delete": lambda panel: panel.open(f"{PEOPLE}{panel.person}/delete/"),
-    "role": lambda panel: panel.choose(PEOPLE, "change_role_of_people"),
-    "link": lambda panel: panel.choose(PEOPLE, "get_login_url"),
+    "people": lambda panel: panel.open(USERS),
+    "nobody": lambda panel: panel.open(f"{USERS}?q=nobody-of-that-name"),
+    "add": lambda panel: panel.open(f"{USERS}add/"),
+    "person": lambda panel: panel.open(f"{USERS}{panel.person}/change/"),
+    "delete": lambda panel: panel.open(f"{USERS}{panel.person}/delete/"),
+    "role": lambda panel: panel.choose(USERS, "change_role_of_people"),
+    "link": lambda panel: panel.choose(USERS, "get_login_url"),
     "invitations": lambda panel: panel.open(INVITATIONS),
     "invitation": lambda panel: panel.open_first(INVITATIONS),
     "invite": lambda panel: panel.open(f"{INVITATIONS}add/"),
@@ -151,36 +151,40 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "explained": lambda panel: panel.open_first(f"{BANS}?kind=automatic"),
     "to-ban": lambda panel: panel.open(f"{BANS}add/"),
     "what-if": lambda panel: panel.open(REPLAY),
-    "ban-people": lambda panel: panel.choose(f"{PEOPLE}?role=viewer", "ban_people"),
+    "ban-people": lambda panel: panel.choose(f"{USERS}?role=viewer", "ban_people"),
 }
 # With the rules that the look decides about; () for all.
 LOOKS = [(1280, "light", ()), (390, "dark", (*COLOURS, *SIZES))]
 
 
 @pytest.fixture
-def house(sqlite_data: InstanceData, gatehouse_server: StartGatehouse) -> tuple[Gatehouse, str]:
+def instance(sqlite_data: InstanceData, gatehouse_server: StartGatehouse) -> tuple[Gatehouse, str]:
     """A running Gatehouse, and the id of one of its people."""
     person = sqlite_data.shell(SEED)
     return gatehouse_server(sqlite_data, ALLOW_REGISTRATION="true"), person
 
 
 @pytest.fixture
-def panel(page: Page, house: tuple[Gatehouse, str]) -> Panel:
-    opened = Panel(page, *house)
+def panel(page: Page, instance: tuple[Gatehouse, str]) -> Panel:
+    opened = Panel(page, *instance)
     opened.sign_in()
     return opened
 
 
-def test_axe_finds_no_flaw_in_light_and_dark_on_screen_and_phone(panel: Panel) -> None:
+def test_axe_finds_no_error_in_light_and_dark_on_screen_and_phone(panel: Panel) -> None:
     findings: dict[str, Any] = {}
 
     for name, visit in PAGES.items():
         visit(panel)
         for width, scheme, rules in LOOKS:
             panel.look(width, scheme)
-            findings[f"{name} {width} {scheme}"] = panel.flaws(*rules)
+            findings[f"{name} {width} {scheme}"] = panel.accessibility_errors(*rules)
 
-    assert {place: flaws for place, flaws in findings.items() if flaws} == {}
+    assert {
+        place: accessibility_errors
+        for place, accessibility_errors in findings.items()
+        if accessibility_errors
+    } == {}
 
 
 # Apart from axe, which writes styles of its own that the policy rightly reports.
@@ -205,15 +209,15 @@ def test_charts_open_as_tables_by_keyboard(panel: Panel) -> None:
     rows = panel.page.locator("#chart-sign-ins tbody tr")
     assert rows.count() == 30
     assert rows.last.locator("td").all_inner_texts() == ["1", "0"]
-    assert panel.flaws() == []
+    assert panel.accessibility_errors() == []
 
 
-def test_the_panel_is_left_by_its_sign_out_button(panel: Panel) -> None:
+def test_the_sign_out_button_of_the_admin_works(panel: Panel) -> None:
     panel.page.locator("#user-tools > summary").click()
     panel.page.get_by_role("button", name="Sign out").click()
     panel.page.wait_for_url("**/sign-in**")
 
-    panel.page.goto(f"{panel.house.url}/admin/")
+    panel.page.goto(f"{panel.instance.url}/admin/")
 
     assert "/sign-in?next=/admin/" in panel.page.url
 
@@ -226,8 +230,8 @@ def plain_page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_the_panel_works_without_script(plain_page: Page, house: tuple[Gatehouse, str]) -> None:
-    panel = Panel(plain_page, *house)
+def test_the_admin_works_without_scripts(plain_page: Page, instance: tuple[Gatehouse, str]) -> None:
+    panel = Panel(plain_page, *instance)
     panel.sign_in()
 
     panel.choose(f"{MAIL}?status=dead", "send_again")

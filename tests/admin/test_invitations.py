@@ -14,7 +14,7 @@ from accounts.roles import Role
 from accounts.services.invitations import accept_invitation, invite, withdraw
 from audit.models import AuditEvent
 from mail.models import OutboxMail
-from tests.admin.conftest import LIST as PEOPLE
+from tests.admin.conftest import LIST as USERS
 from tests.pages.pages import read
 
 pytestmark = pytest.mark.django_db
@@ -68,8 +68,10 @@ def in_each_state(actor: User) -> None:
      ("admin", 200), ("owner", 200)],
 )  # fmt: skip
 @pytest.mark.parametrize("url", [LIST, ADD])
-def test_invitations_are_for_operators(as_role: AsRole, url: str, role: str, status: int) -> None:
-    browser, _operator = as_role(role)
+def test_only_administrators_see_invitations(
+    as_role: AsRole, url: str, role: str, status: int
+) -> None:
+    browser, _administrator = as_role(role)
 
     assert browser.get(url).status_code == status
 
@@ -77,7 +79,7 @@ def test_invitations_are_for_operators(as_role: AsRole, url: str, role: str, sta
 @pytest.mark.parametrize(
     ("role", "status"), [("stranger", 302), ("none", 403), ("viewer", 403), ("editor", 403)]
 )
-def test_who_is_no_operator_invites_nobody(as_role: AsRole, role: str, status: int) -> None:
+def test_only_administrators_can_invite(as_role: AsRole, role: str, status: int) -> None:
     browser, _person = as_role(role)
 
     assert browser.post(ADD, typed()).status_code == status
@@ -87,10 +89,10 @@ def test_who_is_no_operator_invites_nobody(as_role: AsRole, role: str, status: i
 
 @pytest.mark.parametrize("actor_role", ["admin", "owner"])
 @pytest.mark.parametrize("role", ROLES)
-def test_an_operator_gives_the_roles_that_are_offered(
+def test_an_administrator_can_give_exactly_the_offered_roles(
     as_role: AsRole, actor_role: str, role: str
 ) -> None:
-    browser, operator = as_role(actor_role)
+    browser, administrator = as_role(actor_role)
     choices = browser.get(ADD).context["form"].fields["role"].choices
     assert [value for value, _label in choices] == GIVES[actor_role]
 
@@ -99,11 +101,11 @@ def test_an_operator_gives_the_roles_that_are_offered(
     assert answer.status_code == 200
     rows = list(Invitation.objects.values_list("email", "name", "role", "invited_by"))
     is_given = role in GIVES[actor_role]
-    assert rows == [(EMAIL, "Nina New", role, operator.pk)] * is_given
+    assert rows == [(EMAIL, "Nina New", role, administrator.pk)] * is_given
     assert ("form" in answer.context) is not is_given
 
 
-def test_the_answer_shows_the_link_once_and_nothing_keeps_it(as_role: AsRole) -> None:
+def test_the_link_is_shown_once_and_not_stored(as_role: AsRole) -> None:
     browser, _owner = as_role("owner")
 
     answer = browser.post(ADD, typed(days="3"))
@@ -117,14 +119,14 @@ def test_the_answer_shows_the_link_once_and_nothing_keeps_it(as_role: AsRole) ->
     assert "no-store" in answer["Cache-Control"].split(", ")
     assert answer.content.decode().count(url) == 1
     token = url.rpartition("/")[2]
-    pages = [LIST, f"{LIST}{row.pk}/change/", PEOPLE, "/admin/audit/auditevent/", ADD]
+    pages = [LIST, f"{LIST}{row.pk}/change/", USERS, "/admin/audit/auditevent/", ADD]
     assert [page for page in pages if token in browser.get(page).content.decode()] == []
     assert row.digest not in browser.get(f"{LIST}{row.pk}/change/").content.decode()
     assert token not in str(dict(browser.session))
     assert [token in str(event.detail) for event in AuditEvent.objects.all()] == [False, False]
 
 
-def test_the_answer_says_whether_it_was_mailed(as_role: AsRole, settings: Any) -> None:
+def test_the_page_says_whether_it_was_mailed(as_role: AsRole, settings: Any) -> None:
     browser, _owner = as_role("owner")
 
     assert b"This server has no mail service" in browser.post(ADD, typed()).content
@@ -145,7 +147,7 @@ def test_the_answer_says_whether_it_was_mailed(as_role: AsRole, settings: Any) -
         ({"days": "x"}, "days"),
     ],
 )
-def test_a_wrong_form_says_where_and_invites_nobody(
+def test_an_invalid_form_names_the_field_and_invites_no_one(
     as_role: AsRole, wrong: dict[str, str], field: str
 ) -> None:
     browser, _owner = as_role("owner")
@@ -159,7 +161,7 @@ def test_a_wrong_form_says_where_and_invites_nobody(
 def test_both_lists_lead_to_the_form(as_role: AsRole) -> None:
     browser, _admin = as_role("admin")
 
-    for page in (LIST, PEOPLE):
+    for page in (LIST, USERS):
         links = [each.attributes["href"] for each in read(browser.get(page).content).all("a")]
         assert links.count(ADD) == 1
 
@@ -181,9 +183,7 @@ def test_the_list_shows_every_invitation_and_filters_by_state(as_role: AsRole, o
         assert f">{state}</span>" in text
 
 
-def test_one_invitation_shows_who_invited_and_what_became_of_it(
-    as_role: AsRole, owner: User
-) -> None:
+def test_the_page_of_an_invitation_shows_inviter_and_state(as_role: AsRole, owner: User) -> None:
     in_each_state(owner)
     invite(actor=SYSTEM, email=EMAIL)
     browser, _admin = as_role("admin")
@@ -196,7 +196,7 @@ def test_one_invitation_shows_who_invited_and_what_became_of_it(
     assert ">system<" in browser.get(f"{LIST}{system.pk}/change/").content.decode()
 
 
-def test_nothing_of_an_invitation_is_edited_or_deleted(as_role: AsRole, owner: User) -> None:
+def test_an_invitation_cannot_be_edited_or_deleted(as_role: AsRole, owner: User) -> None:
     row = invite(actor=owner, email=EMAIL).invitation
     browser, _owner = as_role("owner")
 
@@ -212,11 +212,11 @@ def test_nothing_of_an_invitation_is_edited_or_deleted(as_role: AsRole, owner: U
 
 @pytest.mark.parametrize("actor_role", ["admin", "owner"])
 @pytest.mark.parametrize("role", ROLES)
-def test_an_operator_withdraws_what_he_could_give(
+def test_an_administrator_withdraws_invitations_to_roles_they_may_give(
     as_role: AsRole, actor_role: str, role: str
 ) -> None:
     row = invite(actor=SYSTEM, email=EMAIL, role=role).invitation
-    browser, operator = as_role(actor_role)
+    browser, administrator = as_role(actor_role)
 
     tick(browser, row)
 
@@ -224,10 +224,10 @@ def test_an_operator_withdraws_what_he_could_give(
     is_given = role in GIVES[actor_role]
     assert row.state(timezone.now()) == ("replaced" if is_given else "live")
     events = AuditEvent.objects.filter(action="account:invitation:withdraw")
-    assert [event.actor_id for event in events] == [operator.pk] * is_given
+    assert [event.actor_id for event in events] == [administrator.pk] * is_given
 
 
-def test_what_is_over_is_skipped_and_the_report_says_so(as_role: AsRole, owner: User) -> None:
+def test_ended_invitations_are_skipped_and_reported(as_role: AsRole, owner: User) -> None:
     in_each_state(owner)
     browser, _owner = as_role("owner")
 
@@ -241,7 +241,7 @@ def test_what_is_over_is_skipped_and_the_report_says_so(as_role: AsRole, owner: 
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
-def test_who_is_no_operator_withdraws_nothing(as_role: AsRole, owner: User, role: str) -> None:
+def test_only_administrators_withdraw_invitations(as_role: AsRole, owner: User, role: str) -> None:
     row = invite(actor=owner, email=EMAIL).invitation
     browser, _person = as_role(role)
 

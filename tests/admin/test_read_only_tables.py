@@ -27,7 +27,7 @@ MAIL = "/admin/mail/outboxmail/"
 SESSIONS = "/admin/accounts/browsersession/"
 LINKS = "/admin/magiclinks/loginlink/"
 LISTS = [AUDIT, MAIL, SESSIONS, LINKS]
-Enter = Callable[[str], tuple[Client, User]]
+SignIn = Callable[[str], tuple[Client, User]]
 Status = OutboxMail.Status
 
 
@@ -90,17 +90,17 @@ def act(client: Client, url: str, action: str, keys: list[Any], **more: str) -> 
     ("role", "status"),
     [("none", 403), ("viewer", 403), ("editor", 403), ("admin", 200), ("owner", 200)],
 )
-def test_a_list_of_facts_opens_for_operators_alone(
-    as_role: Enter, role: str, status: int, url: str
+def test_a_read_only_list_opens_only_for_administrators(
+    as_role: SignIn, role: str, status: int, url: str
 ) -> None:
-    browser, _operator = as_role(role)
+    browser, _administrator = as_role(role)
 
     assert browser.get(url).status_code == status
 
 
 @pytest.mark.parametrize("url", LISTS)
-def test_a_stranger_is_sent_to_the_sign_in_page(as_role: Enter, url: str) -> None:
-    browser, _nobody = as_role("stranger")
+def test_an_anonymous_client_is_sent_to_the_sign_in_page(as_role: SignIn, url: str) -> None:
+    browser, _no_one = as_role("stranger")
 
     answer = browser.get(url)
 
@@ -110,10 +110,10 @@ def test_a_stranger_is_sent_to_the_sign_in_page(as_role: Enter, url: str) -> Non
 @pytest.mark.parametrize(
     ("role", "status"), [("viewer", 403), ("editor", 403), ("admin", 200), ("owner", 200)]
 )
-def test_a_page_of_one_fact_opens_for_operators_alone(
-    as_role: Enter, viewer: User, role: str, status: int
+def test_a_page_of_one_row_opens_only_for_administrators(
+    as_role: SignIn, viewer: User, role: str, status: int
 ) -> None:
-    browser, _operator = as_role(role)
+    browser, _administrator = as_role(role)
 
     assert [browser.get(url).status_code for url in details_of_all(viewer)] == [status] * 3
 
@@ -131,10 +131,10 @@ def _facts() -> list[Any]:
     ("role", "status"),
     [("stranger", 302), ("viewer", 403), ("editor", 403), ("admin", 403), ("owner", 403)],
 )
-def test_a_forged_post_changes_no_fact(
-    as_role: Enter, viewer: User, role: str, status: int
+def test_a_forged_post_changes_no_row(
+    as_role: SignIn, viewer: User, role: str, status: int
 ) -> None:
-    browser, _operator = as_role(role)
+    browser, _administrator = as_role(role)
     audit_log.record("account:user:edit", target=viewer)
     pages = details_of_all(viewer)
     before = _facts()
@@ -152,8 +152,8 @@ def test_a_forged_post_changes_no_fact(
 
 
 @pytest.mark.parametrize("url", LISTS)
-def test_djangos_own_deletion_is_no_action_of_facts(as_role: Enter, viewer: User, url: str) -> None:
-    browser, _operator = as_role("owner")
+def test_djangos_delete_action_is_not_offered(as_role: SignIn, viewer: User, url: str) -> None:
+    browser, _administrator = as_role("owner")
     audit_log.record("account:user:edit", target=viewer)
     made_mail(viewer)
     session = made_session(viewer)
@@ -170,10 +170,10 @@ def test_djangos_own_deletion_is_no_action_of_facts(as_role: Enter, viewer: User
 # Secrets
 
 
-def test_no_page_shows_a_secret(as_role: Enter, viewer: User) -> None:
-    browser, _operator = as_role("owner")
+def test_no_page_shows_a_secret(as_role: SignIn, viewer: User) -> None:
+    browser, _administrator = as_role("owner")
     pages = details_of_all(viewer)
-    issued = issue_link(viewer, actor=_operator, lifetime=timedelta(hours=1), source="panel")
+    issued = issue_link(viewer, actor=_administrator, lifetime=timedelta(hours=1), source="panel")
     token = issued.url.rpartition("/")[2]
     link = viewer.login_links.get()
     secrets = [
@@ -195,8 +195,8 @@ def test_no_page_shows_a_secret(as_role: Enter, viewer: User) -> None:
         assert [secret for secret in secrets if secret in text] == [], url
 
 
-def test_a_session_is_not_found_by_its_key(as_role: Enter, viewer: User) -> None:
-    browser, _operator = as_role("owner")
+def test_a_session_is_not_found_by_its_key(as_role: SignIn, viewer: User) -> None:
+    browser, _administrator = as_role("owner")
     session = made_session(viewer)
 
     assert browser.get(f"{SESSIONS}{session.session_key}/change/").status_code == 302
@@ -206,10 +206,10 @@ def test_a_session_is_not_found_by_its_key(as_role: Enter, viewer: User) -> None
 # The audit log
 
 
-def test_the_audit_log_names_people_by_the_addresses_of_today(
-    as_role: Enter, viewer: User, admin: User
+def test_the_audit_log_shows_the_current_addresses_of_users(
+    as_role: SignIn, viewer: User, admin: User
 ) -> None:
-    browser, _operator = as_role("owner")
+    browser, _administrator = as_role("owner")
     audit_log.record("account:user:edit", actor=admin, target=viewer, fields=["name"])
     User.objects.filter(pk=viewer.pk).update(email="moved@example.com")
     gone = uuid.uuid4()
@@ -223,8 +223,8 @@ def test_the_audit_log_names_people_by_the_addresses_of_today(
     assert f"Ada Admin deleted the account of a deleted account (…{str(gone)[-8:]})" in page
 
 
-def test_the_audit_log_is_newest_first(as_role: Enter, viewer: User) -> None:
-    browser, _operator = as_role("owner")
+def test_the_audit_log_is_newest_first(as_role: SignIn, viewer: User) -> None:
+    browser, _administrator = as_role("owner")
     first, second = (audit_log.record("account:user:edit", target=viewer) for _ in range(2))
 
     assert [event.seq for event in shown(browser, AUDIT)][:2] == [second.seq, first.seq]
@@ -234,10 +234,10 @@ def _searched(browser: Client, text: str) -> set[int]:
     return {event.seq for event in shown(browser, f"{AUDIT}?q={text}")}
 
 
-def test_the_audit_log_is_searched_by_person_id_address_and_request(
-    as_role: Enter, make_user: Callable[..., User]
+def test_the_audit_log_is_searched_by_user_id_address_and_request(
+    as_role: SignIn, make_user: Callable[..., User]
 ) -> None:
-    browser, _operator = as_role("owner")
+    browser, _administrator = as_role("owner")
     one, other = make_user(email="one@example.com"), make_user(email="two@example.net")
     with use_context(RequestContext(ip="198.51.100.4", request_id="feed0001", channel="web")):
         first = audit_log.record("account:user:edit", actor=one, target=other).seq
@@ -267,8 +267,8 @@ def test_the_audit_log_is_searched_by_person_id_address_and_request(
         ("at=longer", {"account:email:verify"}),
     ],
 )
-def test_the_audit_log_is_filtered(as_role: Enter, query: str, actions: set[str]) -> None:
-    browser, _operator = as_role("owner")
+def test_the_audit_log_is_filtered(as_role: SignIn, query: str, actions: set[str]) -> None:
+    browser, _administrator = as_role("owner")
     audit_log.record("account:role:change")
     audit_log.record("mail:outbox:dead", result="failure")
     audit_log.record("link:login:issue", result="refused")
@@ -278,8 +278,8 @@ def test_the_audit_log_is_filtered(as_role: Enter, query: str, actions: set[str]
     assert {event.action for event in shown(browser, f"{AUDIT}?{query}")} == actions
 
 
-def test_a_filter_of_nonsense_filters_nothing(as_role: Enter) -> None:
-    browser, _operator = as_role("owner")
+def test_an_invalid_filter_value_filters_nothing(as_role: SignIn) -> None:
+    browser, _administrator = as_role("owner")
     audit_log.record("account:role:change")
 
     everything = len(shown(browser, AUDIT))
@@ -287,8 +287,8 @@ def test_a_filter_of_nonsense_filters_nothing(as_role: Enter) -> None:
     assert len(shown(browser, f"{AUDIT}?about=x&result=y&at=z")) == everything
 
 
-def test_a_lookup_that_is_no_filter_is_refused(as_role: Enter) -> None:
-    browser, _operator = as_role("owner")
+def test_an_unknown_lookup_is_rejected(as_role: SignIn) -> None:
+    browser, _administrator = as_role("owner")
     made_mail()
 
     for url in (f"{MAIL}?sealed_body__startswith=a", f"{SESSIONS}?session_key__startswith=a"):
@@ -304,8 +304,8 @@ def test_a_lookup_that_is_no_filter_is_refused(as_role: Enter) -> None:
     assert browser.get(f"{links}?created=x&source__exact=panel").status_code == 200
 
 
-def test_an_id_with_a_nul_names_nothing(as_role: Enter) -> None:
-    browser, _operator = as_role("owner")
+def test_an_id_with_a_null_character_is_not_found(as_role: SignIn) -> None:
+    browser, _administrator = as_role("owner")
 
     for table in ("forward_auth/denial", "accounts/user", "audit/auditevent", "api/apikey"):
         for page in ("change", "delete"):
@@ -314,10 +314,10 @@ def test_an_id_with_a_nul_names_nothing(as_role: Enter) -> None:
 
 
 @pytest.mark.parametrize("url", [AUDIT, MAIL, SESSIONS])
-def test_a_list_asks_as_often_for_many_rows_as_for_few(
-    as_role: Enter, make_user: Callable[..., User], url: str
+def test_a_list_needs_the_same_number_of_queries_for_many_rows(
+    as_role: SignIn, make_user: Callable[..., User], url: str
 ) -> None:
-    browser, _operator = as_role("owner")
+    browser, _administrator = as_role("owner")
 
     def grow() -> None:
         person = make_user()
@@ -341,8 +341,8 @@ def test_a_list_asks_as_often_for_many_rows_as_for_few(
 
 
 @pytest.mark.parametrize("role", ["admin", "owner"])
-def test_an_operator_sends_a_dead_mail_again(as_role: Enter, viewer: User, role: str) -> None:
-    browser, operator = as_role(role)
+def test_an_administrator_resends_a_failed_mail(as_role: SignIn, viewer: User, role: str) -> None:
+    browser, administrator = as_role(role)
     mail = made_mail(viewer, attempts=8, last_error="550 no mailbox")
 
     answer = act(browser, MAIL, "send_again", [mail.pk])
@@ -351,12 +351,12 @@ def test_an_operator_sends_a_dead_mail_again(as_role: Enter, viewer: User, role:
     assert answer.status_code == 302
     assert (mail.status, mail.attempts, mail.last_error) == (Status.QUEUED, 0, "")
     event = AuditEvent.objects.get(action="mail:outbox:retry")
-    assert (event.actor_id, event.target_id) == (operator.pk, viewer.pk)
+    assert (event.actor_id, event.target_id) == (administrator.pk, viewer.pk)
     assert said(browser) == ["1 mail will be sent again."]
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
-def test_nobody_else_sends_a_mail_again(as_role: Enter, viewer: User, role: str) -> None:
+def test_only_administrators_resend_mail(as_role: SignIn, viewer: User, role: str) -> None:
     browser, _person = as_role(role)
     mail = made_mail(viewer)
 
@@ -365,8 +365,8 @@ def test_nobody_else_sends_a_mail_again(as_role: Enter, viewer: User, role: str)
     assert mail.status == Status.DEAD
 
 
-def test_mails_that_cannot_be_sent_again_are_counted(as_role: Enter, viewer: User) -> None:
-    browser, _operator = as_role("admin")
+def test_mails_that_cannot_be_resent_are_counted(as_role: SignIn, viewer: User) -> None:
+    browser, _administrator = as_role("admin")
     mails = [made_mail(viewer) for _ in range(2)]
     mails += [made_mail(viewer, Status.SENT, sealed_body="") for _ in range(2)]
     mails.append(made_mail(viewer, expires_at=timezone.now() - timedelta(minutes=1)))
@@ -382,10 +382,10 @@ def test_mails_that_cannot_be_sent_again_are_counted(as_role: Enter, viewer: Use
 
 @pytest.mark.parametrize("key", ["x", "", "1", "\x00"])
 @pytest.mark.parametrize(("url", "action"), [(MAIL, "send_again"), (SESSIONS, "end_chosen")])
-def test_a_tick_that_is_no_id_changes_nothing(
-    as_role: Enter, viewer: User, url: str, action: str, key: str
+def test_a_selection_that_is_no_id_changes_nothing(
+    as_role: SignIn, viewer: User, url: str, action: str, key: str
 ) -> None:
-    browser, _operator = as_role("owner")
+    browser, _administrator = as_role("owner")
     made_mail(viewer)
     made_session(viewer)
     before = _facts()
@@ -407,9 +407,9 @@ def test_a_tick_that_is_no_id_changes_nothing(
     ],
 )
 def test_mail_is_filtered_and_searched(
-    as_role: Enter, make_user: Callable[..., User], query: str, statuses: list[str]
+    as_role: SignIn, make_user: Callable[..., User], query: str, statuses: list[str]
 ) -> None:
-    browser, _operator = as_role("owner")
+    browser, _administrator = as_role("owner")
     made_mail(make_user(email="vera@example.com"), Status.DEAD)
     made_mail(make_user(email="tom@example.com"), Status.SENT, sealed_body="")
 
@@ -419,10 +419,10 @@ def test_mail_is_filtered_and_searched(
 # Ending sessions
 
 
-def test_an_operator_ends_sessions_of_lower_rank_and_leaves_others(
-    as_role: Enter, viewer: User, owner: User
+def test_an_administrator_ends_only_sessions_of_lower_ranks(
+    as_role: SignIn, viewer: User, owner: User
 ) -> None:
-    browser, operator = as_role("admin")
+    browser, administrator = as_role("admin")
     low, high = made_session(viewer), made_session(owner)
 
     answer = act(browser, SESSIONS, "end_chosen", [low.public_id, high.public_id])
@@ -432,7 +432,7 @@ def test_an_operator_ends_sessions_of_lower_rank_and_leaves_others(
     assert low.public_id not in left
     assert high.public_id in left
     event = AuditEvent.objects.get(action="account:session:end")
-    assert (event.actor_id, event.target_id) == (operator.pk, viewer.pk)
+    assert (event.actor_id, event.target_id) == (administrator.pk, viewer.pk)
     assert said(browser) == [
         "1 session has ended.",
         "Skipped 1: You may only manage people whose role is below your own.",
@@ -440,8 +440,8 @@ def test_an_operator_ends_sessions_of_lower_rank_and_leaves_others(
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
-def test_nobody_else_ends_a_session_in_the_panel(
-    as_role: Enter, make_user: Callable[..., User], role: str
+def test_only_administrators_end_sessions_in_the_admin(
+    as_role: SignIn, make_user: Callable[..., User], role: str
 ) -> None:
     browser, _person = as_role(role)
     session = made_session(make_user("none"))
@@ -450,8 +450,8 @@ def test_nobody_else_ends_a_session_in_the_panel(
     assert BrowserSession.objects.filter(pk=session.pk).exists()
 
 
-def test_a_session_key_is_no_tick(as_role: Enter, viewer: User) -> None:
-    browser, _operator = as_role("owner")
+def test_a_session_key_is_not_accepted_as_a_selection(as_role: SignIn, viewer: User) -> None:
+    browser, _administrator = as_role("owner")
     session = made_session(viewer)
 
     act(browser, SESSIONS, "end_chosen", [session.session_key])
@@ -459,8 +459,8 @@ def test_a_session_key_is_no_tick(as_role: Enter, viewer: User) -> None:
     assert BrowserSession.objects.filter(pk=session.pk).exists()
 
 
-def test_ended_and_anonymous_sessions_are_not_listed(as_role: Enter, viewer: User) -> None:
-    browser, operator = as_role("owner")
+def test_ended_and_anonymous_sessions_are_not_listed(as_role: SignIn, viewer: User) -> None:
+    browser, administrator = as_role("owner")
     made_session(viewer, expire_date=timezone.now() - timedelta(seconds=1))
     BrowserSession.objects.filter(pk=made_session(viewer).pk).update(user=None)
     live = made_session(viewer)
@@ -469,12 +469,12 @@ def test_ended_and_anonymous_sessions_are_not_listed(as_role: Enter, viewer: Use
 
     assert {row.public_id for row in rows} == {
         live.public_id,
-        operator.sessions.get().public_id,
+        administrator.sessions.get().public_id,
     }
 
 
-def test_a_session_shows_its_device_and_person(as_role: Enter, viewer: User) -> None:
-    browser, _operator = as_role("owner")
+def test_a_session_shows_its_device_and_user(as_role: SignIn, viewer: User) -> None:
+    browser, _administrator = as_role("owner")
     session = made_session(viewer)
 
     page = browser.get(f"{SESSIONS}{session.public_id}/change/").content.decode()
@@ -484,7 +484,7 @@ def test_a_session_shows_its_device_and_person(as_role: Enter, viewer: User) -> 
     assert "203.0.113.7" in page
 
 
-def test_the_service_ends_one_session_once(viewer: User, admin: User, owner: User) -> None:
+def test_the_service_ends_a_session_once(viewer: User, admin: User, owner: User) -> None:
     session = made_session(viewer)
     with pytest.raises(Forbidden):
         end_session(actor=admin, session=made_session(owner))

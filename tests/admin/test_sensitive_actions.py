@@ -117,7 +117,7 @@ def _can_write(table: "ModelAdmin[Any]", request: Any, name: str) -> bool:
     return bool(asked and asked(request))
 
 
-def test_every_page_is_classified(owner: User) -> None:
+def test_every_page_is_classified_as_sensitive_or_not(owner: User) -> None:
     request = _request("/admin/", owner, {})
     found = {
         name
@@ -129,7 +129,7 @@ def test_every_page_is_classified(owner: User) -> None:
     assert found == EXEMPT_PAGES | SENSITIVE_PAGES
 
 
-def test_every_action_is_classified(owner: User) -> None:
+def test_every_action_is_classified_as_sensitive_or_not(owner: User) -> None:
     request = _request("/admin/", owner, {})
     found = {
         _label(model): set(table.get_actions(request)) for model, table in site._registry.items()
@@ -142,7 +142,7 @@ def test_every_action_is_classified(owner: User) -> None:
     assert {label: names for label, names in found.items() if names} == known
 
 
-def test_the_panel_asks_as_it_is_classified(owner: User) -> None:
+def test_sensitive_pages_and_actions_ask_for_reauthentication(owner: User) -> None:
     tables = list(site._registry.values())
 
     def asks(path: str, **form: str) -> bool:
@@ -160,7 +160,7 @@ def test_the_panel_asks_as_it_is_classified(owner: User) -> None:
         assert asks(path, _save="Save")
 
 
-def test_nothing_is_exempt_that_is_not_there(owner: User) -> None:
+def test_exemptions_name_existing_pages_and_actions(owner: User) -> None:
     request = _request("/admin/", owner, {})
     for table in site._registry.values():
         assert getattr(table, "exempt_pages", frozenset()) <= _names(table)
@@ -181,7 +181,7 @@ def _leads_to_confirm(answer: Any, path: str) -> bool:
     return (answer.status_code, answer.get("Location")) == (303, where)
 
 
-def test_rules_bans_and_vouching_wait_for_the_proof(
+def test_rules_bans_and_verification_need_reauthentication(
     late: Client, owner: User, viewer: User
 ) -> None:
     rule = AccessRule.objects.create(name="Wiki", effect="deny", path="/wiki", position=1)
@@ -218,7 +218,7 @@ def test_rules_bans_and_vouching_wait_for_the_proof(
     assert AuditEvent.objects.count() == events
 
 
-def test_what_takes_away_is_done_at_once(late: Client, owner: User, viewer: User) -> None:
+def test_revoking_actions_need_no_reauthentication(late: Client, owner: User, viewer: User) -> None:
     key = made(viewer).key
     ticked = {"action": "revoke_chosen", "index": "0", ACTION_CHECKBOX_NAME: [key.pk]}
 

@@ -46,7 +46,7 @@ def _is_reset(person: User | None) -> bool:
     return not User.objects.get(pk=person.pk).has_usable_password()
 
 
-ACTS = {
+ACTIONS = {
     "name": Case(_type(name="Changed"), "account:user:edit", lambda p: p.name == "Changed"),
     "email": Case(
         _type(email="new@example.com"), "account:user:edit", lambda p: p.email == "new@example.com"
@@ -63,7 +63,7 @@ ACTS = {
     "enable": Case(_press("enable"), "account:user:enable", lambda p: p.is_active),
     "verify": Case(_press("verify"), "account:email:vouch", lambda p: p.is_verified),
 }
-BULK_ACTS = {
+BULK_ACTIONS = {
     "role": Case(
         _tick("change_role_of_people", role="viewer", confirmed="yes"),
         "account:role:change",
@@ -104,16 +104,16 @@ def _row(person: User) -> tuple[dict[str, Any] | None, int]:
     return User.objects.filter(pk=person.pk).values().first(), sessions
 
 
-def _audits(operator: User, person: User) -> list[str]:
-    rows = AuditEvent.objects.filter(target_id=person.pk, actor_id=operator.pk).order_by("seq")
+def _audits(administrator: User, person: User) -> list[str]:
+    rows = AuditEvent.objects.filter(target_id=person.pk, actor_id=administrator.pk).order_by("seq")
     return list(rows.values_list("action", flat=True))
 
 
-def _expect_done(case: Case, answer: HttpResponse, operator: User, person: User) -> None:
+def _expect_done(case: Case, answer: HttpResponse, administrator: User, person: User) -> None:
     assert answer.status_code == case.status
     now = User.objects.filter(pk=person.pk).first()
     assert case.effect(now if now or case.effect is not _no_sessions else person)
-    assert _audits(operator, person) == [case.audit]
+    assert _audits(administrator, person) == [case.audit]
 
 
 def _cross(acts: dict[str, Case]) -> list[Any]:
@@ -124,57 +124,57 @@ def _cross(acts: dict[str, Case]) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("operator_role", REACHES)
-@pytest.mark.parametrize(("target", "act"), _cross(ACTS), indirect=["target"])
-def test_each_act_on_one_person_obeys_the_rank(
-    as_role: AsRole, target: User, act: str, operator_role: str
+@pytest.mark.parametrize("admin_role", REACHES)
+@pytest.mark.parametrize(("target", "act"), _cross(ACTIONS), indirect=["target"])
+def test_each_action_on_a_user_obeys_the_rank_rule(
+    as_role: AsRole, target: User, act: str, admin_role: str
 ) -> None:
-    case, (browser, operator) = ACTS[act], as_role(operator_role)
+    case, (browser, administrator) = ACTIONS[act], as_role(admin_role)
     before = _row(target)
 
     answer = case.do(browser, target)
 
-    if target.role in REACHES[operator_role]:
-        _expect_done(case, answer, operator, target)
+    if target.role in REACHES[admin_role]:
+        _expect_done(case, answer, administrator, target)
         return
-    assert answer.status_code == (302 if operator_role == "stranger" else 403)
-    if operator_role == "stranger":
+    assert answer.status_code == (302 if admin_role == "stranger" else 403)
+    if admin_role == "stranger":
         assert answer["Location"].startswith("/sign-in?next=/admin/accounts/user/")
     assert _row(target) == before
-    assert _audits(operator, target) == []
+    assert _audits(administrator, target) == []
 
 
-@pytest.mark.parametrize("operator_role", REACHES)
-@pytest.mark.parametrize(("target", "act"), _cross(BULK_ACTS), indirect=["target"])
-def test_each_bulk_act_obeys_the_rank(
-    as_role: AsRole, target: User, act: str, operator_role: str
+@pytest.mark.parametrize("admin_role", REACHES)
+@pytest.mark.parametrize(("target", "act"), _cross(BULK_ACTIONS), indirect=["target"])
+def test_each_bulk_action_obeys_the_rank_rule(
+    as_role: AsRole, target: User, act: str, admin_role: str
 ) -> None:
-    case, (browser, operator) = BULK_ACTS[act], as_role(operator_role)
+    case, (browser, administrator) = BULK_ACTIONS[act], as_role(admin_role)
     before = _row(target)
 
     answer = case.do(browser, target)
 
-    if target.role in REACHES[operator_role]:
-        _expect_done(case, answer, operator, target)
+    if target.role in REACHES[admin_role]:
+        _expect_done(case, answer, administrator, target)
         return
-    is_below = operator_role in ("viewer", "editor")
+    is_below = admin_role in ("viewer", "editor")
     assert answer.status_code == (403 if is_below else 302)
-    if operator_role == "admin":
+    if admin_role == "admin":
         assert notices(browser) == ["0 done, 1 skipped: rank"]
     assert _row(target) == before
-    assert _audits(operator, target) == []
+    assert _audits(administrator, target) == []
 
 
 @pytest.mark.parametrize(
-    ("operator_role", "status"),
+    ("admin_role", "status"),
     [("stranger", 302), ("viewer", 403), ("editor", 403), ("admin", 200), ("owner", 200)],
 )
 @pytest.mark.parametrize("page", ["", "add/", "{key}/change/", "{key}/delete/"])
-def test_only_operators_see_the_pages(
-    as_role: AsRole, make_user: MakeUser, operator_role: str, status: int, page: str
+def test_only_administrators_see_the_pages(
+    as_role: AsRole, make_user: MakeUser, admin_role: str, status: int, page: str
 ) -> None:
     target = make_user("viewer", "target@example.com")
-    browser, _operator = as_role(operator_role)
+    browser, _administrator = as_role(admin_role)
 
     answer = browser.get("/admin/accounts/user/" + page.format(key=target.pk))
 
@@ -182,7 +182,7 @@ def test_only_operators_see_the_pages(
 
 
 @pytest.mark.parametrize("target_role", ["admin", "owner"])
-def test_an_admin_sees_his_equals_and_owners_without_buttons(
+def test_an_admin_sees_equals_and_owners_without_buttons(
     as_role: AsRole, make_user: MakeUser, target_role: str
 ) -> None:
     target = make_user(target_role, "target@example.com")
@@ -198,17 +198,17 @@ def test_an_admin_sees_his_equals_and_owners_without_buttons(
     assert page_of(target, "delete") not in content
 
 
-LAST_OWNER_ACTS = {
+LAST_OWNER_ACTIONS = {
     "demote": _type(role="admin"),
     "disable": _press("disable"),
-    "delete": ACTS["delete"].do,
+    "delete": ACTIONS["delete"].do,
     "bulk demote": _tick("change_role_of_people", role="admin", confirmed="yes"),
     "bulk disable": _tick("disable_people"),
     "bulk delete": _tick("delete_selected", confirmed="yes"),
 }
 
 
-@pytest.mark.parametrize("act", LAST_OWNER_ACTS)
+@pytest.mark.parametrize("act", LAST_OWNER_ACTIONS)
 def test_the_last_owner_stays(
     owner: User, make_user: MakeUser, browser_of: BrowserOf, act: str
 ) -> None:
@@ -218,7 +218,7 @@ def test_the_last_owner_stays(
     before = _row(owner)
     events = AuditEvent.objects.count()
 
-    answer = LAST_OWNER_ACTS[act](browser, owner)
+    answer = LAST_OWNER_ACTIONS[act](browser, owner)
 
     assert answer.status_code == (200 if act == "demote" else 302)
     assert _row(owner) == before
@@ -231,14 +231,14 @@ def test_the_last_owner_stays(
         assert "This is the last active owner." in notices(browser)[0]
 
 
-@pytest.mark.parametrize("act", LAST_OWNER_ACTS)
-def test_an_owner_who_removes_himself_is_signed_out_of_the_panel(
+@pytest.mark.parametrize("act", LAST_OWNER_ACTIONS)
+def test_an_owner_who_deletes_their_account_is_signed_out(
     owner: User, make_user: MakeUser, browser_of: BrowserOf, act: str
 ) -> None:
     make_user("owner", "second@example.com")
     browser = browser_of(owner)
 
-    answer = LAST_OWNER_ACTS[act](browser, owner)
+    answer = LAST_OWNER_ACTIONS[act](browser, owner)
 
     assert answer.status_code == 302
     assert not User.objects.active_owners().filter(pk=owner.pk).exists()

@@ -19,7 +19,7 @@ NEW = {"email": " New@Example.com ", "name": " Nora  New ", "username": "Nora", 
 
 
 @pytest.mark.parametrize(
-    ("operator_role", "status", "made"),
+    ("admin_role", "status", "made"),
     [
         ("stranger", 302, 0),
         ("viewer", 403, 0),
@@ -28,18 +28,20 @@ NEW = {"email": " New@Example.com ", "name": " Nora  New ", "username": "Nora", 
         ("owner", 302, 1),
     ],
 )
-def test_operators_add_people(as_role: AsRole, operator_role: str, status: int, made: int) -> None:
-    browser, operator = as_role(operator_role)
+def test_administrators_create_users(
+    as_role: AsRole, admin_role: str, status: int, made: int
+) -> None:
+    browser, administrator = as_role(admin_role)
 
     answer = browser.post(f"{LIST}add/", NEW)
 
     assert answer.status_code == status
     assert User.objects.filter(email="new@example.com").count() == made
     events = AuditEvent.objects.filter(action="account:user:create")
-    assert [event.actor_id for event in events] == [operator.pk] * made
+    assert [event.actor_id for event in events] == [administrator.pk] * made
 
 
-def test_a_new_person_has_what_was_typed_and_no_password(as_role: AsRole) -> None:
+def test_a_new_user_has_the_given_values_and_no_password(as_role: AsRole) -> None:
     browser, _owner = as_role("owner")
 
     browser.post(f"{LIST}add/", NEW | {"email_verified": "on", "role": "editor"})
@@ -53,7 +55,7 @@ def test_a_new_person_has_what_was_typed_and_no_password(as_role: AsRole) -> Non
     )
 
 
-def test_an_address_counts_as_unproved_unless_vouched_for(as_role: AsRole) -> None:
+def test_an_address_is_unverified_unless_the_box_is_ticked(as_role: AsRole) -> None:
     browser, _owner = as_role("owner")
 
     browser.post(f"{LIST}add/", NEW)
@@ -62,14 +64,14 @@ def test_an_address_counts_as_unproved_unless_vouched_for(as_role: AsRole) -> No
 
 
 @pytest.mark.parametrize(
-    ("operator_role", "offered"),
+    ("admin_role", "offered"),
     [("admin", ["editor", "viewer", "none"]),
      ("owner", ["owner", "admin", "editor", "viewer", "none"])],
 )  # fmt: skip
 def test_only_roles_that_may_be_given_are_offered(
-    as_role: AsRole, make_user: MakeUser, operator_role: str, offered: list[str]
+    as_role: AsRole, make_user: MakeUser, admin_role: str, offered: list[str]
 ) -> None:
-    browser, _operator = as_role(operator_role)
+    browser, _administrator = as_role(admin_role)
     person = make_user("viewer", "person@example.com")
 
     for url in (f"{LIST}add/", page_of(person)):
@@ -79,7 +81,7 @@ def test_only_roles_that_may_be_given_are_offered(
 
 
 @pytest.mark.parametrize("role", ["admin", "owner", "bogus", "", None])
-def test_an_admin_cannot_forge_a_role_above_his_reach(
+def test_an_admin_cannot_forge_a_role_above_their_rank(
     as_role: AsRole, make_user: MakeUser, role: str | None
 ) -> None:
     browser, _admin = as_role("admin")
@@ -131,7 +133,7 @@ def test_forged_fields_change_nothing(as_role: AsRole, make_user: MakeUser) -> N
     assert User.objects.count() == 2
 
 
-def test_forged_fields_of_a_new_person_change_nothing(as_role: AsRole) -> None:
+def test_forged_fields_of_a_new_user_change_nothing(as_role: AsRole) -> None:
     browser, _admin = as_role("admin")
 
     browser.post(
@@ -157,7 +159,7 @@ def test_forged_fields_of_a_new_person_change_nothing(as_role: AsRole) -> None:
         ("name", "a\x00b", "Null characters are not allowed."),
     ],
 )
-def test_what_is_wrong_stands_beside_its_field(
+def test_errors_are_shown_beside_their_fields(
     as_role: AsRole, make_user: MakeUser, field: str, typed: str, text: str
 ) -> None:
     browser, _owner = as_role("owner")
@@ -177,9 +179,7 @@ def test_what_is_wrong_stands_beside_its_field(
     assert not User.objects.filter(email="new@example.com").exists()
 
 
-def test_role_and_address_change_together_or_not_at_all(
-    as_role: AsRole, make_user: MakeUser
-) -> None:
+def test_role_and_address_change_together_or_neither(as_role: AsRole, make_user: MakeUser) -> None:
     browser, owner = as_role("owner")
     person = make_user("viewer", "person@example.com")
 
@@ -205,7 +205,7 @@ def test_a_form_saved_unchanged_writes_nothing(as_role: AsRole, make_user: MakeU
     assert not AuditEvent.objects.filter(target_id=person.pk).exists()
 
 
-def test_a_user_name_can_be_taken_away(as_role: AsRole, make_user: MakeUser) -> None:
+def test_a_user_name_can_be_removed(as_role: AsRole, make_user: MakeUser) -> None:
     browser, _owner = as_role("owner")
     person = make_user("viewer", "person@example.com", username="person")
 
@@ -215,7 +215,7 @@ def test_a_user_name_can_be_taken_away(as_role: AsRole, make_user: MakeUser) -> 
     assert person.username is None
 
 
-def test_the_own_address_is_changed_on_the_account_page_alone(as_role: AsRole) -> None:
+def test_the_own_address_is_changed_only_on_the_account_page(as_role: AsRole) -> None:
     browser, owner = as_role("owner")
 
     answer = browser.post(page_of(owner), edited(owner, email="else@example.com", name="Olga"))
@@ -225,7 +225,7 @@ def test_the_own_address_is_changed_on_the_account_page_alone(as_role: AsRole) -
     assert (owner.email, owner.name) == ("operator-owner@example.com", "Olga")
 
 
-def test_a_persons_page_shows_devices_and_the_latest_events(
+def test_the_page_of_a_user_shows_devices_and_latest_events(
     as_role: AsRole, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     browser, owner = as_role("owner")
@@ -246,7 +246,7 @@ def test_a_persons_page_shows_devices_and_the_latest_events(
     assert owner.email in content
 
 
-def test_the_reset_link_is_shown_once_on_a_page_that_nobody_keeps(
+def test_the_reset_link_is_shown_once_on_a_page_that_is_not_cached(
     as_role: AsRole, make_user: MakeUser
 ) -> None:
     browser, _owner = as_role("owner")
@@ -265,7 +265,7 @@ def test_the_reset_link_is_shown_once_on_a_page_that_nobody_keeps(
     assert not person.has_usable_password()
 
 
-def test_nobody_resets_himself_in_the_panel(as_role: AsRole) -> None:
+def test_administrators_cannot_reset_themselves_in_the_admin(as_role: AsRole) -> None:
     browser, owner = as_role("owner")
 
     answer = browser.post(page_of(owner, "reset"))
@@ -276,7 +276,7 @@ def test_nobody_resets_himself_in_the_panel(as_role: AsRole) -> None:
     assert owner.has_usable_password()
 
 
-def test_a_disabled_person_gets_no_reset_link(as_role: AsRole, make_user: MakeUser) -> None:
+def test_a_disabled_user_gets_no_reset_link(as_role: AsRole, make_user: MakeUser) -> None:
     browser, _owner = as_role("owner")
     person = make_user("viewer", "person@example.com", is_active=False)
 
@@ -286,7 +286,7 @@ def test_a_disabled_person_gets_no_reset_link(as_role: AsRole, make_user: MakeUs
     assert notices(browser) == ["This account is disabled. Ask an administrator."]
 
 
-def test_the_delete_page_names_what_goes_and_get_deletes_nothing(
+def test_the_delete_page_lists_what_is_deleted_and_get_deletes_nothing(
     as_role: AsRole, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     browser, _owner = as_role("owner")
@@ -300,7 +300,7 @@ def test_the_delete_page_names_what_goes_and_get_deletes_nothing(
     assert User.objects.filter(pk=person.pk).exists()
 
 
-def test_the_page_says_why_somebody_has_the_role_and_an_operator_keeps_another(
+def test_the_page_shows_the_source_of_a_role_and_can_lock_another(
     as_role: AsRole, make_user: MakeUser
 ) -> None:
     browser, owner = as_role("owner")

@@ -51,20 +51,20 @@ def test_search_finds_parts_of_address_name_and_user_name(
     assert _found(browser, q=text) == expected
 
 
-def test_search_finds_a_person_by_the_whole_id(browser: Client, viewer: User, editor: User) -> None:
+def test_search_finds_a_user_by_the_whole_id(browser: Client, viewer: User, editor: User) -> None:
     assert _found(browser, q=str(viewer.pk)) == {"viewer"}
     assert _found(browser, q=f" {editor.pk.hex} ") == {"editor"}
     assert _found(browser, q=str(viewer.pk)[:20]) == set()
 
 
-def test_search_for_a_null_sign_is_refused_with_a_sentence(browser: Client) -> None:
+def test_search_for_a_null_character_is_rejected_with_a_message(browser: Client) -> None:
     answer = browser.get(LIST, {"q": "a\x00b"})
 
     assert answer.status_code == 200
     assert [str(m) for m in answer.context["messages"]] == ["Null characters are not allowed."]
 
 
-def test_a_null_sign_never_reaches_the_database(rf: RequestFactory, viewer: User) -> None:
+def test_a_null_character_never_reaches_the_database(rf: RequestFactory, viewer: User) -> None:
     users = site.get_model_admin(User)
 
     found, _distinct = users.get_search_results(rf.get(LIST), User.objects.all(), "a\x00b")
@@ -124,7 +124,7 @@ def test_the_state_shown_is_the_state_filtered_by(make_user: MakeUser) -> None:
         assert by_filter == {user for user in User.objects.all() if state_of(user) == state}
 
 
-def test_the_unclaimed_default_owner_is_not_set_up_yet(
+def test_the_unfinished_default_owner_is_shown_as_not_set_up(
     browser: Client, make_user: MakeUser
 ) -> None:
     make_user("owner", "admin@admin.com", setup_completed=False)
@@ -134,7 +134,7 @@ def test_the_unclaimed_default_owner_is_not_set_up_yet(
     assert '<span class="state state-not-set-up">Not set up yet</span>' in content
 
 
-def test_last_sign_in_is_spoken_with_the_exact_time_in_the_title(
+def test_last_sign_in_is_shown_in_words_with_the_exact_time_in_the_title(
     browser: Client, viewer: User
 ) -> None:
     moment = timezone.now() - timedelta(hours=3, minutes=4)
@@ -159,20 +159,20 @@ def test_last_sign_in_is_spoken_with_the_exact_time_in_the_title(
         "role__exact",
     ],
 )
-def test_no_lookup_but_those_of_the_filters_is_answered(browser: Client, lookup: str) -> None:
+def test_only_lookups_of_the_filters_are_accepted(browser: Client, lookup: str) -> None:
     assert browser.get(LIST, {lookup: "x"}).status_code == 400
 
 
 @pytest.mark.parametrize(
     "query", [{"p": "abc"}, {"p": "99999999"}, {"o": "1.-2.x"}, {"all": ""}, {"e": "1"}]
 )
-def test_odd_addresses_of_the_list_never_fail(browser: Client, query: dict[str, str]) -> None:
+def test_odd_query_strings_of_the_list_never_fail(browser: Client, query: dict[str, str]) -> None:
     answer = browser.get(LIST, query, follow=True)
 
     assert answer.status_code == 200
 
 
-def test_the_newest_people_come_first_whatever_is_asked(
+def test_the_newest_users_come_first(
     browser: Client, owner: User, viewer: User, editor: User
 ) -> None:
     for query in ({}, {"o": "1"}, {"o": "-5"}):
@@ -186,7 +186,7 @@ def _queries(browser: Client, url: str) -> int:
     return len(captured)
 
 
-def test_the_list_asks_as_many_queries_for_sixty_people_as_for_five(
+def test_the_list_needs_the_same_number_of_queries_for_60_users_as_for_5(
     browser: Client, make_user: MakeUser
 ) -> None:
     for _ in range(4):
@@ -199,7 +199,7 @@ def test_the_list_asks_as_many_queries_for_sixty_people_as_for_five(
     assert few[0] <= 6
 
 
-def test_a_whole_address_finds_just_that_person(browser: Client, make_user: MakeUser) -> None:
+def test_a_whole_address_finds_exactly_that_user(browser: Client, make_user: MakeUser) -> None:
     make_user("viewer", "ann@example.com")
     make_user("viewer", "joann@example.com")
 
@@ -207,15 +207,13 @@ def test_a_whole_address_finds_just_that_person(browser: Client, make_user: Make
     assert _found(browser, q="ann@example") == {"ann", "joann"}
 
 
-def test_an_address_outside_of_the_filter_is_not_found(
-    browser: Client, make_user: MakeUser
-) -> None:
+def test_an_address_outside_the_filter_is_not_found(browser: Client, make_user: MakeUser) -> None:
     make_user("editor", "ann@example.com")
 
     assert _found(browser, q="ann@example.com", role="viewer") == set()
 
 
-def test_a_search_looks_through_all_people_once(browser: Client, viewer: User) -> None:
+def test_a_search_scans_all_users_once(browser: Client, viewer: User) -> None:
     with CaptureQueriesContext(connection) as captured:
         browser.get(LIST, {"q": "view"})
 
@@ -224,7 +222,7 @@ def test_a_search_looks_through_all_people_once(browser: Client, viewer: User) -
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the plan is SQLite's")
-def test_a_search_reads_the_narrow_index_and_not_the_rows() -> None:
+def test_a_search_reads_only_the_index() -> None:
     keys = User.objects.search("view").order_by("-pk").values_list("pk", flat=True)[:10]
     statement, values = keys.query.sql_with_params()
 
@@ -237,7 +235,7 @@ def test_a_search_reads_the_narrow_index_and_not_the_rows() -> None:
     assert {file for name, file, _more in steps if name == "Column"} == index != set()
 
 
-def test_a_search_that_finds_more_than_is_counted_shows_the_newest(
+def test_a_search_with_more_matches_than_the_cap_shows_the_newest(
     browser: Client, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("accounts.admin.base.COUNT_CAP", 3)
@@ -251,7 +249,7 @@ def test_a_search_that_finds_more_than_is_counted_shows_the_newest(
     assert list(shown.result_list)[:3] == made[:-4:-1]
 
 
-def test_a_page_of_a_person_asks_as_many_queries_after_many_events(
+def test_the_page_of_a_user_needs_the_same_number_of_queries_after_many_events(
     browser: Client, viewer: User
 ) -> None:
     browser.post(page_of(viewer, "end-sessions"))
@@ -278,7 +276,7 @@ def test_no_page_holds_a_password_hash_or_a_session_key(
         assert [secret for secret in secrets if secret in content] == [], url
 
 
-def test_several_people_change_role_through_the_page_in_between(
+def test_several_users_change_role_after_the_confirmation_page(
     admin: User, viewer: User, editor: User, owner: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(admin)
@@ -320,7 +318,7 @@ def test_an_admin_cannot_give_a_forged_role_to_several(
     assert viewer.role == "viewer"
 
 
-def test_deleting_several_asks_first_and_names_what_goes(
+def test_deleting_several_users_asks_first_and_lists_what_is_deleted(
     browser: Client, viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     browser_of(viewer)
@@ -337,7 +335,7 @@ def test_deleting_several_asks_first_and_names_what_goes(
     assert User.objects.count() == 1
 
 
-def test_reset_links_of_several_stand_on_top_of_the_list_once(
+def test_reset_links_of_several_users_are_shown_once_above_the_list(
     admin: User, viewer: User, editor: User, owner: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(admin)
@@ -361,7 +359,7 @@ def test_reset_links_of_several_stand_on_top_of_the_list_once(
     assert token not in str(dict(browser.session.items()))
 
 
-def test_more_people_than_a_panel_holds_get_no_link(browser: Client, make_user: MakeUser) -> None:
+def test_too_many_selected_users_get_no_links(browser: Client, make_user: MakeUser) -> None:
     people = [make_user(password=None) for _ in range(actions.MAX_SECRETS + 1)]
 
     answer = bulk(browser, "start_reset_of_people", people)
@@ -372,7 +370,7 @@ def test_more_people_than_a_panel_holds_get_no_link(browser: Client, make_user: 
 
 
 @pytest.mark.parametrize("key", ["1", "x", "\x00", "' OR 1=1"])
-def test_ticks_that_are_no_ids_change_nothing(browser: Client, viewer: User, key: str) -> None:
+def test_selections_that_are_no_ids_change_nothing(browser: Client, viewer: User, key: str) -> None:
     answer = browser.post(
         LIST, {"action": "disable_people", "index": "0", "_selected_action": [viewer.pk, key]}
     )
@@ -383,7 +381,7 @@ def test_ticks_that_are_no_ids_change_nothing(browser: Client, viewer: User, key
     assert viewer.is_active
 
 
-def test_an_action_on_all_pages_takes_what_the_filter_shows(
+def test_an_action_on_all_pages_applies_to_the_filtered_users(
     browser: Client, viewer: User, editor: User
 ) -> None:
     ticked = {"action": "disable_people", "index": "0", "select_across": "1"}
@@ -401,7 +399,7 @@ def test_an_action_that_does_not_exist_changes_nothing(browser: Client, viewer: 
     assert User.objects.filter(pk=viewer.pk).exists()
 
 
-def test_other_apps_add_actions(
+def test_other_apps_can_add_actions(
     browser: Client, viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     greeted: list[str] = []
@@ -417,7 +415,7 @@ def test_other_apps_add_actions(
 
 
 @pytest.mark.parametrize("action", ["disable_people", "delete_selected", "change_role_of_people"])
-def test_of_all_owners_the_one_who_acts_stays(
+def test_a_bulk_deletion_of_all_owners_keeps_the_acting_one(
     browser: Client, owner: User, make_user: MakeUser, action: str
 ) -> None:
     older = make_user("owner", "older@example.com", id=uuid.UUID(int=1))

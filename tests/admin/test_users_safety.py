@@ -17,7 +17,7 @@ BUTTONS = ["reset", "disable", "enable", "end-sessions", "verify"]
 
 @pytest.mark.parametrize("method", ["get", "head", "put", "delete"])
 @pytest.mark.parametrize("name", BUTTONS)
-def test_a_button_answers_nothing_but_post(
+def test_a_button_accepts_only_post(
     owner: User, viewer: User, browser_of: BrowserOf, name: str, method: str
 ) -> None:
     browser = browser_of(owner)
@@ -30,13 +30,15 @@ def test_a_button_answers_nothing_but_post(
 
 
 @pytest.mark.parametrize("name", BUTTONS)
-def test_a_button_of_nobody_is_not_found(owner: User, browser_of: BrowserOf, name: str) -> None:
+def test_a_button_of_an_unknown_user_is_not_found(
+    owner: User, browser_of: BrowserOf, name: str
+) -> None:
     assert browser_of(owner).post(f"{LIST}{uuid.UUID(int=7)}/{name}/").status_code == 404
 
 
 @pytest.mark.parametrize("key", ["x", "1", "%00", "__", str(uuid.UUID(int=7))])
 @pytest.mark.parametrize("page", ["change", "delete"])
-def test_a_page_of_nobody_leads_away(
+def test_a_page_of_an_unknown_user_redirects(
     owner: User, browser_of: BrowserOf, key: str, page: str
 ) -> None:
     answer = browser_of(owner).get(f"{LIST}{key}/{page}/")
@@ -83,7 +85,7 @@ def test_a_post_without_the_csrf_token_is_refused(owner: User, viewer: User) -> 
     ("change", "status"),
     [({"is_active": False}, 302), ({"role": "editor"}, 403), ({"role": "none"}, 403)],
 )
-def test_an_operator_who_lost_his_rights_is_refused_at_once(
+def test_an_administrator_who_lost_their_rights_is_denied_at_once(
     admin: User, viewer: User, browser_of: BrowserOf, change: dict[str, Any], status: int
 ) -> None:
     browser = browser_of(admin)
@@ -97,7 +99,7 @@ def test_an_operator_who_lost_his_rights_is_refused_at_once(
     assert _state(viewer) == before
 
 
-def test_a_person_promoted_since_the_page_was_opened_is_out_of_reach(
+def test_a_user_promoted_since_the_page_was_opened_cannot_be_changed(
     admin: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(admin)
@@ -111,7 +113,7 @@ def test_a_person_promoted_since_the_page_was_opened_is_out_of_reach(
     assert (viewer.role, viewer.name) == ("owner", "Vera Viewer")
 
 
-def test_names_are_shown_as_text(owner: User, viewer: User, browser_of: BrowserOf) -> None:
+def test_names_are_escaped(owner: User, viewer: User, browser_of: BrowserOf) -> None:
     User.objects.filter(pk=viewer.pk).update(name="<script>alert(1)</script>")
     browser = browser_of(owner)
 

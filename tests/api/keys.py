@@ -13,9 +13,9 @@ from api.apikeys.services import IssuedKey, KeyRequest, create_key
 HERE = "127.0.0.1"
 
 
-def made(user: User, name: str = "script", **wish: Any) -> IssuedKey:
+def made(user: User, name: str = "script", **fields: Any) -> IssuedKey:
     """A new key of `user`."""
-    return create_key(actor=user, user=user, key_request=KeyRequest(name=name, **wish))
+    return create_key(actor=user, user=user, key_request=KeyRequest(name=name, **fields))
 
 
 def call_with(
@@ -42,7 +42,7 @@ def in_days(days: float) -> datetime:
     return timezone.now() + timedelta(days=days)
 
 
-def refusal(answer: Any) -> tuple[int, str]:
+def problem(answer: Any) -> tuple[int, str]:
     """Status and code of a problem document."""
     assert answer["Content-Type"] == "application/problem+json", answer.content
     return answer.status_code, answer.json()["code"]

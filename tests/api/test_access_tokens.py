@@ -78,7 +78,7 @@ def test_the_library_joserfc_verifies_by_the_published_keys(viewer: User, algori
 
 @pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "", " ", "null"])
 @pytest.mark.parametrize("signature", ["", "AA", "kept"])
-def test_a071_nothing_unsigned_is_believed(access: str, name: str, signature: str) -> None:
+def test_a071_unsigned_tokens_are_rejected(access: str, name: str, signature: str) -> None:
     first, second, kept = access.split(".")
     header = encoded({**decoded(first), "alg": name})
 
@@ -169,7 +169,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("member", ["jku", "x5u", "jwk", "x5c", "crit", "b64", "zip", "cty"])
-def test_a074_a_token_names_no_key_of_its_own(
+def test_a074_a_key_inside_the_token_is_not_trusted(
     access: str, listener: tuple[str, list[str]], member: str
 ) -> None:
     url, asked = listener
@@ -197,7 +197,7 @@ def test_a075_a_token_of_another_type_is_refused(access: str, typ: str | None) -
     assert outcome(me(resigned(access, {"typ": typ}))) == INVALID
 
 
-def test_a075_refresh_and_access_tokens_do_not_stand_for_each_other(
+def test_a075_refresh_and_access_tokens_are_not_interchangeable(
     viewer: User, settings: Any
 ) -> None:
     for secrets in (("", ""), (SECRET, SECRET[::-1]), (SECRET, SECRET)):
@@ -223,28 +223,26 @@ def test_a075_refresh_and_access_tokens_do_not_stand_for_each_other(
     ],
     ids=str,
 )  # fmt: skip
-def test_a075_even_our_own_signature_does_not_make_wrong_claims_right(
+def test_a075_wrong_claims_with_a_valid_signature_are_rejected(
     access: str, claims: dict[str, Any]
 ) -> None:
     assert outcome(me(resigned(access, **claims))) == INVALID
 
 
-def test_a_rightly_signed_token_with_the_same_claims_is_taken(access: str) -> None:
+def test_a_correctly_signed_token_with_the_same_claims_is_accepted(access: str) -> None:
     assert outcome(me(resigned(access))) == (200, "")
     assert outcome(me(resigned(access, aud=["https://other.example", ISSUER]))) == (200, "")
     assert outcome(me(resigned(access, role="owner"))) == (200, "")
     assert me(resigned(access, role="owner")).json()["role"] == "viewer"
 
 
-def test_the_token_of_one_person_does_not_fit_the_family_of_another(
-    access: str, editor: User
-) -> None:
+def test_a_token_with_the_family_of_another_user_is_rejected(access: str, editor: User) -> None:
     sign_in(editor)
 
     assert outcome(me(resigned(access, sub=str(editor.pk)))) == INVALID
 
 
-def test_a_token_ends_on_the_second(access: str, at_time: AtTime) -> None:
+def test_a_token_expires_on_the_second(access: str, at_time: AtTime) -> None:
     assert outcome(me(access)) == (200, "")
     at_time(timedelta(minutes=14, seconds=50))
     assert outcome(me(access)) == (200, "")
@@ -252,7 +250,7 @@ def test_a_token_ends_on_the_second(access: str, at_time: AtTime) -> None:
     assert outcome(me(access)) == EXPIRED
 
 
-def test_a_forged_token_is_never_called_expired(access: str, at_time: AtTime) -> None:
+def test_a_forged_token_is_never_reported_as_expired(access: str, at_time: AtTime) -> None:
     at_time(timedelta(hours=1))
     first, second, _signature = access.split(".")
 
@@ -304,7 +302,7 @@ NAMES = sorted(_misshapen("eyJ.eyJ.AAAA"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a077_a_misshapen_token_is_refused(access: str, name: str) -> None:
+def test_a077_a_malformed_token_is_rejected(access: str, name: str) -> None:
     text = _misshapen(access)[name]
     with pytest.raises(refresh_tokens.AccessTokenInvalid):
         family_of_access(text)
@@ -312,7 +310,7 @@ def test_a077_a_misshapen_token_is_refused(access: str, name: str) -> None:
         assert outcome(me(text)) == INVALID
 
 
-def test_no_forgery_reaches_the_database_of_families(
+def test_forged_tokens_cause_no_query_of_families(
     access: str, django_assert_num_queries: Any
 ) -> None:
     first, second, _ = access.split(".")
@@ -324,7 +322,7 @@ def test_no_forgery_reaches_the_database_of_families(
                 family_of_access(f"{first}.{second}.{encoded(signature)}")
 
 
-def test_a_right_token_is_a_read_and_a_look_for_bans(
+def test_a_valid_token_costs_one_read_and_a_query_for_bans(
     access: str, django_assert_num_queries: Any
 ) -> None:
     family_of_access(access)
@@ -359,7 +357,7 @@ def test_a_token_of_a_retired_key_is_refused(access: str, at_time: AtTime, setti
     assert outcome(me(access)) == INVALID  # the key is gone, so it is not even called expired
 
 
-def test_the_audience_may_be_another_one(viewer: User, settings: Any) -> None:
+def test_the_audience_is_configurable(viewer: User, settings: Any) -> None:
     old = sign_in(viewer)["access"]
     settings.JWT_AUDIENCE = "https://api.example.com"
     new = sign_in(viewer)["access"]

@@ -38,7 +38,7 @@ def act(browser: Client, keys: list[str]) -> list[str]:
     ("role", "status"),
     [("none", 403), ("viewer", 403), ("editor", 403), ("admin", 200), ("owner", 200)],
 )
-def test_the_table_opens_for_operators_alone(
+def test_the_table_opens_only_for_administrators(
     make_user: Callable[..., User], browser_of: BrowserOf, viewer: User, role: str, status: int
 ) -> None:
     key, browser = made(viewer).key, browser_of(make_user(role))
@@ -110,7 +110,9 @@ def test_keys_are_found_by_id_and_owner(
         assert names(browser.get(LIST, {"q": text})) == set()
 
 
-def test_a_filter_by_column_is_no_oracle(admin: User, viewer: User, browser_of: BrowserOf) -> None:
+def test_arbitrary_columns_cannot_be_filtered(
+    admin: User, viewer: User, browser_of: BrowserOf
+) -> None:
     key, browser = made(viewer).key, browser_of(admin)
 
     answer = browser.get(LIST, {"digest__startswith": key.digest[:1]})
@@ -118,7 +120,7 @@ def test_a_filter_by_column_is_no_oracle(admin: User, viewer: User, browser_of: 
     assert answer.status_code == 400
 
 
-def test_operators_revoke_keys_of_lower_ranks_alone(
+def test_administrators_revoke_only_keys_of_lower_ranks(
     admin: User, owner: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     theirs, higher = made(viewer), made(owner)
@@ -137,7 +139,7 @@ def test_operators_revoke_keys_of_lower_ranks_alone(
 
 
 @pytest.mark.parametrize("tick", ["x", "", "' OR 1=1", "\x00", "a" * 500])
-def test_ticks_that_are_no_ids_change_nothing(
+def test_selections_that_are_no_ids_change_nothing(
     admin: User, viewer: User, browser_of: BrowserOf, tick: str
 ) -> None:
     key = ApiKey.objects.get(pk=made(viewer).text[4:14])
@@ -149,7 +151,9 @@ def test_ticks_that_are_no_ids_change_nothing(
 
 
 @pytest.mark.parametrize("key_id", ["%00", "x", "AAAAAAAAAA", "_5F_5F"])
-def test_an_unknown_id_leads_back(admin: User, browser_of: BrowserOf, key_id: str) -> None:
+def test_an_unknown_id_redirects_to_the_list(
+    admin: User, browser_of: BrowserOf, key_id: str
+) -> None:
     answer = browser_of(admin).get(f"{LIST}{key_id}/change/")
 
     assert (answer.status_code, answer["Location"]) == (302, "/admin/")

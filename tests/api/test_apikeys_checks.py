@@ -32,7 +32,7 @@ DAY = timedelta(days=1)
 # Checking
 
 
-def test_a_right_key_is_its_owner(editor: User) -> None:
+def test_a_valid_key_authenticates_its_owner(editor: User) -> None:
     issued = made(editor, scopes=["read", "write"])
 
     key = authenticate_key(issued.text, HERE)
@@ -43,7 +43,7 @@ def test_a_right_key_is_its_owner(editor: User) -> None:
     assert context_for_key(key).scopes == {Scope.READ, Scope.WRITE}
 
 
-def test_a_mistyped_key_costs_no_look_up(
+def test_a_mistyped_key_costs_no_query(
     viewer: User, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
     text = made(viewer).text
@@ -53,7 +53,7 @@ def test_a_mistyped_key_costs_no_look_up(
         authenticate_key(typed, HERE)
 
 
-def test_a_check_reads_the_key_and_asks_for_a_ban(
+def test_a_check_costs_one_read_and_a_query_for_bans(
     viewer: User, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
     text = made(viewer).text
@@ -65,7 +65,7 @@ def test_a_check_reads_the_key_and_asks_for_a_ban(
         authenticate_key(key_format.make().text, HERE)
 
 
-def test_the_secret_of_another_key_opens_nothing(viewer: User, admin: User) -> None:
+def test_the_secret_of_another_key_is_rejected(viewer: User, admin: User) -> None:
     mine, theirs = made(viewer), made(admin)
     mixed = f"gth_{theirs.key.pk}_{mine.text[15:58]}"
 
@@ -73,7 +73,7 @@ def test_the_secret_of_another_key_opens_nothing(viewer: User, admin: User) -> N
         authenticate_key(mixed + key_format.checksum(mixed), HERE)
 
 
-def test_a_digest_from_the_database_is_no_key(viewer: User) -> None:
+def test_a_digest_is_not_accepted_as_a_key(viewer: User) -> None:
     key = made(viewer).key
     body = f"gth_{key.pk}_{key.digest[:43]}"
 
@@ -81,14 +81,14 @@ def test_a_digest_from_the_database_is_no_key(viewer: User) -> None:
         authenticate_key(body + key_format.checksum(body), HERE)
 
 
-def test_a_changed_secret_key_leaves_keys_alive(viewer: User, settings: Any) -> None:
+def test_keys_survive_a_changed_secret_key(viewer: User, settings: Any) -> None:
     text = made(viewer).text
     settings.SECRET_KEY = "another secret key that is long enough for the check of Django" * 2
 
     assert authenticate_key(text, HERE).user == viewer
 
 
-def test_a_key_ends_at_its_end(viewer: User, at_time: AtTime) -> None:
+def test_a_key_expires_on_time(viewer: User, at_time: AtTime) -> None:
     issued = made(viewer, expires_at=in_days(1))
     at_time(DAY - timedelta(seconds=5))
     assert authenticate_key(issued.text, HERE).user == viewer
@@ -130,7 +130,7 @@ def _new_password(user: User, owner: User) -> None:
         (_new_password, ApiKeyInvalid),
     ],
 )
-def test_what_ends_access_ends_keys_at_the_next_use(
+def test_keys_are_rejected_as_soon_as_access_ends(
     editor: User, owner: User, act: Callable[[User, User], None], error: type[Exception]
 ) -> None:
     text = made(editor).text
@@ -152,7 +152,7 @@ def test_a_key_made_after_a_sign_out_works(viewer: User) -> None:
     assert authenticate_key(made(viewer).text, HERE).user == viewer
 
 
-def test_scopes_written_into_the_table_reach_no_further_than_the_role(viewer: User) -> None:
+def test_stored_scopes_are_limited_by_the_role(viewer: User) -> None:
     issued = made(viewer)
     ApiKey.objects.update(scopes=["read", "write", "users"])
 
@@ -177,7 +177,9 @@ def test_scopes_written_into_the_table_reach_no_further_than_the_role(viewer: Us
         ([], "", True),
     ],
 )
-def test_networks_are_kept_to(viewer: User, networks: list[str], ip: str, is_let_in: bool) -> None:
+def test_a_key_works_only_from_its_networks(
+    viewer: User, networks: list[str], ip: str, is_let_in: bool
+) -> None:
     text = made(viewer, networks=networks).text
 
     if is_let_in:
@@ -190,7 +192,7 @@ def test_networks_are_kept_to(viewer: User, networks: list[str], ip: str, is_let
 # The note of the last use
 
 
-def test_a_hundred_uses_write_once(viewer: User) -> None:
+def test_a_hundred_uses_write_last_used_once(viewer: User) -> None:
     text = made(viewer).text
 
     with CaptureQueriesContext(
@@ -207,7 +209,7 @@ def test_a_hundred_uses_write_once(viewer: User) -> None:
     assert row.last_used_at is not None
 
 
-def test_the_next_minute_writes_again(viewer: User, at_time: AtTime) -> None:
+def test_last_used_is_written_again_in_the_next_minute(viewer: User, at_time: AtTime) -> None:
     text = made(viewer).text
     authenticate_key(text, "192.0.2.7")
     later = at_time(timedelta(seconds=61))
@@ -220,7 +222,7 @@ def test_the_next_minute_writes_again(viewer: User, at_time: AtTime) -> None:
     assert abs(row.last_used_at - later) < timedelta(seconds=5)
 
 
-def test_another_process_that_has_just_written_is_not_overwritten(viewer: User) -> None:
+def test_last_used_written_by_another_process_is_not_overwritten(viewer: User) -> None:
     issued = made(viewer)
     recent = timezone.now() - timedelta(seconds=10)
     ApiKey.objects.update(last_used_at=recent, last_used_ip="192.0.2.1")
@@ -231,7 +233,7 @@ def test_another_process_that_has_just_written_is_not_overwritten(viewer: User) 
     assert (row.last_used_at, row.last_used_ip) == (recent, "192.0.2.1")
 
 
-def test_a_refused_use_is_not_noted(viewer: User) -> None:
+def test_a_rejected_use_is_not_recorded(viewer: User) -> None:
     issued = made(viewer, networks=["192.0.2.0/24"])
 
     with pytest.raises(ApiKeyInvalid):
@@ -254,9 +256,7 @@ def _uses_until_refused(text: str) -> int:
 
 
 @pytest.mark.parametrize("maximum", [1, 7, 20, 45])
-def test_a_key_is_used_as_often_as_the_limit_says(
-    viewer: User, settings: Any, maximum: int
-) -> None:
+def test_a_key_is_limited_to_its_quota(viewer: User, settings: Any, maximum: int) -> None:
     settings.API_KEY_MAX, settings.API_KEY_WINDOW = maximum, timedelta(days=1)
 
     assert _uses_until_refused(made(viewer).text) == maximum
@@ -283,7 +283,7 @@ def test_processes_together_stay_within_the_limit(
     assert 0 < min(waits) <= max(waits) <= 86_400
 
 
-def test_a_share_of_the_limit_is_taken_at_a_time(
+def test_a_process_reserves_a_share_of_the_quota_at_a_time(
     viewer: User, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.API_KEY_MAX, settings.API_KEY_WINDOW = 100, timedelta(days=1)
@@ -306,7 +306,7 @@ def test_a_share_of_the_limit_is_taken_at_a_time(
     assert asked == []
 
 
-def test_the_limit_begins_anew_with_the_next_window(
+def test_the_quota_is_renewed_with_the_next_window(
     viewer: User, settings: Any, at_time: AtTime
 ) -> None:
     settings.API_KEY_MAX, settings.API_KEY_WINDOW = 3, timedelta(days=1)
@@ -318,13 +318,15 @@ def test_the_limit_begins_anew_with_the_next_window(
     assert _uses_until_refused(text) == 3
 
 
-def test_keys_are_counted_apart(viewer: User, settings: Any) -> None:
+def test_each_key_has_its_own_quota(viewer: User, settings: Any) -> None:
     settings.API_KEY_MAX, settings.API_KEY_WINDOW = 2, timedelta(days=1)
 
     assert [_uses_until_refused(made(viewer).text) for _number in range(2)] == [2, 2]
 
 
-def test_a_new_role_narrows_a_key_and_signing_out_leaves_it(editor: User, owner: User) -> None:
+def test_a_lower_role_narrows_a_key_and_signing_out_does_not_end_it(
+    editor: User, owner: User
+) -> None:
     text = made(editor, scopes=["read", "write"]).text
 
     change_role(actor=owner, user=editor, role="viewer")

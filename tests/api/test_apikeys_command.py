@@ -26,7 +26,7 @@ def run(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def test_a_new_key_stands_alone_on_standard_output(
+def test_a_new_key_is_the_only_line_on_standard_output(
     editor: User, mails: Callable[[], list[OutboxMail]]
 ) -> None:
     out, err = run("create", "editor@example.com", "backup", "--scope", "read", "--scope", "write")
@@ -40,7 +40,7 @@ def test_a_new_key_stands_alone_on_standard_output(
     assert (event.action, event.actor_id, event.channel) == ("api:key:create", None, "command")
 
 
-def test_life_and_networks_are_chosen(viewer: User) -> None:
+def test_lifetime_and_networks_can_be_chosen(viewer: User) -> None:
     run("create", "vera", "x", "--days", "7", "--network", "10.0.0.0/8", "--network", "::1")
 
     key = ApiKey.objects.get()
@@ -66,13 +66,15 @@ def test_life_and_networks_are_chosen(viewer: User) -> None:
         (),
     ],
 )
-def test_a_refused_wish_makes_nothing(viewer: User, arguments: tuple[str, ...]) -> None:
+def test_an_invalid_request_creates_nothing(viewer: User, arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError):
         run(*arguments)
     assert not ApiKey.objects.exists()
 
 
-def test_a_key_without_end_is_made_where_no_age_is_set(viewer: User, settings: Any) -> None:
+def test_a_key_without_expiry_is_created_if_there_is_no_maximum_age(
+    viewer: User, settings: Any
+) -> None:
     settings.API_KEY_MAX_AGE = timedelta(0)
 
     _out, err = run("create", "vera", "x", "--endless")
@@ -81,7 +83,7 @@ def test_a_key_without_end_is_made_where_no_age_is_set(viewer: User, settings: A
     assert ApiKey.objects.get().expires_at is None
 
 
-def test_keys_are_listed_without_themselves(viewer: User, admin: User) -> None:
+def test_keys_are_listed_without_their_secrets(viewer: User, admin: User) -> None:
     mine, other = made(viewer, "mine"), made(admin, "other")
 
     everybody, _err = run("list")
@@ -102,7 +104,7 @@ def test_an_empty_list_exits_with_1(viewer: User) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["{id}", "gth_{id}", "{shown}", "{key}"])
-def test_a_key_is_revoked_by_any_of_its_names(viewer: User, spelling: str) -> None:
+def test_a_key_is_revoked_by_id_prefix_or_name(viewer: User, spelling: str) -> None:
     issued = made(viewer)
     name = spelling.format(id=issued.key.pk, shown=issued.key, key=issued.text)
 
@@ -114,7 +116,9 @@ def test_a_key_is_revoked_by_any_of_its_names(viewer: User, spelling: str) -> No
         run("revoke", name, "--yes")
 
 
-def test_nothing_is_revoked_without_a_yes(viewer: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_revoked_without_confirmation(
+    viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = made(viewer).key
     monkeypatch.setattr("sys.stdin", StringIO("y\n"))
 

@@ -17,7 +17,7 @@ from api.models import ApiKey
 from audit.models import AuditEvent
 from moderation.models import Violation
 from tests.api.calls import call, problem
-from tests.api.keys import call_with, made, refusal
+from tests.api.keys import call_with, made
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -48,7 +48,7 @@ def master(admin: User) -> str:
 # As a credential
 
 
-def test_a_key_is_a_credential_without_cookies_and_form_tokens(viewer: User, master: str) -> None:
+def test_a_key_needs_no_cookie_and_no_csrf_token(viewer: User, master: str) -> None:
     answer = call_with(made(viewer).text)
 
     assert answer.status_code == 200
@@ -59,19 +59,19 @@ def test_a_key_is_a_credential_without_cookies_and_form_tokens(viewer: User, mas
 
 
 @pytest.mark.parametrize("text", ["", " ", "x", "gth_", "None", "gth_AbCdEf0123_" + "x" * 49])
-def test_a_wrong_key_is_refused_and_never_ignored(
+def test_a_wrong_key_is_rejected_and_never_ignored(
     viewer: User, browser_of: BrowserOf, text: str
 ) -> None:
-    assert refusal(call_with(text)) == (403, "api_key_invalid")
+    assert problem(call_with(text)) == (403, "api_key_invalid")
     with_session = browser_of(viewer).get("/api/v1/me", headers={"x-api-key": text})
-    assert refusal(with_session) == (403, "api_key_invalid")
+    assert problem(with_session) == (403, "api_key_invalid")
 
 
 def test_an_unknown_key_is_refused(viewer: User) -> None:
-    assert refusal(call_with(key_format.make().text)) == (403, "api_key_invalid")
+    assert problem(call_with(key_format.make().text)) == (403, "api_key_invalid")
 
 
-def test_a_key_outside_its_header_is_no_credential(master: str) -> None:
+def test_a_key_outside_its_headers_is_ignored(master: str) -> None:
     client = Client()
     body = json.dumps({"key": master, "api_key": master, "X-API-Key": master, "name": "x"})
     cookie = Client()
@@ -85,11 +85,11 @@ def test_a_key_outside_its_header_is_no_credential(master: str) -> None:
         client.get("/api/v1/me", headers={"x-gatehouse-key": master}),
     ]
 
-    assert [refusal(answer) for answer in tries] == [(401, "not_authenticated")] * 4
+    assert [problem(answer) for answer in tries] == [(401, "not_authenticated")] * 4
     assert ApiKey.objects.count() == 1
 
 
-def test_a_key_is_taken_as_a_bearer_token(master: str, admin: User) -> None:
+def test_a_key_is_accepted_as_a_bearer_token(master: str, admin: User) -> None:
     answer = Client().get("/api/v1/me", headers={"authorization": f"Bearer {master}"})
 
     assert (answer.status_code, answer.json()["email"]) == (200, admin.email)
@@ -100,7 +100,7 @@ def test_key_and_session_of_different_people_are_refused(
 ) -> None:
     answer = browser_of(viewer).get("/api/v1/users", headers={"x-api-key": master})
 
-    assert refusal(answer) == (401, "token_invalid")
+    assert problem(answer) == (401, "token_invalid")
 
 
 def test_a_key_beside_its_owners_session_is_bound_by_its_own_scopes(
@@ -110,33 +110,33 @@ def test_a_key_beside_its_owners_session_is_bound_by_its_own_scopes(
 
     assert browser.get("/api/v1/users").status_code == 200
     answer = browser.get("/api/v1/users", headers={"x-api-key": reading})
-    assert refusal(answer) == (403, "forbidden")
+    assert problem(answer) == (403, "forbidden")
 
 
-def test_a_key_works_at_no_page(viewer: User) -> None:
+def test_a_key_does_not_authenticate_pages(viewer: User) -> None:
     client = Client(headers={"x-api-key": made(viewer).text})
 
     for path in ("/account/", "/account/keys", "/admin/"):
         assert client.get(path).status_code == 302
 
 
-def test_a_scope_that_is_missing_is_named(admin: User) -> None:
+def test_a_missing_scope_is_named(admin: User) -> None:
     answer = call_with(made(admin).text, "GET", "users")
 
-    assert refusal(answer) == (403, "forbidden")
+    assert problem(answer) == (403, "forbidden")
     assert "users" in answer.json()["detail"]
 
 
-def test_lost_access_reaches_keys_at_the_next_request(editor: User, owner: User) -> None:
+def test_lost_access_applies_to_keys_at_the_next_request(editor: User, owner: User) -> None:
     text = made(editor).text
     assert call_with(text).status_code == 200
 
     disable_user(actor=owner, user=editor)
 
-    assert refusal(call_with(text)) == (403, "account_disabled")
+    assert problem(call_with(text)) == (403, "account_disabled")
 
 
-def test_a_lost_role_reaches_keys_at_the_next_request(
+def test_a_lost_role_applies_to_keys_at_the_next_request(
     editor: User, owner: User, stranger: Client
 ) -> None:
     text = made(editor, scopes=["read", "write"]).text
@@ -145,21 +145,21 @@ def test_a_lost_role_reaches_keys_at_the_next_request(
 
     change_role(actor=owner, user=editor, role="viewer")
 
-    assert refusal(stranger.patch(**change, headers={"x-api-key": text})) == (403, "forbidden")
+    assert problem(stranger.patch(**change, headers={"x-api-key": text})) == (403, "forbidden")
     assert call_with(text).status_code == 200
 
 
-def test_a_key_is_kept_to_its_networks(viewer: User) -> None:
+def test_a_key_works_only_from_its_networks(viewer: User) -> None:
     text = made(viewer, networks=["203.0.113.0/24", "2001:db8::/32"]).text
 
     assert call_with(text, ip="203.0.113.7").status_code == 200
     assert call_with(text, ip="2001:db8::7").status_code == 200
-    assert refusal(call_with(text, ip="198.51.100.7")) == (403, "api_key_invalid")
+    assert problem(call_with(text, ip="198.51.100.7")) == (403, "api_key_invalid")
     forged = call_with(text, ip="198.51.100.7", HTTP_X_FORWARDED_FOR="203.0.113.7")
-    assert refusal(forged) == (403, "api_key_invalid")
+    assert problem(forged) == (403, "api_key_invalid")
 
 
-def test_too_many_requests_are_told_when_to_come_back(viewer: User, settings: Any) -> None:
+def test_too_many_requests_get_a_retry_after(viewer: User, settings: Any) -> None:
     settings.API_KEY_MAX, settings.API_KEY_WINDOW = 2, timedelta(days=1)
     text = made(viewer).text
     statuses = [call_with(text).status_code for _number in range(2)]
@@ -167,20 +167,20 @@ def test_too_many_requests_are_told_when_to_come_back(viewer: User, settings: An
     answer = call_with(text)
 
     assert statuses == [200, 200]
-    assert refusal(answer) == (429, "rate_limited")
+    assert problem(answer) == (429, "rate_limited")
     assert 0 < int(answer["Retry-After"]) <= 86_400
 
 
-def test_guessing_is_slowed_and_holds_up_no_right_key(viewer: User, settings: Any) -> None:
+def test_guesses_are_limited_without_limiting_valid_keys(viewer: User, settings: Any) -> None:
     settings.LIMITS = {**settings.LIMITS, "api-key": (10, timedelta(minutes=5))}
     wrong = [key_format.make().text for _number in range(12)]
 
-    guesses = [refusal(call_with(text)) for text in wrong]
+    guesses = [problem(call_with(text)) for text in wrong]
 
     assert guesses == [(403, "api_key_invalid")] * 10 + [(429, "rate_limited")] * 2
     assert Violation.objects.count() == 0
     assert call_with(made(viewer).text).status_code == 200
-    assert refusal(call_with(wrong[0], ip="198.51.100.7")) == (403, "api_key_invalid")
+    assert problem(call_with(wrong[0], ip="198.51.100.7")) == (403, "api_key_invalid")
 
 
 def test_mistyped_keys_are_not_counted(settings: Any) -> None:
@@ -192,7 +192,9 @@ def test_mistyped_keys_are_not_counted(settings: Any) -> None:
 # Making
 
 
-def test_the_answer_to_a_post_alone_holds_the_key(viewer: User, browser_of: BrowserOf) -> None:
+def test_only_the_response_to_the_post_contains_the_key(
+    viewer: User, browser_of: BrowserOf
+) -> None:
     browser = browser_of(viewer)
 
     answer = call(browser, "POST", KEYS, {"name": "script"})
@@ -211,16 +213,16 @@ def test_the_answer_to_a_post_alone_holds_the_key(viewer: User, browser_of: Brow
     assert not any(secret.encode() in content for content in seen)
 
 
-def test_a_wish_is_followed(admin: User, browser_of: BrowserOf) -> None:
+def test_all_fields_of_the_request_are_applied(admin: User, browser_of: BrowserOf) -> None:
     end = (timezone.now() + timedelta(days=3)).replace(microsecond=0)
-    wish = {
+    fields = {
         "name": "  nightly   backup ",
         "scopes": ["users", "read"],
         "expires_at": end.isoformat(),
         "networks": ["203.0.113.9/24"],
     }
 
-    key = call(browser_of(admin), "POST", KEYS, wish).json()
+    key = call(browser_of(admin), "POST", KEYS, fields).json()
 
     assert key["name"] == "nightly backup"
     assert key["scopes"] == ["read", "users"]
@@ -252,7 +254,7 @@ def test_fields_of_others_are_refused(viewer: User, admin: User, browser_of: Bro
 
 
 @pytest.mark.parametrize(
-    ("wish", "field"),
+    ("fields", "field"),
     [
         ({}, "name"),
         ({"name": None}, "name"),
@@ -274,28 +276,26 @@ def test_fields_of_others_are_refused(viewer: User, admin: User, browser_of: Bro
         ({"name": "x", "networks": ["\ud800"]}, "networks.0"),
     ],
 )
-def test_a_wrong_wish_names_its_field(
-    viewer: User, browser_of: BrowserOf, wish: dict[str, Any], field: str
+def test_an_invalid_value_is_named_by_field(
+    viewer: User, browser_of: BrowserOf, fields: dict[str, Any], field: str
 ) -> None:
-    answer = call(browser_of(viewer), "POST", KEYS, wish)
+    answer = call(browser_of(viewer), "POST", KEYS, fields)
 
-    assert refusal(answer) == (402, "record_invalid")
+    assert problem(answer) == (402, "record_invalid")
     assert list(answer.json()["errors"]) == [field]
     assert not ApiKey.objects.exists()
 
 
-def test_nobody_makes_keys_without_a_credential(stranger: Client, viewer: User) -> None:
+def test_keys_cannot_be_created_without_a_credential(stranger: Client, viewer: User) -> None:
     body = json.dumps({"name": "x", "userId": str(viewer.pk), "user_id": str(viewer.pk)})
 
     answer = stranger.post(f"/api/v1/{KEYS}", body, content_type="application/json")
 
-    assert refusal(answer) == (401, "not_authenticated")
+    assert problem(answer) == (401, "not_authenticated")
     assert not ApiKey.objects.exists()
 
 
-def test_a_session_makes_keys_with_its_form_token_alone(
-    viewer: User, browser_of: BrowserOf
-) -> None:
+def test_a_session_creates_keys_only_with_a_csrf_token(viewer: User, browser_of: BrowserOf) -> None:
     answer = browser_of(viewer).post(
         f"/api/v1/{KEYS}", {"name": "x"}, content_type="application/json"
     )
@@ -303,17 +303,17 @@ def test_a_session_makes_keys_with_its_form_token_alone(
     enforcing.cookies = browser_of(viewer).cookies
     forged = enforcing.post(f"/api/v1/{KEYS}", {"name": "x"}, content_type="application/json")
 
-    assert refusal(forged) == (403, "csrf_failed")
+    assert problem(forged) == (403, "csrf_failed")
     assert answer.status_code == 201
 
 
-def test_a_key_makes_keys_with_the_scope_users_alone(admin: User) -> None:
+def test_a_key_creates_keys_only_with_the_scope_users(admin: User) -> None:
     writing = made(admin, scopes=["read", "write", "moderation", "service"]).text
     managing = made(admin, scopes=["users"]).text
 
-    assert refusal(call_with(writing, "POST", KEYS, {"name": "x"})) == (403, "forbidden")
+    assert problem(call_with(writing, "POST", KEYS, {"name": "x"})) == (403, "forbidden")
     wider = call_with(managing, "POST", KEYS, {"name": "x", "scopes": ["read"]})
-    assert refusal(wider) == (402, "record_invalid")
+    assert problem(wider) == (402, "record_invalid")
     same = call_with(managing, "POST", KEYS, {"name": "x", "scopes": ["users"]})
     assert same.status_code == 201
     assert ApiKey.objects.count() == 3
@@ -322,25 +322,25 @@ def test_a_key_makes_keys_with_the_scope_users_alone(admin: User) -> None:
 # Listing, revoking, rotating
 
 
-def test_people_see_their_own_keys_alone(viewer: User, owner: User, browser_of: BrowserOf) -> None:
+def test_users_see_only_their_own_keys(viewer: User, owner: User, browser_of: BrowserOf) -> None:
     key, browser = made(viewer).key, browser_of(owner)
 
     assert browser.get(f"/api/v1/{KEYS}").json() == {"next": None, "previous": None, "results": []}
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
         answer = call(browser, method, f"{KEYS}/{key.pk}{path}", {})
-        assert refusal(answer) == (404, "not_found")
+        assert problem(answer) == (404, "not_found")
     assert ApiKey.objects.get().revoked_at is None
 
 
-def test_a_revoked_key_is_gone(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_revoked_key_is_not_found(viewer: User, browser_of: BrowserOf) -> None:
     issued, browser = made(viewer), browser_of(viewer)
 
     first = call(browser, "DELETE", f"{KEYS}/{issued.key.pk}")
     second = call(browser, "DELETE", f"{KEYS}/{issued.key.pk}")
 
     assert (first.status_code, first.content) == (204, b"")
-    assert refusal(second) == (404, "not_found")
-    assert refusal(call_with(issued.text)) == (403, "api_key_invalid")
+    assert problem(second) == (404, "not_found")
+    assert problem(call_with(issued.text)) == (403, "api_key_invalid")
     (row,) = browser.get(f"/api/v1/{KEYS}").json()["results"]
     assert row["state"] == "revoked"
 
@@ -350,17 +350,19 @@ def test_a_key_that_reads_revokes_nothing(admin: User) -> None:
 
     answer = call_with(issued.text, "DELETE", f"{KEYS}/{issued.key.pk}")
 
-    assert refusal(answer) == (403, "forbidden")
+    assert problem(answer) == (403, "forbidden")
 
 
 @pytest.mark.parametrize("key_id", ["x", "AAAAAAAAAA", "%00", "\ud800", "a" * 300, "' OR 1=1"])
 def test_an_unknown_id_is_not_found(viewer: User, browser_of: BrowserOf, key_id: str) -> None:
     path = f"{KEYS}/{key_id}".encode(errors="surrogatepass").decode(errors="replace")
 
-    assert refusal(call(browser_of(viewer), "DELETE", path)) == (404, "not_found")
+    assert problem(call(browser_of(viewer), "DELETE", path)) == (404, "not_found")
 
 
-def test_a_rotated_key_works_on_for_the_overlap(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_rotated_key_keeps_working_during_the_overlap(
+    viewer: User, browser_of: BrowserOf
+) -> None:
     old, browser = made(viewer, "nightly"), browser_of(viewer)
 
     answer = call(browser, "POST", f"{KEYS}/{old.key.pk}/rotate", {"overlap": 3600})
@@ -377,27 +379,27 @@ def test_a_rotated_key_works_on_for_the_overlap(viewer: User, browser_of: Browse
 
 
 @pytest.mark.parametrize("overlap", [-1, 604_801, "soon", None, 1e300])
-def test_a_wrong_overlap_rotates_nothing(
+def test_an_invalid_overlap_rotates_nothing(
     viewer: User, browser_of: BrowserOf, overlap: object
 ) -> None:
     key = made(viewer).key
 
     answer = call(browser_of(viewer), "POST", f"{KEYS}/{key.pk}/rotate", {"overlap": overlap})
 
-    assert refusal(answer) == (402, "record_invalid")
+    assert problem(answer) == (402, "record_invalid")
     assert ApiKey.objects.count() == 1
 
 
-def test_a_dead_key_is_not_rotated(viewer: User, browser_of: BrowserOf) -> None:
+def test_an_ended_key_cannot_be_rotated(viewer: User, browser_of: BrowserOf) -> None:
     key = made(viewer).key
     revoke_key(actor=viewer, key=key)
 
     answer = call(browser_of(viewer), "POST", f"{KEYS}/{key.pk}/rotate", {})
 
-    assert refusal(answer) == (404, "not_found")
+    assert problem(answer) == (404, "not_found")
 
 
-def test_no_call_by_key_is_written_into_the_audit_log(viewer: User) -> None:
+def test_calls_by_key_are_not_audited(viewer: User) -> None:
     text = made(viewer).text
     before = AuditEvent.objects.count()
 
@@ -408,7 +410,7 @@ def test_no_call_by_key_is_written_into_the_audit_log(viewer: User) -> None:
     assert AuditEvent.objects.count() == before
 
 
-def test_no_key_is_in_the_log(master: str, caplog: pytest.LogCaptureFixture, viewer: User) -> None:
+def test_keys_are_never_logged(master: str, caplog: pytest.LogCaptureFixture, viewer: User) -> None:
     caplog.set_level("DEBUG")
     call_with(master)
     call_with(master, "POST", KEYS, {"name": "x", "scopes": ["root"]})

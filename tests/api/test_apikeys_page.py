@@ -19,7 +19,7 @@ from tests.pages.pages import read
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
 PAGE = "/account/keys"
-WISH = {"name": "backup script", "scopes": ["read"], "life": "30"}
+KEY_FORM = {"name": "backup script", "scopes": ["read"], "life": "30"}
 
 
 def key_in(content: bytes) -> str:
@@ -36,14 +36,14 @@ def test_a_stranger_is_sent_to_the_sign_in_page(stranger: Client, viewer: User) 
     assert ApiKey.objects.get().revoked_at is None
 
 
-def test_the_account_page_leads_here(viewer: User, browser_of: BrowserOf) -> None:
+def test_the_account_page_links_to_the_keys(viewer: User, browser_of: BrowserOf) -> None:
     assert f'href="{PAGE}"' in browser_of(viewer).get("/account/").content.decode()
 
 
 def test_a_new_key_is_shown_once(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
 
-    answer = browser.post(PAGE, WISH)
+    answer = browser.post(PAGE, KEY_FORM)
 
     assert answer.status_code == 200
     assert answer["Cache-Control"] == "no-store"
@@ -65,7 +65,7 @@ def test_a_new_key_is_shown_once(viewer: User, browser_of: BrowserOf) -> None:
         ("owner", ["read", "write", "users", "moderation", "service"]),
     ],
 )
-def test_scopes_are_offered_as_the_role_has_them(
+def test_only_scopes_of_the_role_are_offered(
     make_user: Callable[..., User], browser_of: BrowserOf, role: str, offered: list[str]
 ) -> None:
     browser = browser_of(make_user(role))
@@ -76,7 +76,7 @@ def test_scopes_are_offered_as_the_role_has_them(
     assert [box.attributes["value"] for box in boxes] == offered
     assert [box.attributes["value"] for box in boxes if "checked" in box.attributes] == ["read"]
     if role != "owner":
-        assert browser.post(PAGE, {**WISH, "scopes": ["users"]}).status_code == 400
+        assert browser.post(PAGE, {**KEY_FORM, "scopes": ["users"]}).status_code == 400
         assert not ApiKey.objects.exists()
 
 
@@ -97,43 +97,45 @@ def test_scopes_are_offered_as_the_role_has_them(
         ({"networks": "10.0.0.0/8 " * 300}, "Ensure this value has at most"),
     ],
 )
-def test_a_mistake_is_named_and_makes_nothing(
+def test_an_invalid_form_names_the_field_and_creates_nothing(
     viewer: User, browser_of: BrowserOf, change: dict[str, Any], words: str
 ) -> None:
-    answer = browser_of(viewer).post(PAGE, {**WISH, **change})
+    answer = browser_of(viewer).post(PAGE, {**KEY_FORM, **change})
 
     assert answer.status_code == 400
     assert words in answer.content.decode()
     assert not ApiKey.objects.exists()
 
 
-def test_networks_may_stand_on_lines_or_between_commas(viewer: User, browser_of: BrowserOf) -> None:
-    browser_of(viewer).post(PAGE, {**WISH, "networks": "10.0.0.0/8\r\n192.0.2.1, 2001:db8::/32"})
+def test_networks_are_separated_by_lines_or_commas(viewer: User, browser_of: BrowserOf) -> None:
+    browser_of(viewer).post(
+        PAGE, {**KEY_FORM, "networks": "10.0.0.0/8\r\n192.0.2.1, 2001:db8::/32"}
+    )
 
     assert ApiKey.objects.get().networks == ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
 
 
-def test_a_last_day_is_lived_through(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_key_is_valid_through_its_last_day(viewer: User, browser_of: BrowserOf) -> None:
     day = timezone.localdate() + timedelta(days=10)
 
-    browser_of(viewer).post(PAGE, {**WISH, "life": "date", "date": day.isoformat()})
+    browser_of(viewer).post(PAGE, {**KEY_FORM, "life": "date", "date": day.isoformat()})
 
     end = ApiKey.objects.get().expires_at
     assert end is not None
     assert timezone.localtime(end).replace(tzinfo=None).isoformat() == f"{day}T23:59:59"
 
 
-def test_never_is_offered_where_no_age_is_set(
+def test_no_expiry_is_offered_if_there_is_no_maximum_age(
     viewer: User, browser_of: BrowserOf, settings: Any
 ) -> None:
     settings.API_KEY_MAX_AGE = timedelta(0)
 
-    assert browser_of(viewer).post(PAGE, {**WISH, "life": "never"}).status_code == 200
+    assert browser_of(viewer).post(PAGE, {**KEY_FORM, "life": "never"}).status_code == 200
 
     assert ApiKey.objects.get().expires_at is None
 
 
-def test_only_lives_within_the_longest_are_offered(
+def test_only_lifetimes_within_the_maximum_are_offered(
     viewer: User, browser_of: BrowserOf, settings: Any
 ) -> None:
     settings.API_KEY_MAX_AGE = timedelta(days=30)
@@ -144,7 +146,7 @@ def test_only_lives_within_the_longest_are_offered(
     assert values == ["7", "30", "date"]
 
 
-def test_the_list_tells_what_became_of_each_key(
+def test_the_list_shows_the_state_of_each_key(
     viewer: User, owner: User, browser_of: BrowserOf
 ) -> None:
     made(viewer, "before the new password")
@@ -170,7 +172,7 @@ def test_the_list_tells_what_became_of_each_key(
     assert "of somebody else" not in page
 
 
-def test_a_key_is_revoked_after_a_question(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_key_is_revoked_after_confirmation(viewer: User, browser_of: BrowserOf) -> None:
     issued, browser = made(viewer), browser_of(viewer)
     path = f"{PAGE}/{issued.key.pk}/revoke"
 
@@ -186,7 +188,7 @@ def test_a_key_is_revoked_after_a_question(viewer: User, browser_of: BrowserOf) 
     assert browser_of(viewer).post(path).status_code == 404
 
 
-def test_a_key_is_rotated_after_a_question(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_key_is_rotated_after_confirmation(viewer: User, browser_of: BrowserOf) -> None:
     old, browser = made(viewer, "nightly"), browser_of(viewer)
     path = f"{PAGE}/{old.key.pk}/rotate"
 
@@ -205,7 +207,7 @@ def test_a_key_is_rotated_after_a_question(viewer: User, browser_of: BrowserOf) 
     assert "rotated or revoked already" in again.content.decode()
 
 
-def test_an_end_at_once_says_so(viewer: User, browser_of: BrowserOf) -> None:
+def test_an_overlap_of_zero_is_reported(viewer: User, browser_of: BrowserOf) -> None:
     old = made(viewer)
 
     answer = browser_of(viewer).post(f"{PAGE}/{old.key.pk}/rotate", {"overlap": "0"})
@@ -226,13 +228,13 @@ def test_keys_of_others_are_not_found(
     assert ApiKey.objects.filter(revoked_at=None, rotated_at=None).count() == 1
 
 
-def test_a_forged_form_makes_and_ends_nothing(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_forged_form_creates_and_revokes_nothing(viewer: User, browser_of: BrowserOf) -> None:
     key = made(viewer).key
     browser = Client(enforce_csrf_checks=True)
     browser.cookies = browser_of(viewer).cookies
 
     answers = [
-        browser.post(path, {**WISH, "overlap": "0"})
+        browser.post(path, {**KEY_FORM, "overlap": "0"})
         for path in (PAGE, f"{PAGE}/{key.pk}/revoke", f"{PAGE}/{key.pk}/rotate")
     ]
 
@@ -240,7 +242,7 @@ def test_a_forged_form_makes_and_ends_nothing(viewer: User, browser_of: BrowserO
     assert ApiKey.objects.filter(revoked_at=None, rotated_at=None).count() == 1
 
 
-def test_a_name_cannot_write_html(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_key_name_is_escaped(viewer: User, browser_of: BrowserOf) -> None:
     key = made(viewer, "<b>bold</b>").key
     browser = browser_of(viewer)
 
@@ -250,7 +252,7 @@ def test_a_name_cannot_write_html(viewer: User, browser_of: BrowserOf) -> None:
         assert "&lt;b&gt;bold" in page
 
 
-def test_a_signed_in_program_is_seen_and_signed_out(
+def test_a_signed_in_program_is_listed_and_can_be_signed_out(
     viewer: User, owner: User, browser_of: BrowserOf
 ) -> None:
     end = timezone.now() + timedelta(days=7)

@@ -27,17 +27,19 @@ MakeUser = Callable[..., User]
 DAY = timedelta(days=1)
 
 
-def faults(wish: dict[str, Any], user: User, via: AuthContext | None = None) -> list[str]:
-    """The names of the fields that a wish is refused for."""
+def faults(values: dict[str, Any], user: User, via: AuthContext | None = None) -> list[str]:
+    """The names of the fields that a values is refused for."""
     with pytest.raises(RecordInvalid) as caught:
-        create_key(actor=user, user=user, key_request=KeyRequest(**{"name": "x", **wish}), via=via)
+        create_key(
+            actor=user, user=user, key_request=KeyRequest(**{"name": "x", **values}), via=via
+        )
     return sorted(caught.value.errors)
 
 
 # Making
 
 
-def test_only_a_digest_of_a_key_is_kept(viewer: User) -> None:
+def test_only_a_digest_of_a_key_is_stored(viewer: User) -> None:
     issued = made(viewer)
     parts = key_format.parse(issued.text)
     assert parts is not None
@@ -51,7 +53,7 @@ def test_only_a_digest_of_a_key_is_kept(viewer: User) -> None:
     assert parts.secret not in repr(issued)
 
 
-def test_a_key_reads_and_lives_90_days_unless_told(viewer: User) -> None:
+def test_a_key_has_the_scope_read_and_90_days_by_default(viewer: User) -> None:
     key = made(viewer).key
 
     assert key.scopes == ["read"]
@@ -59,7 +61,7 @@ def test_a_key_reads_and_lives_90_days_unless_told(viewer: User) -> None:
     assert key.expires_at == key.created_at + 90 * DAY
 
 
-def test_its_owner_is_told_by_mail(viewer: User, mails: Callable[[], list[OutboxMail]]) -> None:
+def test_its_owner_gets_a_mail(viewer: User, mails: Callable[[], list[OutboxMail]]) -> None:
     issued = made(viewer, "backup script")
 
     (mail,) = mails()
@@ -71,7 +73,7 @@ def test_its_owner_is_told_by_mail(viewer: User, mails: Callable[[], list[Outbox
     assert issued.text[15:-4] not in text
 
 
-def test_making_rotating_and_revoking_are_written_down_without_the_key(viewer: User) -> None:
+def test_creating_rotating_and_revoking_are_audited_without_the_secret(viewer: User) -> None:
     first = made(viewer)
     second = rotate_key(actor=viewer, key=first.key)
     revoke_key(actor=viewer, key=second.key)
@@ -98,7 +100,7 @@ def test_making_rotating_and_revoking_are_written_down_without_the_key(viewer: U
         ("owner", {"read", "write", "users", "moderation", "service"}),
     ],
 )
-def test_a_role_bounds_the_scopes(make_user: MakeUser, role: str, possible: set[str]) -> None:
+def test_the_role_limits_the_scopes(make_user: MakeUser, role: str, possible: set[str]) -> None:
     user = make_user(role)
 
     for scope in Scope:
@@ -108,12 +110,12 @@ def test_a_role_bounds_the_scopes(make_user: MakeUser, role: str, possible: set[
             assert faults({"scopes": [scope]}, user) == ["scopes"]
 
 
-def test_scopes_stand_once_and_in_order(admin: User) -> None:
+def test_scopes_are_stored_once_and_in_order(admin: User) -> None:
     assert made(admin, scopes=["users", "read", "users"]).key.scopes == ["read", "users"]
 
 
 @pytest.mark.parametrize(
-    ("wish", "fields"),
+    ("values", "fields"),
     [
         ({"name": ""}, ["name"]),
         ({"name": " \t "}, ["name"]),
@@ -135,12 +137,16 @@ def test_scopes_stand_once_and_in_order(admin: User) -> None:
         ({"name": "", "scopes": [], "networks": ["x"]}, ["name", "networks", "scopes"]),
     ],
 )
-def test_a_wrong_wish_makes_nothing(viewer: User, wish: dict[str, Any], fields: list[str]) -> None:
-    assert faults(wish, viewer) == fields
+def test_an_invalid_request_creates_nothing(
+    viewer: User, values: dict[str, Any], fields: list[str]
+) -> None:
+    assert faults(values, viewer) == fields
     assert ApiKey.objects.count() == OutboxMail.objects.count() == 0
 
 
-def test_a_key_may_live_for_ever_only_where_no_age_is_set(viewer: User, settings: Any) -> None:
+def test_a_key_without_expiry_needs_a_setting_without_maximum_age(
+    viewer: User, settings: Any
+) -> None:
     settings.API_KEY_MAX_AGE = timedelta(0)
 
     assert made(viewer, is_endless=True).key.expires_at is None
@@ -148,14 +154,14 @@ def test_a_key_may_live_for_ever_only_where_no_age_is_set(viewer: User, settings
     assert made(viewer, expires_at=far).key.expires_at == far
 
 
-def test_the_default_life_stays_within_the_longest(viewer: User, settings: Any) -> None:
+def test_the_default_lifetime_is_at_most_the_maximum(viewer: User, settings: Any) -> None:
     settings.API_KEY_MAX_AGE = DAY
     key = made(viewer).key
 
     assert key.expires_at == key.created_at + DAY
 
 
-def test_networks_are_written_in_one_way(viewer: User) -> None:
+def test_networks_are_normalized(viewer: User) -> None:
     asked = [
         "10.1.2.3/8",
         "10.0.0.0/8",
@@ -172,7 +178,7 @@ def test_networks_are_written_in_one_way(viewer: User) -> None:
     ]
 
 
-def test_a_person_has_at_most_100_live_keys(viewer: User) -> None:
+def test_a_user_has_at_most_100_live_keys(viewer: User) -> None:
     now = timezone.now()
     ApiKey.objects.bulk_create(
         ApiKey(pk=f"key{number:07}", user=viewer, name="k", expires_at=now + DAY)
@@ -186,7 +192,7 @@ def test_a_person_has_at_most_100_live_keys(viewer: User) -> None:
     assert state_of(made(viewer).key, timezone.now()) == "live"
 
 
-def test_a_key_made_while_access_ends_is_refused(viewer: User) -> None:
+def test_a_key_created_while_access_ends_is_rejected(viewer: User) -> None:
     stale = User.objects.get(pk=viewer.pk)
     end_sessions(actor=viewer, user=viewer)
 
@@ -195,7 +201,7 @@ def test_a_key_made_while_access_ends_is_refused(viewer: User) -> None:
     assert not ApiKey.objects.exists()
 
 
-def test_an_operator_makes_keys_for_people_of_lower_rank_alone(
+def test_an_administrator_creates_keys_only_for_lower_ranks(
     admin: User, owner: User, viewer: User
 ) -> None:
     create_key(actor=admin, user=viewer, key_request=KeyRequest("for Vera"))
@@ -210,7 +216,7 @@ def test_an_operator_makes_keys_for_people_of_lower_rank_alone(
 # Made by a key
 
 
-def test_a_key_hands_on_no_more_than_it_has(admin: User) -> None:
+def test_a_key_creates_no_key_with_more_scopes(admin: User) -> None:
     networks = ["10.0.0.0/8", "2001:db8::/32"]
     key = made(admin, scopes=["read", "users"], networks=networks, expires_at=in_days(5)).key
     via = context_for_key(ApiKey.objects.select_related("user").get(pk=key.pk))
@@ -228,7 +234,7 @@ def test_a_key_hands_on_no_more_than_it_has(admin: User) -> None:
     ]
 
 
-def test_a_key_rotates_none_that_may_more(admin: User) -> None:
+def test_a_key_cannot_rotate_a_key_with_more_scopes(admin: User) -> None:
     weak = made(admin, scopes=["read", "users"], networks=["10.0.0.0/8"]).key
     via = context_for_key(ApiKey.objects.select_related("user").get(pk=weak.pk))
     wider = [
@@ -246,7 +252,7 @@ def test_a_key_rotates_none_that_may_more(admin: User) -> None:
 # Rotating
 
 
-def test_both_keys_work_until_the_old_one_ends(viewer: User, at_time: AtTime) -> None:
+def test_both_keys_work_during_the_overlap(viewer: User, at_time: AtTime) -> None:
     old = made(viewer, "nightly", networks=["192.0.2.0/24"], expires_at=in_days(30))
     new = rotate_key(actor=viewer, key=old.key)
 
@@ -273,7 +279,7 @@ def test_without_overlap_the_old_key_ends_at_once(viewer: User) -> None:
         authenticate_key(old.text, HERE)
 
 
-def test_an_overlap_prolongs_nothing(viewer: User) -> None:
+def test_an_overlap_does_not_extend_the_old_key(viewer: User) -> None:
     old = made(viewer, expires_at=in_days(0.5)).key
 
     rotate_key(actor=viewer, key=old, overlap=7 * DAY)
@@ -282,7 +288,7 @@ def test_an_overlap_prolongs_nothing(viewer: User) -> None:
 
 
 @pytest.mark.parametrize("overlap", [timedelta(seconds=-1), 7 * DAY + timedelta(seconds=1)])
-def test_an_overlap_has_bounds(viewer: User, overlap: timedelta) -> None:
+def test_the_overlap_is_limited(viewer: User, overlap: timedelta) -> None:
     with pytest.raises(RecordInvalid):
         rotate_key(actor=viewer, key=made(viewer).key, overlap=overlap)
     assert ApiKey.objects.count() == 1
@@ -297,7 +303,7 @@ def test_a_key_is_rotated_once(viewer: User) -> None:
     assert ApiKey.objects.count() == 2
 
 
-def test_what_has_ended_or_is_of_others_is_not_rotated(viewer: User, admin: User) -> None:
+def test_ended_keys_and_keys_of_others_cannot_be_rotated(viewer: User, admin: User) -> None:
     key = made(viewer).key
     with pytest.raises(NotFound):
         rotate_key(actor=admin, key=key)
@@ -312,7 +318,7 @@ def test_what_has_ended_or_is_of_others_is_not_rotated(viewer: User, admin: User
 # Revoking and listing
 
 
-def test_operators_revoke_keys_of_lower_ranks(
+def test_administrators_revoke_keys_of_lower_ranks(
     admin: User, owner: User, editor: User, viewer: User
 ) -> None:
     revoke_key(actor=admin, key=made(viewer).key)
@@ -324,7 +330,9 @@ def test_operators_revoke_keys_of_lower_ranks(
     assert ApiKey.objects.exclude(revoked_at=None).count() == 1
 
 
-def test_own_keys_are_listed_live_ones_first(viewer: User, admin: User, at_time: AtTime) -> None:
+def test_own_keys_are_listed_with_live_ones_first(
+    viewer: User, admin: User, at_time: AtTime
+) -> None:
     names = []
     for number, name in enumerate(["first", "second", "third"]):
         at_time(timedelta(seconds=number))
@@ -337,7 +345,7 @@ def test_own_keys_are_listed_live_ones_first(viewer: User, admin: User, at_time:
         services.own_key(admin, names[0].pk)
 
 
-def test_long_ended_keys_are_cleared_away(viewer: User, at_time: AtTime) -> None:
+def test_keys_that_ended_long_ago_are_purged(viewer: User, at_time: AtTime) -> None:
     at_time(-100 * DAY)
     for name in ("revoked", "expired", "live"):
         key = made(viewer, name, expires_at=in_days(1 if name == "expired" else 300)).key
@@ -349,7 +357,7 @@ def test_long_ended_keys_are_cleared_away(viewer: User, at_time: AtTime) -> None
     assert [key.name for key in ApiKey.objects.all()] == ["live"]
 
 
-def test_a_key_made_at_the_moment_from_which_keys_are_valid_is_live(viewer: User) -> None:
+def test_a_key_created_exactly_at_keys_valid_from_is_live(viewer: User) -> None:
     key = made(viewer).key
     viewer.keys_valid_from = key.created_at
     viewer.save(update_fields=["keys_valid_from"])

@@ -21,7 +21,7 @@ def _actions(browser: Client, query: str) -> list[str]:
     return [row["action"] for row in answer.json()["results"]]
 
 
-def test_events_are_read_newest_first_with_all_their_facts(
+def test_events_are_listed_newest_first_with_all_fields(
     admin: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(admin)
@@ -58,5 +58,5 @@ def test_filters_narrow_the_log(admin: User, viewer: User, browser_of: BrowserOf
     assert problem(browser.get(f"{API}/audit-events?actor=me")) == (402, "record_invalid")
 
 
-def test_editors_do_not_read_the_log(editor: User, browser_of: BrowserOf) -> None:
+def test_editors_cannot_read_the_audit_log(editor: User, browser_of: BrowserOf) -> None:
     assert problem(browser_of(editor).get(f"{API}/audit-events")) == (403, "forbidden")

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from api.authorization_header import parse_authorization
 from api.tokens import refresh_tokens
-from tests.api.keys import made, refusal
+from tests.api.keys import made, problem
 from tests.forward_auth.credentials import OF_APPS, basic, key_at
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ def me(**headers: str) -> Any:
 
 
 @pytest.mark.parametrize("place", ["x-api-key", "bearer", "basic"])
-def test_a_key_is_taken_in_each_place(viewer: User, place: str) -> None:
+def test_a_key_is_accepted_in_each_place(viewer: User, place: str) -> None:
     answer = me(**key_at(place, made(viewer).text))
 
     assert (answer.status_code, answer.json()["email"]) == (200, viewer.email)
@@ -32,15 +32,15 @@ def test_a_key_is_taken_in_each_place(viewer: User, place: str) -> None:
 def test_a_wrong_key_is_refused_in_each_place(viewer: User, place: str) -> None:
     answer = me(**key_at(place, made(viewer).text[:-1] + "_"))
 
-    assert refusal(answer) == (403, "api_key_invalid")
+    assert problem(answer) == (403, "api_key_invalid")
 
 
 @pytest.mark.parametrize("app", OF_APPS)
-def test_nothing_is_ignored_here(viewer: User, browser_of: Any, app: dict[str, str]) -> None:
+def test_no_wrong_credential_is_ignored(viewer: User, browser_of: Any, app: dict[str, str]) -> None:
     """The API stays strict where forward auth is not, beside a live session too."""
     answer = browser_of(viewer).get("/api/v1/me", **app)
 
-    assert refusal(answer) in {(401, "token_invalid"), (403, "api_key_invalid")}
+    assert problem(answer) in {(401, "token_invalid"), (403, "api_key_invalid")}
 
 
 @pytest.mark.parametrize("user", ["", "git", "a b", "ü", "gth_x"])
@@ -49,26 +49,26 @@ def test_the_user_name_beside_a_key_does_not_matter(viewer: User, user: str) -> 
 
 
 def test_a_key_is_no_user_name(viewer: User) -> None:
-    assert refusal(me(HTTP_AUTHORIZATION=basic(made(viewer).text, ""))) == (401, "token_invalid")
+    assert problem(me(HTTP_AUTHORIZATION=basic(made(viewer).text, ""))) == (401, "token_invalid")
 
 
-def test_two_keys_do_not_stand_for_key_and_token(viewer: User, settings: LazySettings) -> None:
+def test_two_keys_do_not_count_as_key_and_token(viewer: User, settings: LazySettings) -> None:
     settings.REQUIRE_API_KEY_AND_TOKEN = True
     one, other = made(viewer, "one").text, made(viewer, "other").text
     token = refresh_tokens.start_by_password(viewer, timezone.now()).access
 
     two_keys = me(HTTP_X_API_KEY=one, HTTP_AUTHORIZATION=f"Bearer {other}")
-    assert refusal(two_keys) == (401, "not_authenticated")
+    assert problem(two_keys) == (401, "not_authenticated")
     assert me(HTTP_X_API_KEY=one, HTTP_AUTHORIZATION=f"Bearer {token}").status_code == 200
 
 
-def test_two_keys_of_two_people_are_refused(viewer: User, editor: User) -> None:
+def test_two_keys_of_two_users_are_rejected(viewer: User, editor: User) -> None:
     both = {
         "HTTP_X_API_KEY": made(viewer).text,
         "HTTP_AUTHORIZATION": basic("git", made(editor).text),
     }
 
-    assert refusal(me(**both)) == (401, "token_invalid")
+    assert problem(me(**both)) == (401, "token_invalid")
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_two_keys_of_two_people_are_refused(viewer: User, editor: User) -> None:
         ("", ("", "")),
     ],
 )
-def test_a_header_holds_a_key_a_token_or_nothing(header: str, read: tuple[str, str]) -> None:
+def test_a_header_contains_a_key_a_token_or_nothing(header: str, read: tuple[str, str]) -> None:
     assert parse_authorization(header) == read

@@ -115,7 +115,7 @@ def test_an_invalid_note_names_its_fields(seen: dict[str, Any]) -> None:
     }
 
 
-def test_pages_follow_each_other(seen: dict[str, Any]) -> None:
+def test_pages_of_rows_link_to_each_other(seen: dict[str, Any]) -> None:
     first, second = seen["first page"]["body"], seen["second page"]["body"]
 
     assert [len(page["results"]) for page in (first, second)] == [1, 1]
@@ -126,7 +126,7 @@ def test_a_recent_sign_in_of_an_administrator_deletes(seen: dict[str, Any]) -> N
     assert seen["a delete by an administrator"]["status"] == 204
 
 
-def test_it_is_described(seen: dict[str, Any]) -> None:
+def test_it_is_in_the_openapi_description(seen: dict[str, Any]) -> None:
     paths = seen["schema"]["body"]["paths"]
     notes, note = paths["/api/v1/notes"], paths["/api/v1/notes/{id}"]
 
@@ -140,7 +140,7 @@ def test_it_is_described(seen: dict[str, Any]) -> None:
     assert "post_notes" in seen["docs"]["text"]
 
 
-def test_the_page_is_for_whoever_may_view_notes(seen: dict[str, Any]) -> None:
+def test_the_page_needs_the_permission_to_view_notes(seen: dict[str, Any]) -> None:
     assert seen["page: viewer"]["status"] == 200
     assert "<li>by session</li>" in seen["page: viewer"]["text"]
     assert seen["page: nobody"]["status"] == 302
@@ -153,6 +153,6 @@ def test_the_admin_panel_shows_and_adds_notes(seen: dict[str, Any]) -> None:
     assert seen["admin: editor"]["status"] == 403
 
 
-def test_our_own_pages_are_still_there(seen: dict[str, Any]) -> None:
+def test_pages_of_gatehouse_still_work(seen: dict[str, Any]) -> None:
     assert seen["sign-in"]["status"] == 200
     assert (seen["nothing"]["status"], seen["nothing"]["type"]) == (404, "text/html; charset=utf-8")

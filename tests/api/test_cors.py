@@ -64,13 +64,15 @@ def _cors(answer: Any) -> dict[str, str]:
     }
 
 
-def test_by_default_no_page_elsewhere_is_let_in(stranger: Client) -> None:
+def test_by_default_no_other_origin_is_allowed(stranger: Client) -> None:
     for origin in (APP, *STRANGERS):
         assert _cors(_preflight(stranger, origin)) == {}
         assert _cors(stranger.get(f"{API}/me", headers={"origin": origin})) == {}
 
 
-def test_a_named_origin_may_ask_and_read(stranger: Client, open_to_app: None) -> None:
+def test_a_listed_origin_may_send_requests_and_read_responses(
+    stranger: Client, open_to_app: None
+) -> None:
     asked = _cors(_preflight(stranger, APP))
     answer = stranger.get(f"{API}/me", headers={"origin": APP})
 
@@ -85,12 +87,14 @@ def test_a_named_origin_may_ask_and_read(stranger: Client, open_to_app: None) ->
 
 
 @pytest.mark.parametrize("origin", STRANGERS)
-def test_what_only_resembles_it_may_not(stranger: Client, trusting_app: None, origin: str) -> None:
+def test_an_origin_that_only_looks_similar_is_not_allowed(
+    stranger: Client, trusting_app: None, origin: str
+) -> None:
     assert _cors(_preflight(stranger, origin)) == {}
     assert _cors(stranger.get(f"{API}/me", headers={"origin": origin})) == {}
 
 
-def test_cookies_are_for_those_who_are_trusted_with_them(
+def test_cookies_are_allowed_only_for_trusted_origins(
     viewer: User, browser_of: Callable[[User], Client], trusting_app: None
 ) -> None:
     answer = browser_of(viewer).get(f"{API}/me", headers={"origin": APP})
@@ -100,12 +104,12 @@ def test_cookies_are_for_those_who_are_trusted_with_them(
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/account/", "/admin/", "/health/live"])
-def test_nothing_beside_the_api_is_opened(stranger: Client, trusting_app: None, path: str) -> None:
+def test_cors_applies_only_to_the_api(stranger: Client, trusting_app: None, path: str) -> None:
     assert _cors(_preflight(stranger, APP, path)) == {}
     assert _cors(stranger.get(path, headers={"origin": APP})) == {}
 
 
-def test_every_page_may_read_with_a_star_but_never_with_cookies(
+def test_a_wildcard_allows_every_origin_but_no_cookies(
     stranger: Client, settings: Settings
 ) -> None:
     settings.CORS_ALLOW_ALL_ORIGINS = True
@@ -132,13 +136,15 @@ def _change(client: Client, origin: str) -> Any:
     )
 
 
-def test_only_a_trusted_page_changes_with_the_session(strict: Client, trusting_app: None) -> None:
+def test_only_a_trusted_origin_can_write_with_the_session(
+    strict: Client, trusting_app: None
+) -> None:
     assert _change(strict, APP).status_code == 200
     for origin in ("https://evil.example", "null", "http://app.example.com"):
         assert problem(_change(strict, origin)) == (403, "csrf_failed")
 
 
-def test_a_page_without_cookies_changes_nothing_with_the_session(
+def test_an_origin_without_cookies_cannot_write_with_the_session(
     strict: Client, open_to_app: None
 ) -> None:
     assert problem(_change(strict, APP)) == (403, "csrf_failed")
@@ -147,7 +153,7 @@ def test_a_page_without_cookies_changes_nothing_with_the_session(
 # Settings
 
 
-def test_origins_are_kept_as_browsers_write_them(load_env: Callable[..., Any]) -> None:
+def test_origins_are_normalized_as_browsers_send_them(load_env: Callable[..., Any]) -> None:
     env = load_env(CORS_ALLOWED_ORIGINS="https://App.Example.com:443/, http://localhost:5173")
 
     assert env["CORS_ALLOWED_ORIGINS"] == [APP, "http://localhost:5173"]
@@ -165,7 +171,7 @@ def test_origins_are_kept_as_browsers_write_them(load_env: Callable[..., Any]) -
         ("*,https://app.example.com", "contains * and other origins"),
     ],
 )
-def test_what_is_no_origin_stops_the_start(
+def test_an_invalid_origin_stops_the_start(
     faults: Callable[..., list[str]], text: str, fault: str
 ) -> None:
     (line,) = [line for line in faults(CORS_ALLOWED_ORIGINS=text) if "CORS" in line]
@@ -173,11 +179,11 @@ def test_what_is_no_origin_stops_the_start(
     assert fault in line
 
 
-def test_a_star_with_cookies_stops_the_start(faults: Callable[..., list[str]]) -> None:
+def test_a_wildcard_with_cookies_stops_the_start(faults: Callable[..., list[str]]) -> None:
     lines = faults(CORS_ALLOWED_ORIGINS="*", CORS_ALLOW_CREDENTIALS="true")
 
     assert any("CORS_ALLOWED_ORIGINS" in line and "is *" in line for line in lines)
 
 
-def test_cookies_for_nobody_are_told(warnings: Callable[..., list[str]]) -> None:
+def test_trusted_cookies_without_origins_are_a_warning(warnings: Callable[..., list[str]]) -> None:
     assert any("CORS_ALLOW_CREDENTIALS" in line for line in warnings(CORS_ALLOW_CREDENTIALS="true"))

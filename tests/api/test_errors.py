@@ -68,7 +68,7 @@ ALL = _operations()
 WITH_BODY = [each for each in ALL if each.fields is not None]
 WITH_ID = [each for each in ALL if "<" in each.route]
 GUARDED = [each for each in ALL if each.need is not None]
-FOR_OPERATORS = [each for each in GUARDED if each.need and each.need.min_role == Role.ADMIN]
+FOR_ADMINS = [each for each in GUARDED if each.need and each.need.min_role == Role.ADMIN]
 READING = [each for each in ALL if each.method == "GET"]
 
 
@@ -133,7 +133,7 @@ def test_without_a_credential(stranger: Client, operation: Operation) -> None:
         assert answer["WWW-Authenticate"] == "Bearer"
 
 
-@each_of(FOR_OPERATORS)
+@each_of(FOR_ADMINS)
 def test_with_too_low_a_role(
     editor: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation
 ) -> None:
@@ -183,7 +183,7 @@ def test_head_without_a_get(stranger: Client, operation: Operation) -> None:
 
 
 @each_of([each for each in ALL if each.route != PAGE])
-def test_when_a_page_is_asked_for(
+def test_a_request_for_html_gets_a_problem_document(
     owner: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation
 ) -> None:
     answer = browser_of(owner).generic(
@@ -324,14 +324,14 @@ def test_a_path_that_is_not_there(stranger: Client, path: str) -> None:
     refused(stranger.get(f"{API}{path}/nothing"), 404, "not_found")
 
 
-def test_another_host_is_told_in_the_same_form(stranger: Client) -> None:
+def test_an_unknown_host_is_a_problem_document(stranger: Client) -> None:
     answer = stranger.get(f"{API}/me", headers={"host": "evil.example"})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "host_not_allowed")
     assert answer["Content-Type"] == "application/problem+json"
 
 
-def test_a_fault_of_ours_carries_an_id_and_no_trace(
+def test_a_server_error_has_a_request_id_and_no_traceback(
     viewer: User, browser_of: BrowserOf, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     def fail(self: MeView, request: HttpRequest) -> None:
@@ -359,7 +359,7 @@ def test_programs_get_the_same_document_outside_the_api(stranger: Client, path: 
     assert stranger.get(path)["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_a_fault_outside_the_api_is_the_same_document(
+def test_a_server_error_outside_the_api_is_the_same_document(
     stranger: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object, **_options: object) -> None:
@@ -432,7 +432,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_everything_that_is_wrong_is_told_at_once(
+def test_all_errors_are_reported_at_once(
     owner: User,
     viewer: User,
     editor: User,
@@ -452,7 +452,7 @@ def test_everything_that_is_wrong_is_told_at_once(
 
 
 @pytest.mark.parametrize("header", ["x-csrf-token", "x-csrftoken"])
-def test_the_form_token_is_taken_under_both_names(
+def test_the_csrf_token_is_accepted_under_both_names(
     viewer: User, browser_of: BrowserOf, header: str
 ) -> None:
     strict = Client(enforce_csrf_checks=True)

@@ -10,7 +10,7 @@ from accounts.models import User
 pytestmark = pytest.mark.django_db
 
 
-def test_without_a_credential_nobody_is_anybody(stranger: Client) -> None:
+def test_without_a_credential_the_caller_is_anonymous(stranger: Client) -> None:
     answer = stranger.get("/api/v1/me")
 
     assert answer.status_code == 401

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
 
 
-def test_the_answer_alone_holds_the_link(
+def test_only_the_response_contains_the_link(
     admin: User, browser_of: BrowserOf, stranger: Client
 ) -> None:
     browser = browser_of(admin)
@@ -33,7 +33,7 @@ def test_the_answer_alone_holds_the_link(
     assert listed == {key: value for key, value in made.items() if key not in ("link", "mailed")}
 
 
-def test_a_withdrawn_invitation_is_gone(admin: User, browser_of: BrowserOf) -> None:
+def test_a_withdrawn_invitation_is_not_found(admin: User, browser_of: BrowserOf) -> None:
     browser = browser_of(admin)
     made = call(browser, "POST", "invitations", {"email": "new@example.com"}).json()
 
@@ -44,7 +44,7 @@ def test_a_withdrawn_invitation_is_gone(admin: User, browser_of: BrowserOf) -> N
     assert Invitation.objects.get().replaced_at is not None
 
 
-def test_invitations_to_higher_roles_are_not_there(admin: User, browser_of: BrowserOf) -> None:
+def test_invitations_to_higher_roles_are_not_found(admin: User, browser_of: BrowserOf) -> None:
     browser = browser_of(admin)
     issued = invite(actor=SYSTEM, email="boss@example.com", role="owner")
 
@@ -68,7 +68,7 @@ def test_invitations_to_higher_roles_are_not_there(admin: User, browser_of: Brow
         ({"email": "new@example.com", "lifetime": 31 * 86400}, "lifetime"),
     ],
 )
-def test_faults_are_told_by_field(
+def test_errors_are_reported_by_field(
     admin: User, browser_of: BrowserOf, body: dict[str, object], field: str
 ) -> None:
     answer = call(browser_of(admin), "POST", "invitations", body)

@@ -44,7 +44,7 @@ def test_the_checksum_is_crc32_in_base_62() -> None:
     assert checksum("") == "000000"
 
 
-def test_what_was_made_is_read_back() -> None:
+def test_a_formatted_key_can_be_parsed() -> None:
     for _number in range(200):
         key = make()
         assert parse(key.text) == key
@@ -67,12 +67,12 @@ def test_two_swapped_letters_are_noticed(place: int) -> None:
 
 
 @given(st.text())
-def test_other_text_is_no_key(text: str) -> None:
+def test_other_text_is_not_parsed_as_a_key(text: str) -> None:
     assert parse(text) is None
 
 
 @given(st.text(alphabet="gth_" + ALPHABET, min_size=60, max_size=70))
-def test_text_that_looks_like_a_key_is_none(text: str) -> None:
+def test_text_that_resembles_a_key_is_rejected(text: str) -> None:
     assert parse(text) is None
 
 
@@ -91,11 +91,11 @@ def test_text_that_looks_like_a_key_is_none(text: str) -> None:
         lambda _key: "",
     ],
 )
-def test_a_key_with_something_about_it_is_refused(change: Callable[[str], str]) -> None:
+def test_a_key_with_surrounding_text_is_rejected(change: Callable[[str], str]) -> None:
     assert parse(change(make().text)) is None
 
 
-def test_the_id_is_found_in_what_lists_show() -> None:
+def test_the_id_is_extracted_from_the_displayed_form() -> None:
     key = make()
 
     for text in (key.id, f"gth_{key.id}", f"gth_{key.id}_…{key.ending}", f" {key.text} "):

@@ -15,14 +15,14 @@ def entry(kid: str, active_from: datetime = NOW, retires_at: datetime | None = N
     return KeySetEntry(kid, "ES256", {}, None, "", active_from, retires_at)
 
 
-def test_a_key_is_trusted_until_the_moment_it_retires() -> None:
+def test_a_key_is_trusted_until_it_is_retired() -> None:
     keys = KeySet((entry("a", retires_at=NOW),))
 
     assert keys.verifier("a", "ES256", NOW - MOMENT) == keys.keys[0]
     assert keys.verifier("a", "ES256", NOW) is None
 
 
-def test_a_key_signs_from_its_moment_on_and_is_pending_until_then() -> None:
+def test_a_key_is_pending_until_its_start_and_signs_afterwards() -> None:
     keys = KeySet((entry("a"),))
 
     before, then = (
@@ -47,5 +47,5 @@ def test_a_key_that_retires_before_a_token_of_it_ends_does_not_sign() -> None:
 
 
 @pytest.mark.parametrize(("kid", "algorithm"), [("b", "ES256"), ("a", "EdDSA")])
-def test_a_key_verifies_its_own_id_and_algorithm_alone(kid: str, algorithm: str) -> None:
+def test_a_key_verifies_only_its_own_id_and_algorithm(kid: str, algorithm: str) -> None:
     assert KeySet((entry("a"),)).verifier(kid, algorithm, NOW) is None

@@ -22,7 +22,7 @@ class _Beside(KeySetCache):
         return found
 
 
-def test_whoever_looks_while_another_one_forgets_gets_no_empty_ring() -> None:
+def test_a_reader_gets_no_empty_key_set_while_the_cache_is_cleared() -> None:
     AccessKeys().signer()
     cache = _Beside()
     before = cache.get()

@@ -16,7 +16,7 @@ from tests.conftest import text_of
 pytestmark = pytest.mark.django_db
 
 
-def test_the_answer_is_the_same_for_everybody(
+def test_the_response_is_the_same_for_every_address(
     stranger: Client, viewer: User, mails: Callable[[], list[OutboxMail]], settings: Settings
 ) -> None:
     settings.ALLOW_REGISTRATION = False
@@ -32,7 +32,7 @@ def test_the_answer_is_the_same_for_everybody(
     assert LoginLink.objects.get().binding == ""
 
 
-def test_a_link_leads_to_pages_of_the_house_alone(stranger: Client, viewer: User) -> None:
+def test_a_link_redirects_only_to_own_pages(stranger: Client, viewer: User) -> None:
     body = {"email": viewer.email, "next": "/account/"}
 
     assert call(stranger, "POST", "auth/magic-link", body).status_code == 202
@@ -43,7 +43,7 @@ def test_a_link_leads_to_pages_of_the_house_alone(stranger: Client, viewer: User
         assert list(answer.json()["errors"]) == ["next"]
 
 
-def test_asking_is_limited(stranger: Client, settings: Settings) -> None:
+def test_requests_for_links_are_limited(stranger: Client, settings: Settings) -> None:
     maximum, _window = settings.LIMITS["magic-link"]
     body = {"email": "nobody@example.com"}
     for _number in range(maximum):
@@ -55,7 +55,7 @@ def test_asking_is_limited(stranger: Client, settings: Settings) -> None:
     assert int(answer["Retry-After"]) >= 1
 
 
-def test_it_can_be_switched_off(stranger: Client, settings: Settings) -> None:
+def test_magic_links_can_be_switched_off(stranger: Client, settings: Settings) -> None:
     settings.ALLOW_MAGIC_LINK_LOGIN = False
 
     answer = call(stranger, "POST", "auth/magic-link", {"email": "nobody@example.com"})

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
 
 
-def test_people_change_their_own_name_and_user_name(viewer: User, browser_of: BrowserOf) -> None:
+def test_users_change_their_own_name_and_user_name(viewer: User, browser_of: BrowserOf) -> None:
     answer = call(browser_of(viewer), "PATCH", "me", {"name": " Vera  V. ", "username": "Vera.V"})
 
     assert answer.status_code == 200
@@ -30,7 +30,7 @@ def test_people_change_their_own_name_and_user_name(viewer: User, browser_of: Br
     assert (viewer.name, viewer.username) == ("Vera V.", "vera.v")
 
 
-def test_null_takes_the_user_name_away(viewer: User, browser_of: BrowserOf) -> None:
+def test_null_removes_the_user_name(viewer: User, browser_of: BrowserOf) -> None:
     assert call(browser_of(viewer), "PATCH", "me", {"username": None}).json()["username"] is None
 
 
@@ -87,7 +87,7 @@ def test_a_list_of_json_patch_is_refused(viewer: User, browser_of: BrowserOf) ->
     assert problem(call(browser_of(viewer), "PATCH", "me", body)) == (402, "record_invalid")
 
 
-def test_a_taken_user_name_is_told_by_field(
+def test_a_taken_user_name_is_reported_by_field(
     viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     answer = call(browser_of(editor), "PATCH", "me", {"username": "VERA"})
@@ -96,7 +96,7 @@ def test_a_taken_user_name_is_told_by_field(
     assert answer.json()["errors"] == {"username": ["Another account has this user name."]}
 
 
-def test_a_change_without_the_form_token_is_refused(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_change_without_the_csrf_token_is_rejected(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = browser.cookies
@@ -107,7 +107,7 @@ def test_a_change_without_the_form_token_is_refused(viewer: User, browser_of: Br
     assert call(strict, "PATCH", "me", {"name": "x"}).status_code == 200
 
 
-def test_the_form_token_works_without_its_cookie_from_a_page(
+def test_the_csrf_token_works_without_a_page_visited_before(
     viewer: User, browser_of: BrowserOf, settings: Settings
 ) -> None:
     strict = Client(enforce_csrf_checks=True)
@@ -118,7 +118,7 @@ def test_the_form_token_works_without_its_cookie_from_a_page(
     assert strict.cookies[settings.CSRF_COOKIE_NAME]["httponly"] is True
 
 
-def test_the_account_goes_with_its_password_alone(viewer: User, browser_of: BrowserOf) -> None:
+def test_deleting_the_account_needs_the_password(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
 
     assert problem(call(browser, "DELETE", "me", {})) == (402, "record_invalid")
@@ -128,7 +128,7 @@ def test_the_account_goes_with_its_password_alone(viewer: User, browser_of: Brow
     assert problem(browser.get(f"{API}/me")) == (401, "not_authenticated")
 
 
-def test_an_account_without_a_password_goes_with_its_address(
+def test_deleting_an_account_without_a_password_needs_its_address(
     make_user: MakeUser, stranger: Client, at_time: Callable[[timedelta], datetime]
 ) -> None:
     user = make_user(password=None)
@@ -143,7 +143,7 @@ def test_an_account_without_a_password_goes_with_its_address(
     assert not User.objects.filter(pk=user.pk).exists()
 
 
-def test_guessing_the_password_of_a_deletion_is_limited(
+def test_password_guesses_at_account_deletion_are_limited(
     viewer: User, browser_of: BrowserOf, settings: Settings
 ) -> None:
     browser = browser_of(viewer)
@@ -180,7 +180,7 @@ def test_deletion_can_be_switched_off(
     assert problem(answer) == (403, "forbidden")
 
 
-def test_own_sign_ins_are_listed_and_ended(viewer: User, browser_of: BrowserOf) -> None:
+def test_own_sign_ins_are_listed_and_can_be_ended(viewer: User, browser_of: BrowserOf) -> None:
     here, there = browser_of(viewer), browser_of(viewer)
 
     listed = here.get(f"{API}/me/sessions").json()
@@ -196,7 +196,7 @@ def test_own_sign_ins_are_listed_and_ended(viewer: User, browser_of: BrowserOf) 
     assert here.get(f"{API}/me").status_code == 200
 
 
-def test_programs_with_tokens_stand_in_the_same_list(
+def test_sign_ins_by_token_are_in_the_same_list(
     viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(viewer)
@@ -218,7 +218,7 @@ def test_programs_with_tokens_stand_in_the_same_list(
     assert browser.get(f"{API}/me").status_code == 200
 
 
-def test_sign_ins_of_others_are_not_there(
+def test_sign_ins_of_others_are_not_found(
     viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     browser_of(editor)
@@ -231,7 +231,9 @@ def test_sign_ins_of_others_are_not_there(
     assert BrowserSession.objects.filter(public_id=theirs).exists()
 
 
-def test_the_export_holds_what_is_stored_and_no_secret(viewer: User, browser_of: BrowserOf) -> None:
+def test_the_export_contains_the_stored_data_without_secrets(
+    viewer: User, browser_of: BrowserOf
+) -> None:
     answer = browser_of(viewer).get(f"{API}/me/export")
 
     assert answer.json()["account"]["email"] == "viewer@example.com"

@@ -21,7 +21,7 @@ from tests.conftest import MakeUser
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
-SOMEBODY, OFFICE = "198.51.100.9", "203.0.113.7"
+CLIENT, OFFICE = "198.51.100.9", "203.0.113.7"
 ENDPOINTS: list[tuple[str, str, Any]] = [
     ("GET", "moderation/violations", None),
     ("POST", "moderation/violations", {"type": "spam", "ip": OFFICE}),
@@ -44,7 +44,7 @@ def app(owner: User, browser_of: BrowserOf) -> Client:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ENDPOINTS)
-def test_only_operators_come_in(
+def test_only_administrators_have_access(
     editor: User, browser_of: BrowserOf, stranger: Client, method: str, path: str, body: Any
 ) -> None:
     assert problem(call(stranger, method, path, body)) == (401, "not_authenticated")
@@ -53,14 +53,14 @@ def test_only_operators_come_in(
     assert not Ban.objects.exists()
 
 
-def test_what_apps_send_asks_for_a_service_key() -> None:
+def test_app_endpoints_need_a_service_key() -> None:
     for view in (ViolationsView, ActionView, ActionStartView, ActionReleaseView):
         assert requirements_of(view(), "POST") == Requirements(
             Scope.SERVICE, Role.ADMIN, is_sensitive=True
         )
 
 
-def test_a_report_is_scored_and_answers_the_total(app: Client, owner: User, viewer: User) -> None:
+def test_a_report_is_scored_and_returns_the_total(app: Client, owner: User, viewer: User) -> None:
     body = {"type": "spam", "user": str(viewer.pk), "ip": OFFICE, "score": 2.5}
 
     answer = call(app, "POST", "moderation/violations", {**body, "detail": {"room": "7"}})
@@ -86,7 +86,7 @@ def test_a_report_is_scored_and_answers_the_total(app: Client, owner: User, view
     }
 
 
-def test_a_report_may_name_the_address_and_bans_at_the_interval(
+def test_a_report_of_an_address_bans_it_at_the_interval(
     app: Client, viewer: User, settings: Any
 ) -> None:
     settings.MODERATION_SCORE_HALF_LIFE = timedelta(0)
@@ -102,7 +102,7 @@ def test_a_report_may_name_the_address_and_bans_at_the_interval(
     assert (ban.user, ban.network) == (viewer, "")
 
 
-def test_ipv6_counts_by_its_64(app: Client) -> None:
+def test_ipv6_addresses_are_counted_by_64(app: Client) -> None:
     for last in ("1", "ffff"):
         call(app, "POST", "moderation/violations", {"type": "spam", "ip": f"2001:db8::{last}"})
 
@@ -132,9 +132,7 @@ def test_ipv6_counts_by_its_64(app: Client) -> None:
         ({"type": "spam", "ip": OFFICE, "detail": {"a": ["\ud800"]}}, "detail"),
     ],
 )
-def test_a_report_that_cannot_be_right_changes_nothing(
-    app: Client, body: dict[str, Any], field: str
-) -> None:
+def test_an_invalid_report_changes_nothing(app: Client, body: dict[str, Any], field: str) -> None:
     answer = call(app, "POST", "moderation/violations", body)
 
     assert problem(answer) == (402, "record_invalid")
@@ -142,7 +140,7 @@ def test_a_report_that_cannot_be_right_changes_nothing(
     assert not Violation.objects.exists()
 
 
-def test_nobody_reports_those_whom_he_could_not_ban(
+def test_users_of_equal_or_higher_rank_cannot_be_reported(
     admin: User, owner: User, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(admin)
@@ -157,7 +155,7 @@ def test_nobody_reports_those_whom_he_could_not_ban(
 def test_violations_are_listed_by_filters(app: Client, viewer: User) -> None:
     for body in (
         {"type": "spam", "user": str(viewer.pk), "ip": OFFICE},
-        {"type": "spam", "ip": SOMEBODY},
+        {"type": "spam", "ip": CLIENT},
         {"type": "flood", "ip": OFFICE},
     ):
         assert call(app, "POST", "moderation/violations", body).status_code == 201
@@ -167,7 +165,7 @@ def test_violations_are_listed_by_filters(app: Client, viewer: User) -> None:
         rows = app.get(f"{API}/moderation/violations?{query}").json()["results"]
         return [(row["type"], row["network"]) for row in rows]
 
-    everything = [("flood", OFFICE), ("spam", SOMEBODY), ("spam", OFFICE)]
+    everything = [("flood", OFFICE), ("spam", CLIENT), ("spam", OFFICE)]
     assert listed("") == everything
     assert listed("type=spam") == everything[1:]
     assert listed(f"user={viewer.pk}") == everything[2:]
@@ -177,7 +175,7 @@ def test_violations_are_listed_by_filters(app: Client, viewer: User) -> None:
     assert problem(app.get(f"{API}/moderation/violations?network=x")) == (402, "record_invalid")
 
 
-def test_an_action_tells_what_is_left_and_then_refuses(
+def test_an_action_returns_what_is_left_and_then_rejects(
     app: Client, viewer: User, settings: Any
 ) -> None:
     settings.ACTIONS = {"message": {"user": (2, timedelta(minutes=1))}}
@@ -194,9 +192,7 @@ def test_an_action_tells_what_is_left_and_then_refuses(
     assert Violation.objects.get().user == viewer
 
 
-def test_the_action_that_bans_says_so_and_the_next_is_refused(
-    app: Client, viewer: User, settings: Any
-) -> None:
+def test_the_action_that_causes_a_ban_says_so(app: Client, viewer: User, settings: Any) -> None:
     settings.ACTIONS = {"message": {"user": (1, timedelta(minutes=1))}}
     settings.BAN_INTERVAL = 1
     body = {"user": viewer.email}
@@ -211,7 +207,7 @@ def test_the_action_that_bans_says_so_and_the_next_is_refused(
     assert "Too many messages" in answers[2].json()["detail"]
 
 
-def test_a_shut_account_does_nothing_in_apps(app: Client, make_user: MakeUser) -> None:
+def test_a_disabled_account_is_denied_actions_in_apps(app: Client, make_user: MakeUser) -> None:
     shut = make_user("viewer", is_active=False)
 
     for path in ("message", "message/start"):
@@ -219,19 +215,17 @@ def test_a_shut_account_does_nothing_in_apps(app: Client, make_user: MakeUser) -
         assert problem(answer) == (403, "account_disabled")
 
 
-def test_a_banned_address_is_closed_to_strangers_and_not_to_people(
-    app: Client, viewer: User
-) -> None:
+def test_a_banned_address_denies_anonymous_clients_only(app: Client, viewer: User) -> None:
     ban = {"network": OFFICE, "reason": "spam", "duration": 60}
     assert call(app, "POST", "moderation/bans", ban).status_code == 201
     path = "moderation/actions/message"
 
     assert problem(call(app, "POST", path, {"ip": OFFICE})) == (403, "banned")
-    assert call(app, "POST", path, {"ip": SOMEBODY}).status_code == 200
+    assert call(app, "POST", path, {"ip": CLIENT}).status_code == 200
     assert call(app, "POST", path, {"ip": OFFICE, "user": viewer.email}).status_code == 200
 
 
-def test_a_place_is_taken_and_given_back(app: Client, viewer: User) -> None:
+def test_a_concurrency_slot_is_taken_and_released(app: Client, viewer: User) -> None:
     def begin() -> Any:
         return call(app, "POST", "moderation/actions/message/start", {"user": viewer.email})
 
@@ -253,7 +247,7 @@ def test_an_unknown_action_is_not_found(app: Client) -> None:
         assert problem(answer) == (404, "not_found")
 
 
-def test_a_program_that_is_no_browser_is_refused(app: Client) -> None:
+def test_a_client_that_is_no_browser_is_rejected(app: Client) -> None:
     body = {"ip": OFFICE, "user_agent": "curl/8.5.0"}
 
     answer = call(app, "POST", "moderation/actions/message", body)
@@ -261,11 +255,11 @@ def test_a_program_that_is_no_browser_is_refused(app: Client) -> None:
     assert problem(answer) == (403, "forbidden")
     assert Violation.objects.get().type == "non_browser"
     body["user_agent"] = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
-    body["ip"] = SOMEBODY
+    body["ip"] = CLIENT
     assert call(app, "POST", "moderation/actions/message", body).status_code == 200
 
 
-def test_a_ban_is_laid_read_listed_and_lifted(app: Client, owner: User, viewer: User) -> None:
+def test_a_ban_is_created_read_listed_and_lifted(app: Client, owner: User, viewer: User) -> None:
     body = {"user": viewer.email, "network": OFFICE, "duration": 3600, "reason": "Spam."}
 
     made = call(app, "POST", "moderation/bans", body)
@@ -321,7 +315,7 @@ def test_bans_are_listed_by_filters(app: Client, viewer: User) -> None:
         ({"duration": None}, None),
     ],
 )
-def test_a_ban_lasts_as_long_as_was_said(
+def test_a_ban_lasts_for_its_duration(
     app: Client, viewer: User, duration: dict[str, Any], expected: timedelta | None
 ) -> None:
     answer = call(app, "POST", f"users/{viewer.pk}/ban", {"reason": "Spam.", **duration})
@@ -331,7 +325,7 @@ def test_a_ban_lasts_as_long_as_was_said(
     assert ban.until == (None if expected is None else ban.created_at + expected)
 
 
-def test_a_banned_person_is_out_and_comes_back_when_unbanned(
+def test_a_banned_user_has_access_again_after_the_ban_is_lifted(
     app: Client, viewer: User, browser_of: BrowserOf
 ) -> None:
     theirs = browser_of(viewer)
@@ -364,9 +358,7 @@ def test_a_banned_person_is_out_and_comes_back_when_unbanned(
         ({"network": OFFICE, "reason": "x", "duration": 10**12}, "duration"),
     ],
 )
-def test_a_ban_that_cannot_be_right_is_not_laid(
-    app: Client, body: dict[str, Any], field: str
-) -> None:
+def test_an_invalid_ban_is_not_created(app: Client, body: dict[str, Any], field: str) -> None:
     answer = call(app, "POST", "moderation/bans", body)
 
     assert problem(answer) == (402, "record_invalid")
@@ -374,7 +366,7 @@ def test_a_ban_that_cannot_be_right_is_not_laid(
     assert not Ban.objects.exists()
 
 
-def test_nobody_bans_or_unbans_his_own_rank_or_above(
+def test_only_lower_ranks_can_be_banned_or_unbanned(
     admin: User, owner: User, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     browser, body = browser_of(admin), {"reason": "x"}
@@ -389,14 +381,14 @@ def test_nobody_bans_or_unbans_his_own_rank_or_above(
         assert Ban.objects.get(user=user).state(timezone.now()) == "active"
 
 
-def test_nobody_bans_himself(app: Client, owner: User, make_user: MakeUser) -> None:
+def test_users_cannot_ban_themselves(app: Client, owner: User, make_user: MakeUser) -> None:
     answer = call(app, "POST", f"users/{owner.pk}/ban", {"reason": "x"})
 
     assert problem(answer) == (402, "record_invalid")
     assert not Ban.objects.exists()
 
 
-def test_people_and_bans_that_are_not_there_are_not_found(app: Client) -> None:
+def test_unknown_users_and_bans_are_not_found(app: Client) -> None:
     for method, path in (
         ("POST", f"users/{uuid.uuid4()}/ban"),
         ("POST", f"users/{uuid.uuid4()}/unban"),

@@ -28,7 +28,7 @@ from core.errors import GatehouseError
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from tests.api.keys import made
-from tests.pages.axe import flaws
+from tests.pages.axe import accessibility_errors
 
 PAGE = "/api/v1/docs"
 # These need no credential of the request, or read their own.
@@ -42,7 +42,7 @@ OPEN = {
     "docs",
 }
 METHODS = {"get", "post", "put", "patch", "delete"}
-GATES = (settings.BASE_DIR / "accounts" / "access_policy.py").read_text()
+ACCESS_CHECKS = (settings.BASE_DIR / "accounts" / "access_policy.py").read_text()
 
 
 def _views() -> list[tuple[str, type[APIView]]]:
@@ -104,7 +104,7 @@ def test_every_operation_has_a_name_of_its_own_and_words() -> None:
     assert [each["operationId"] for each in operations if len(each["description"]) < 40] == []
 
 
-def test_every_operation_says_what_it_needs() -> None:
+def test_every_operation_documents_its_permissions() -> None:
     for route, view in _views():
         path = "/api/v1/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
         for method in served_methods(view()):
@@ -127,7 +127,7 @@ def test_every_answer_has_a_shape() -> None:
             assert schema != {"type": "object", "additionalProperties": {}}, (path, method)
 
 
-def test_all_refusals_are_one_document() -> None:
+def test_all_errors_use_one_schema() -> None:
     found = document()["components"]["responses"]
 
     for response in found.values():
@@ -168,7 +168,7 @@ def test_every_view_denies_by_default() -> None:
 
 
 @pytest.mark.django_db
-def test_the_description_is_served_to_everybody(stranger: Client) -> None:
+def test_the_description_is_public(stranger: Client) -> None:
     answer = stranger.get("/api/v1/schema")
 
     assert answer.status_code == 200
@@ -193,11 +193,11 @@ def test_the_page_shows_every_operation(page: str) -> None:
         assert f'<code class="path">{path}</code>' in page
 
 
-def test_every_code_has_its_place_on_the_page(page: str) -> None:
+def test_every_error_code_has_an_anchor_on_the_page(page: str) -> None:
     def kinds(parent: type[GatehouseError]) -> set[str]:
         return {parent.code}.union(*(kinds(child) for child in parent.__subclasses__()))
 
-    wanted = kinds(GatehouseError) | set(re.findall(r'DenialReason\(\s*"(\w+)"', GATES))
+    wanted = kinds(GatehouseError) | set(re.findall(r'DenialReason\(\s*"(\w+)"', ACCESS_CHECKS))
 
     assert {code for code in wanted if f'id="{code}"' not in page} == set()
     assert len({code.code for code in all_codes()}) == len(all_codes())
@@ -233,7 +233,7 @@ def test_what_is_around_the_texts_is_in_the_language_of_the_browser(stranger: Cl
     assert summary in german.content.decode()
 
 
-def test_every_place_that_the_page_points_to_is_on_it_once(page: str) -> None:
+def test_every_link_target_of_the_page_exists_once(page: str) -> None:
     places = re.findall(r'id="([^"]+)"', page)
 
     assert len(set(places)) == len(places)
@@ -242,12 +242,12 @@ def test_every_place_that_the_page_points_to_is_on_it_once(page: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("accept", ["text/html", "*/*", "application/json", "image/png"])
-def test_the_page_comes_whatever_is_asked_for(stranger: Client, accept: str) -> None:
+def test_the_page_is_served_for_every_accept_header(stranger: Client, accept: str) -> None:
     assert stranger.get(PAGE, headers={"accept": accept}).status_code == 200
     assert stranger.head(PAGE, headers={"accept": accept}).content == b""
 
 
-def test_texts_are_cut_at_their_marks() -> None:
+def test_descriptions_are_split_at_their_headings() -> None:
     assert [tuple(part) for part in parts("Call `next` **now**.")] == [
         ("Call ", ""),
         ("next", "code"),
@@ -257,7 +257,7 @@ def test_texts_are_cut_at_their_marks() -> None:
     ]
 
 
-def test_examples_are_what_the_fields_allow() -> None:
+def test_examples_are_valid_values() -> None:
     operations = {
         each.id: each for group in groups(document(), "https://x") for each in group.operations
     }
@@ -372,7 +372,7 @@ def test_the_page_searches_and_copies(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_breaks_no_rule_of_access_or_the_policy(
+def test_the_page_is_accessible_and_follows_the_csp(
     sqlite_data: InstanceData,
     gatehouse_server: Callable[..., Gatehouse],
     browser: Browser,
@@ -392,7 +392,7 @@ def test_the_page_breaks_no_rule_of_access_or_the_policy(
     shown.set_viewport_size({"width": 1280, "height": 800})
     # All are made by one template; axe takes half a minute for all of them.
     shown.evaluate(f"{every}.forEach((each, number) => each.open = number % 8 === 0)")
-    assert flaws(shown) == []
+    assert accessibility_errors(shown) == []
     assert shown.locator("h1").count() == 1
     assert said == []
     context.close()

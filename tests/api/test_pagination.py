@@ -15,7 +15,7 @@ from tests.api.calls import API, problem
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
-HOUSE = "http://localhost:8000"
+BASE_URL = "http://localhost:8000"
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def browser(admin: User, browser_of: BrowserOf) -> Client:
 
 
 def _page(browser: Client, url: str) -> tuple[list[int], Any]:
-    assert url.startswith(f"{HOUSE}{API}/audit-events?")
-    document = browser.get(url.removeprefix(HOUSE)).json()
+    assert url.startswith(f"{BASE_URL}{API}/audit-events?")
+    document = browser.get(url.removeprefix(BASE_URL)).json()
     return [row["seq"] for row in document["results"]], document
 
 
-def test_next_leads_through_every_row_and_previous_leads_back(browser: Client) -> None:
-    first, page = _page(browser, f"{HOUSE}{API}/audit-events?limit=4")
+def test_next_and_previous_visit_every_row(browser: Client) -> None:
+    first, page = _page(browser, f"{BASE_URL}{API}/audit-events?limit=4")
     second, page2 = _page(browser, page["next"])
     third, page3 = _page(browser, page2["next"])
 
@@ -46,22 +46,22 @@ def test_next_leads_through_every_row_and_previous_leads_back(browser: Client) -
     assert _page(browser, page4["next"])[0] == third
 
 
-def test_new_rows_move_no_page(browser: Client) -> None:
-    _first, page = _page(browser, f"{HOUSE}{API}/audit-events?limit=4")
+def test_new_rows_do_not_shift_pages(browser: Client) -> None:
+    _first, page = _page(browser, f"{BASE_URL}{API}/audit-events?limit=4")
     audit_log.record("test:late:act")
 
     assert _page(browser, page["next"])[0] == [6, 5, 4, 3]
 
 
-def test_filters_stay_in_the_links(browser: Client) -> None:
-    seqs, page = _page(browser, f"{HOUSE}{API}/audit-events?limit=5&action=test:one:act")
+def test_links_keep_the_filters(browser: Client) -> None:
+    seqs, page = _page(browser, f"{BASE_URL}{API}/audit-events?limit=5&action=test:one:act")
     rest, last = _page(browser, page["next"])
 
     assert (seqs, rest, last["next"]) == ([10, 9, 8, 7, 6], [5, 4, 3, 2], None)
 
 
 def test_a_page_that_is_just_full_has_no_next(browser: Client) -> None:
-    seqs, page = _page(browser, f"{HOUSE}{API}/audit-events?limit=10")
+    seqs, page = _page(browser, f"{BASE_URL}{API}/audit-events?limit=10")
 
     assert (len(seqs), page["next"]) == (10, None)
 
@@ -72,7 +72,7 @@ def test_links_follow_the_public_url_whatever_the_request_claims(browser: Client
         headers={"host": "127.0.0.1", "x-forwarded-host": "evil.example"},
     )
 
-    assert answer.json()["next"].startswith(f"{HOUSE}{API}/audit-events?limit=1&cursor=")
+    assert answer.json()["next"].startswith(f"{BASE_URL}{API}/audit-events?limit=1&cursor=")
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "201", "x", "1e3", "99999999999999999999", ""])

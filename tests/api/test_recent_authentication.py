@@ -78,7 +78,7 @@ def _needs() -> dict[tuple[str, str], Any]:
     }
 
 
-def test_every_method_that_changes_something_is_classified() -> None:
+def test_every_writing_method_is_classified_as_sensitive_or_not() -> None:
     needed = _needs()
     changing = {key for key in needed if key[0] != "GET"} | {("GET", "me/export")}
 
@@ -152,7 +152,7 @@ def _without_time(rows: list[Any]) -> list[Any]:
     return [[{**row, "last_used_at": None} for row in table] for table in rows]
 
 
-def test_a_session_and_its_token_are_asked_for_a_fresh_proof(
+def test_a_session_and_its_token_need_recent_authentication(
     token: tuple[Client, str], acts: dict[tuple[str, str], tuple[str, Any]], at_time: AtTime
 ) -> None:
     browser, _access = token
@@ -168,7 +168,7 @@ def test_a_session_and_its_token_are_asked_for_a_fresh_proof(
     assert _without_time(_everything()) == _without_time(before)
 
 
-def test_confirming_opens_them_for_the_session_and_for_its_token(
+def test_reauthentication_allows_them_for_the_session_and_its_token(
     owner: User, viewer: User, token: tuple[Client, str], at_time: AtTime
 ) -> None:
     browser, access = token
@@ -187,7 +187,7 @@ def test_confirming_opens_them_for_the_session_and_for_its_token(
     assert viewer.role == "editor"
 
 
-def test_making_tokens_from_a_session_asks_too(
+def test_issuing_tokens_from_a_session_needs_recent_authentication(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
@@ -199,7 +199,7 @@ def test_making_tokens_from_a_session_asks_too(
     assert call(browser, "POST", "auth/token/session", {}).status_code == 200
 
 
-def test_keys_and_tokens_of_a_password_are_not_asked(
+def test_keys_and_password_tokens_need_no_reauthentication(
     owner: User, viewer: User, at_time: AtTime
 ) -> None:
     key = made(owner, scopes=["read", "write", "users"]).text
@@ -217,7 +217,7 @@ def test_keys_and_tokens_of_a_password_are_not_asked(
     assert (viewer.name, viewer.role) == ("By key", "editor")
 
 
-def test_a_key_beside_a_token_of_a_session_opens_no_more_than_the_token(
+def test_a_key_beside_a_session_token_does_not_replace_reauthentication(
     owner: User, viewer: User, token: tuple[Client, str], at_time: AtTime
 ) -> None:
     browser, access = token
@@ -235,7 +235,7 @@ def test_a_key_beside_a_token_of_a_session_opens_no_more_than_the_token(
     assert LoginLink.objects.count() == 1
 
 
-def test_shutting_an_account_is_done_at_once(
+def test_disabling_an_account_needs_no_reauthentication(
     admin: User, viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(admin)
@@ -250,7 +250,7 @@ def test_shutting_an_account_is_done_at_once(
     assert (viewer.is_active, viewer.name) == (False, "Vera Viewer")
 
 
-def test_the_own_password_is_proof_enough_without_a_second_factor(
+def test_without_a_second_factor_the_password_is_enough(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
@@ -262,7 +262,7 @@ def test_the_own_password_is_proof_enough_without_a_second_factor(
     assert not User.objects.exists()
 
 
-def test_a_sign_in_in_a_remembered_browser_is_no_proof(
+def test_a_sign_in_in_a_trusted_browser_is_not_recent_authentication(
     owner: User, viewer: User, stranger: Client
 ) -> None:
     app = set_up_app(owner)
@@ -277,24 +277,24 @@ def test_a_sign_in_in_a_remembered_browser_is_no_proof(
     assert LoginLink.objects.count() == 0
 
 
-def test_the_description_says_it_of_each_operation() -> None:
-    told = {}
+def test_the_openapi_description_names_it_for_each_operation() -> None:
+    descriptions = {}
     for path, operations in document()["paths"].items():
         for method, operation in operations.items():
             said = "confirmation_needed" in operation["description"]
             if "x-recent-authentication" in operation:
                 assert said == operation["x-recent-authentication"], (method, path)
-            told[method.upper(), path.removeprefix(f"{API}/")] = said
+            descriptions[method.upper(), path.removeprefix(f"{API}/")] = said
 
     asked = {
         (method, re.sub(r"<\w+:(\w+)>", r"{\1}", path)): is_asked
         for (method, path), is_asked in ASKED.items()
     }
-    assert {key: told[key] for key in asked} == asked
-    assert told["POST", "auth/token/session"]
+    assert {key: descriptions[key] for key in asked} == asked
+    assert descriptions["POST", "auth/token/session"]
 
 
-def test_the_page_about_the_api_says_it_of_each_path() -> None:
+def test_the_documentation_names_it_for_each_path() -> None:
     text = Path("docs/api.md").read_text()
     rows = dict(re.findall(r"^\| `([A-Z]+ [^`]+)` \| (yes|no)", text, re.MULTILINE))
     asked = {
@@ -305,7 +305,7 @@ def test_the_page_about_the_api_says_it_of_each_path() -> None:
     assert rows == asked | {"POST auth/token/session": "yes"}
 
 
-def test_nobody_below_admin_is_asked_to_confirm_what_he_may_not_do(
+def test_users_without_the_permission_are_not_asked_to_reauthenticate(
     make_user: Callable[..., User], browser_of: BrowserOf, viewer: User, at_time: AtTime
 ) -> None:
     browser = browser_of(make_user(Role.EDITOR))

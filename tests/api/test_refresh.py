@@ -100,7 +100,7 @@ def test_the_end_of_the_family_never_moves(viewer: User, at_time: AtTime) -> Non
     assert reuses() == []
 
 
-def test_a083_reuse_ends_the_family_and_is_told(
+def test_a083_reuse_ends_the_family_and_sends_a_mail(
     viewer: User, mails: Callable[[], list[OutboxMail]], at_time: AtTime
 ) -> None:
     other = sign_in(viewer)
@@ -124,7 +124,7 @@ def test_a083_reuse_ends_the_family_and_is_told(
     assert (len(reuses()), len(mails())) == (1, 1)
 
 
-def test_reuse_ends_the_browser_that_the_tokens_came_from(
+def test_reuse_ends_the_browser_session_of_the_tokens(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     other, browser = browser_of(viewer), browser_of(viewer)
@@ -136,7 +136,7 @@ def test_reuse_ends_the_browser_that_the_tokens_came_from(
     assert other.get("/api/v1/me").status_code == 200
 
 
-def test_two_tabs_of_one_moment_get_the_same_successor(viewer: User, at_time: AtTime) -> None:
+def test_concurrent_refreshes_get_the_same_successor(viewer: User, at_time: AtTime) -> None:
     first = sign_in(viewer)["refresh"]
     second = next_of(first)
     at_time(9 * SECOND)
@@ -149,7 +149,7 @@ def test_two_tabs_of_one_moment_get_the_same_successor(viewer: User, at_time: At
     assert reuses() == []
 
 
-def test_a085_only_the_parent_has_grace(viewer: User) -> None:
+def test_a085_only_the_parent_token_has_a_grace_period(viewer: User) -> None:
     first = sign_in(viewer)["refresh"]
     third = next_of(next_of(first))
 
@@ -162,7 +162,7 @@ def test_a085_only_the_parent_has_grace(viewer: User) -> None:
 @pytest.mark.parametrize(
     "late", [SECOND, 11 * SECOND, timedelta(hours=1), timedelta(days=7) - timedelta(minutes=1)]
 )
-def test_a_lost_answer_is_given_again_until_its_successor_is_used(
+def test_a_lost_response_is_repeated_until_its_successor_is_used(
     viewer: User, at_time: AtTime, late: timedelta
 ) -> None:
     first = sign_in(viewer)["refresh"]
@@ -182,7 +182,7 @@ def test_a_lost_answer_is_given_again_until_its_successor_is_used(
     assert (TokenFamily.objects.get().end_reason, len(reuses())) == ("reused", 1)
 
 
-def test_a_lost_answer_is_not_given_again_after_the_end_of_the_family(
+def test_a_lost_response_is_not_repeated_after_the_family_ended(
     viewer: User, at_time: AtTime
 ) -> None:
     first = sign_in(viewer)["refresh"]
@@ -193,7 +193,7 @@ def test_a_lost_answer_is_not_given_again_after_the_end_of_the_family(
     assert reuses() == []
 
 
-def test_a_lost_answer_is_not_given_again_to_a_disabled_person(viewer: User) -> None:
+def test_a_lost_response_is_not_repeated_for_a_disabled_user(viewer: User) -> None:
     first = sign_in(viewer)["refresh"]
     next_of(first)
     users.disable_user(actor=SYSTEM, user=viewer)
@@ -201,7 +201,7 @@ def test_a_lost_answer_is_not_given_again_to_a_disabled_person(viewer: User) -> 
     assert outcome(refreshed(first)) == (403, "account_disabled")
 
 
-def test_the_secret_alone_makes_no_token(viewer: User) -> None:
+def test_the_stored_secret_alone_is_not_enough_for_a_token(viewer: User) -> None:
     token = sign_in(viewer)["refresh"]
     for claims in (
         {"gen": 1}, {"gen": 0, "jti": "0" * 64}, {"jti": None}, {"jti": 1}, {"jti": "\u00e4"},
@@ -223,7 +223,7 @@ def test_a_token_of_another_issuer_or_audience_is_refused(viewer: User) -> None:
     assert TokenFamily.objects.get().generation == 0
 
 
-def test_a_forgery_costs_no_query(viewer: User, django_assert_num_queries: Any) -> None:
+def test_a_forged_token_costs_no_query(viewer: User, django_assert_num_queries: Any) -> None:
     token = sign_in(viewer)["refresh"]
     first, second, _ = token.split(".")
     forged = (f"{first}.{second}.{encoded(bytes(32))}", resigned(token, b"x" * 32), "x", "a.b.c")
@@ -233,7 +233,7 @@ def test_a_forgery_costs_no_query(viewer: User, django_assert_num_queries: Any) 
             assert outcome(refreshed(text)) == INVALID
 
 
-def test_a_refresh_is_two_statements_and_a_look_for_bans(
+def test_a_refresh_is_two_statements_and_a_query_for_bans(
     viewer: User, django_assert_num_queries: Any
 ) -> None:
     pair = refresh_tokens.refresh(sign_in(viewer)["refresh"])
@@ -241,7 +241,7 @@ def test_a_refresh_is_two_statements_and_a_look_for_bans(
         refresh_tokens.refresh(pair.refresh)
 
 
-def test_a_changed_secret_signs_out_without_a_fault(viewer: User, settings: Any) -> None:
+def test_a_changed_secret_signs_out_without_an_error(viewer: User, settings: Any) -> None:
     body = sign_in(viewer)
     settings.JWT_REFRESH_SECRET = OTHER_SECRET
 
@@ -262,7 +262,7 @@ def test_a_changed_encryption_key_signs_out_and_a_changed_secret_key_does_not(
     assert outcome(refreshed(token)) == INVALID
 
 
-def test_a_generation_that_the_database_has_not_reached_ends_nothing(viewer: User) -> None:
+def test_a_generation_from_the_future_does_not_end_the_family(viewer: User) -> None:
     """After a backup has been played back."""
     first = sign_in(viewer)["refresh"]
     third = next_of(next_of(first))
@@ -273,7 +273,7 @@ def test_a_generation_that_the_database_has_not_reached_ends_nothing(viewer: Use
 
 
 @pytest.mark.parametrize("body", [{"refresh": 1}, {"refresh": None}, {"refresh": ["x"]}])
-def test_what_is_no_text_is_no_token(body: Any) -> None:
+def test_a_token_that_is_no_text_is_rejected(body: Any) -> None:
     assert outcome(post("auth/token/refresh", body)) == (402, "record_invalid")
 
 
@@ -321,7 +321,7 @@ CASES.remove(("session ended", "password"))
 
 @pytest.mark.parametrize("kind", ["access", "refresh"])
 @pytest.mark.parametrize(("way", "by"), CASES)
-def test_a087_off_means_off(
+def test_a087_lost_access_ends_refresh_at_once(
     editor: User, browser_of: BrowserOf, way: str, kind: str, by: str
 ) -> None:
     if by == "session":
@@ -338,7 +338,7 @@ def test_a087_off_means_off(
     assert reuses() == []
 
 
-def test_an_account_that_opens_again_does_not_revive_its_tokens(editor: User) -> None:
+def test_enabling_an_account_does_not_revive_its_tokens(editor: User) -> None:
     body = sign_in(editor)
     users.disable_user(actor=SYSTEM, user=editor)
     users.enable_user(actor=SYSTEM, user=editor)
@@ -348,7 +348,7 @@ def test_an_account_that_opens_again_does_not_revive_its_tokens(editor: User) ->
     assert next_of(sign_in(editor)["refresh"])
 
 
-def test_people_see_and_end_their_living_sign_ins(viewer: User, editor: User) -> None:
+def test_users_list_and_end_their_sign_ins(viewer: User, editor: User) -> None:
     ended, living, newest, foreign = (
         refresh_tokens.start_by_password(user, timezone.now()).family
         for user in (viewer, viewer, viewer, editor)
@@ -365,7 +365,7 @@ def test_people_see_and_end_their_living_sign_ins(viewer: User, editor: User) ->
     assert event.detail == {"family": str(ended.pk)}
 
 
-def test_operators_end_the_sign_ins_of_those_they_manage(
+def test_administrators_end_the_sign_ins_of_users_they_manage(
     viewer: User, admin: User, owner: User
 ) -> None:
     ours, theirs = (
@@ -401,9 +401,7 @@ def test_old_families_are_deleted(viewer: User, at_time: AtTime) -> None:
     assert TokenFamily.objects.count() == 0
 
 
-def test_nothing_that_makes_a_token_is_written_down(
-    viewer: User, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_secret_of_a_token_is_logged(viewer: User, caplog: pytest.LogCaptureFixture) -> None:
     body = sign_in(viewer)
     body = refreshed(body["refresh"]).json()
     refreshed("wrong")

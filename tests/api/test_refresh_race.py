@@ -103,7 +103,7 @@ def test_32_refreshes_of_one_token_have_one_successor_and_sign_nobody_out(
     assert any_data.shell(COUNT) == {"families": [[2, "", 0, 0]] * ROUNDS, "keys": 1}
 
 
-def test_a_spent_token_shown_32_times_ends_its_family_once(
+def test_a_used_token_sent_32_times_ends_its_family_once(
     any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
     gatehouse = racing_instance(any_data)
@@ -145,7 +145,7 @@ def test_lost_answers_and_their_successor_at_once_never_fork(
         assert (reason, reuses, mails) == ended, f"round {number}"
 
 
-def test_32_who_need_the_first_key_get_the_same_one(
+def test_32_concurrent_clients_create_one_first_key(
     any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
     gatehouse = racing_instance(any_data)

@@ -46,7 +46,7 @@ class TestHere:
         assert timedelta(hours=23, minutes=59) < ahead <= timedelta(hours=24)
         assert me(access).status_code == 200
 
-    def test_a_second_time_does_nothing_and_says_so(self) -> None:
+    def test_a_second_rotation_does_nothing_and_says_so(self) -> None:
         signing_keys.AccessKeys().signer()
         rotate()
 
@@ -54,14 +54,14 @@ class TestHere:
             rotate()
         assert SigningKey.objects.count() == 2
 
-    def test_now_signs_with_the_new_key_and_believes_the_old_one(self, viewer: User) -> None:
+    def test_now_signs_with_the_new_key_and_trusts_the_old_one(self, viewer: User) -> None:
         access = sign_in(viewer)["access"]
         signs, _replaced = rotate("--now")
 
         assert signing_keys.AccessKeys().signer().kid == _kid(signs)
         assert me(access).status_code == 200
 
-    def test_an_emergency_kills_what_is_out(self, viewer: User) -> None:
+    def test_an_emergency_invalidates_all_issued_tokens(self, viewer: User) -> None:
         body = sign_in(viewer)
         old = SigningKey.objects.get().kid
 
@@ -79,11 +79,11 @@ class TestHere:
             rotate("--emergency")
         assert [key["kid"] for key in signing_keys.published_keys()] == [old]
 
-    def test_now_and_emergency_are_two_things(self) -> None:
+    def test_now_and_emergency_exclude_each_other(self) -> None:
         with pytest.raises(CommandError, match="not allowed with"):
             rotate("--now", "--emergency")
 
-    def test_there_is_nothing_to_rotate_with_a_shared_secret(self, settings: Any) -> None:
+    def test_with_a_shared_secret_there_is_nothing_to_rotate(self, settings: Any) -> None:
         settings.JWT_SECRET = "a-secret-for-tests-of-hs256-only-0123456789"
         with pytest.raises(CommandError, match="JWT_SECRET signs the tokens"):
             rotate("--now")

@@ -211,7 +211,7 @@ def post(place: str, headers: dict[str, str], body: bytes = b"{}", **more: str) 
     return Client().generic("POST", f"/api/v1/{place}", body, content_type=kind, headers=headers)
 
 
-def test_a_view_that_declares_nothing_is_closed_to_all(owner: User, browser_of: Any) -> None:
+def test_a_view_without_permissions_denies_every_request(owner: User, browser_of: Any) -> None:
     assert problem(get("silent")) == (401, "not_authenticated")
     assert get("silent")["WWW-Authenticate"] == "Bearer"
     for headers in (bearer(owner), key(owner, "users", "read")):
@@ -219,12 +219,12 @@ def test_a_view_that_declares_nothing_is_closed_to_all(owner: User, browser_of: 
     assert problem(get("silent", client=browser_of(owner))) == (403, "forbidden")
 
 
-def test_a_view_whose_permissions_replace_each_other_is_closed(owner: User) -> None:
+def test_a_view_with_contradictory_permissions_denies_every_request(owner: User) -> None:
     with pytest.raises(ImproperlyConfigured, match="Contradictory: permission_classes replaces"):
         get("contradictory", bearer(owner))
 
 
-def test_every_credential_is_one(viewer: User, browser_of: Any) -> None:
+def test_every_kind_of_credential_authenticates(viewer: User, browser_of: Any) -> None:
     for headers in (bearer(viewer), key(viewer)):
         assert get("declared", headers).json() == {"email": viewer.email}
     answer = get("declared", client=browser_of(viewer))
@@ -281,12 +281,12 @@ def test_role_and_scope(viewer: User, editor: User) -> None:
     assert post("declared", key(editor, "read", "write")).status_code == 200
 
 
-def test_an_open_view_knows_who_calls(viewer: User) -> None:
+def test_an_open_view_still_authenticates_the_caller(viewer: User) -> None:
     assert get("open").json() == {"user": None}
     assert get("open", bearer(viewer)).json() == {"user": viewer.email}
 
 
-def test_a_view_for_keys_takes_keys_alone(viewer: User, browser_of: Any) -> None:
+def test_a_view_for_keys_accepts_only_keys(viewer: User, browser_of: Any) -> None:
     assert problem(get("keys-only", bearer(viewer))) == (401, "not_authenticated")
     assert problem(get("keys-only", client=browser_of(viewer))) == (401, "not_authenticated")
     assert get("keys-only", key(viewer)).status_code == 200

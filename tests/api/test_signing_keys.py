@@ -85,7 +85,7 @@ def test_a_kid_is_the_thumbprint_of_rfc_7638() -> None:
 pytestmark = pytest.mark.django_db
 
 
-def test_the_first_key_is_made_once_and_sealed() -> None:
+def test_the_first_key_is_created_once_and_encrypted() -> None:
     first = signer()
 
     assert [first] == kids() == list(SigningKey.objects.values_list("kid", flat=True))
@@ -123,7 +123,9 @@ def test_a_rotated_key_is_published_before_it_signs_and_the_old_one_until_its_to
     assert (signer(), kids()) == (new, [new])
 
 
-def test_a079_tokens_live_with_their_keys(viewer: User, at_time: AtTime, settings: Any) -> None:
+def test_a079_tokens_are_valid_while_their_key_is(
+    viewer: User, at_time: AtTime, settings: Any
+) -> None:
     settings.SESSION_EXPIRY = HOUR
     old = refresh_tokens.start_by_password(viewer, timezone.now())
     signing_keys.rotate_now(actor=SYSTEM)
@@ -141,7 +143,7 @@ def test_a079_tokens_live_with_their_keys(viewer: User, at_time: AtTime, setting
         assert family_of_access(refresh_tokens.refresh(pair.refresh).access) == pair.family
 
 
-def test_a_key_that_waits_is_not_replaced_by_another() -> None:
+def test_a_pending_key_is_not_replaced() -> None:
     signer()
     assert signing_keys.rotate(actor=SYSTEM) is not None
 
@@ -149,7 +151,7 @@ def test_a_key_that_waits_is_not_replaced_by_another() -> None:
     assert SigningKey.objects.count() == 2
 
 
-def test_rotating_at_once_takes_the_key_that_waits() -> None:
+def test_rotating_now_uses_the_pending_key() -> None:
     old = signer()
     waiting = signing_keys.rotate(actor=SYSTEM)
     assert waiting is not None
@@ -174,7 +176,7 @@ def test_an_emergency_leaves_one_key() -> None:
     assert set(event.detail["replaced"]) == {old, waiting.kid}
 
 
-def test_an_emergency_in_another_process_is_known_here_within_a_second(
+def test_an_emergency_rotation_reaches_other_processes_within_a_second(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = refresh_tokens.start_by_password(viewer, timezone.now())
@@ -203,7 +205,7 @@ def test_a_key_of_another_process_is_found_at_once(
     assert family_of_access(elsewhere.access) == elsewhere.family
 
 
-def test_forged_kids_cause_one_query_a_second(
+def test_unknown_key_ids_cause_one_query_a_second(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = signing_keys.AccessKeys()
@@ -236,7 +238,7 @@ def test_a_key_rotates_by_age_in_time_for_its_successor(at_time: AtTime, setting
     assert signer() == rotation.kid
 
 
-def test_the_worker_rotates_and_clears_away(viewer: User, at_time: AtTime, settings: Any) -> None:
+def test_the_worker_rotates_and_purges_keys(viewer: User, at_time: AtTime, settings: Any) -> None:
     refresh_tokens.start_by_password(viewer, timezone.now())
     first = signer()
     at_time(settings.JWT_KEY_MAX_AGE)
@@ -265,7 +267,7 @@ def test_retired_keys_are_deleted_after_a_while(at_time: AtTime) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [("ES256", "RS256"), ("RS256", "EdDSA")])
-def test_a_changed_algorithm_has_a_new_key_at_once_and_believes_the_old_one(
+def test_a_changed_algorithm_gets_a_new_key_at_once_and_trusts_the_old_one(
     before: str, after: str, viewer: User, at_time: AtTime, settings: Any
 ) -> None:
     settings.JWT_ALGORITHM = before
@@ -281,7 +283,7 @@ def test_a_changed_algorithm_has_a_new_key_at_once_and_believes_the_old_one(
     assert kids() == [jwt.get_unverified_header(new.access)["kid"]]
 
 
-def test_a_longer_token_life_never_outlives_its_key(settings: Any) -> None:
+def test_a_longer_token_lifetime_never_outlives_its_key(settings: Any) -> None:
     old = signer()
     signing_keys.rotate(actor=SYSTEM)
     # The old key was to be believed for fifteen minutes after its last signature.
@@ -290,7 +292,7 @@ def test_a_longer_token_life_never_outlives_its_key(settings: Any) -> None:
     assert signer() != old
 
 
-def test_a_key_sealed_with_a_lost_encryption_key_is_replaced(settings: Any) -> None:
+def test_a_key_encrypted_with_a_lost_encryption_key_is_replaced(settings: Any) -> None:
     old = signer()
     settings.ENCRYPTION_KEY = b"another key of thirty-two bytes."
     signing_keys._decrypted.cache_clear()
@@ -302,7 +304,7 @@ def test_a_key_sealed_with_a_lost_encryption_key_is_replaced(settings: Any) -> N
     assert signer() == new
 
 
-def test_a_shared_secret_needs_no_ring(settings: Any) -> None:
+def test_a_shared_secret_needs_no_key_set(settings: Any) -> None:
     settings.JWT_SECRET = "w" * 10 + "a-secret-for-tests-of-hs256-only"
 
     assert signing_keys.published_keys() == []

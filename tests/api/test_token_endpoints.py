@@ -32,7 +32,7 @@ def grant(**body: Any) -> Any:
     return post("auth/token", body)
 
 
-def test_a_password_becomes_a_pair_of_tokens(viewer: User) -> None:
+def test_a_password_is_exchanged_for_a_pair_of_tokens(viewer: User) -> None:
     answer = grant(email="Viewer@Example.com ", password=PASSWORD)
 
     assert answer.status_code == 200
@@ -71,7 +71,7 @@ def test_the_user_name_signs_in_too(viewer: User, name: str) -> None:
     assert grant(**{name: "Vera", "password": PASSWORD}).status_code == 200
 
 
-def test_a_sign_in_is_written_down(viewer: User) -> None:
+def test_a_sign_in_is_audited(viewer: User) -> None:
     sign_in(viewer)
 
     (event,) = AuditEvent.objects.filter(action="account:session:start")
@@ -90,7 +90,7 @@ def test_a_sign_in_is_written_down(viewer: User) -> None:
         {"email": "nolink@example.com", "password": "!"},
     ],
 )
-def test_a_wrong_sign_in_does_not_tell_what_was_wrong(
+def test_a_failed_sign_in_does_not_reveal_what_was_wrong(
     viewer: User, make_user: MakeUser, body: dict[str, str]
 ) -> None:
     make_user(email="nolink@example.com", password=None)
@@ -122,7 +122,9 @@ def test_an_incomplete_sign_in_names_the_field(viewer: User, body: Any, field: s
     assert list(answer.json()["errors"]) == [field]
 
 
-def test_tries_are_limited_for_known_and_unknown_alike(viewer: User, settings: Any) -> None:
+def test_attempts_are_limited_for_known_and_unknown_logins_alike(
+    viewer: User, settings: Any
+) -> None:
     settings.LIMITS = {**settings.LIMITS, "sign-in": (2, timedelta(minutes=5))}
     for email in ("viewer@example.com", "nobody@example.com"):
         outcomes = [outcome(grant(email=email, password="wrong")) for _ in range(2)]
@@ -133,7 +135,7 @@ def test_tries_are_limited_for_known_and_unknown_alike(viewer: User, settings: A
         assert 1 <= int(blocked["Retry-After"]) <= 300
 
 
-def test_passwords_may_be_switched_off(viewer: User, settings: Any) -> None:
+def test_password_sign_in_can_be_switched_off(viewer: User, settings: Any) -> None:
     settings.ALLOW_EMAIL_LOGIN = False
     answer = grant(email=viewer.email, password=PASSWORD)
 
@@ -141,7 +143,7 @@ def test_passwords_may_be_switched_off(viewer: User, settings: Any) -> None:
     assert answer.json()["detail"] == "Sign-in with a password is switched off here."
 
 
-def test_a_shut_account_is_told_so_after_the_right_password_alone(viewer: User) -> None:
+def test_a_disabled_account_is_reported_only_after_the_right_password(viewer: User) -> None:
     users.disable_user(actor=SYSTEM, user=viewer)
 
     wrong = grant(email=viewer.email, password="wrong")
@@ -152,14 +154,14 @@ def test_a_shut_account_is_told_so_after_the_right_password_alone(viewer: User) 
     )
 
 
-def test_an_account_that_waits_for_its_set_up_gets_nothing(make_user: MakeUser) -> None:
+def test_an_unfinished_account_gets_no_tokens(make_user: MakeUser) -> None:
     user = make_user(setup_completed=False)
 
     answer = grant(email=user.email, password=PASSWORD)
     assert outcome(answer) == (403, "setup_pending")
 
 
-def test_an_unproved_address_gets_a_mail_and_no_tokens(
+def test_an_unverified_address_gets_a_mail_and_no_tokens(
     make_user: MakeUser, mails: Callable[[], list[OutboxMail]], settings: Any
 ) -> None:
     user = make_user(is_verified=False)
@@ -201,7 +203,7 @@ def test_a_recovery_code_gives_tokens_once(editor: User) -> None:
     assert outcome(grant(**who)) == (401, "otp_invalid")
 
 
-def test_guessing_codes_ends_after_five_tries_from_any_network(editor: User) -> None:
+def test_code_guesses_are_limited_to_five_from_all_networks(editor: User) -> None:
     app = set_up_app(editor)
     who = {"email": editor.email, "password": PASSWORD}
     wrong = [outcome(grant(**who, otp=app.wrong_code())) for _try in range(6)]
@@ -211,7 +213,7 @@ def test_guessing_codes_ends_after_five_tries_from_any_network(editor: User) -> 
 
 
 @pytest.mark.parametrize("role", ["admin", "owner"])
-def test_who_lacks_a_required_second_factor_gets_no_tokens(
+def test_without_a_required_second_factor_there_are_no_tokens(
     make_user: MakeUser, role: str, settings: Any
 ) -> None:
     settings.MFA_REQUIRED_ROLES = ("owner", "admin")
@@ -223,7 +225,7 @@ def test_who_lacks_a_required_second_factor_gets_no_tokens(
     assert TokenFamily.objects.count() == 0
 
 
-def test_tokens_from_before_the_rule_open_nothing_until_the_factor_is_there(
+def test_older_tokens_are_rejected_until_the_required_factor_exists(
     admin: User, settings: Any
 ) -> None:
     pair = grant(email=admin.email, password=PASSWORD).json()
@@ -275,11 +277,11 @@ def test_anything_else_than_one_bearer_token_is_refused(viewer: User, header: st
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_scheme_has_no_case(viewer: User, scheme: str) -> None:
+def test_the_scheme_is_case_insensitive(viewer: User, scheme: str) -> None:
     assert bearer(f"{scheme} {sign_in(viewer)['access']}").status_code == 200
 
 
-def test_a_token_is_no_credential_in_address_cookie_or_body(viewer: User) -> None:
+def test_a_token_in_url_cookie_or_body_is_ignored(viewer: User) -> None:
     access = sign_in(viewer)["access"]
     client = Client()
     client.cookies["access"] = access
@@ -287,7 +289,7 @@ def test_a_token_is_no_credential_in_address_cookie_or_body(viewer: User) -> Non
     assert outcome(client.get(f"{API}/me?access_token={access}")) == (401, "not_authenticated")
 
 
-def test_role_and_address_are_those_of_today_not_of_the_token(viewer: User) -> None:
+def test_role_and_address_are_read_from_the_database(viewer: User) -> None:
     access = sign_in(viewer)["access"]
     User.objects.filter(pk=viewer.pk).update(role="admin", email="new@example.com")
 
@@ -299,7 +301,7 @@ def test_role_and_address_are_those_of_today_not_of_the_token(viewer: User) -> N
     )
 
 
-def test_a_token_needs_no_form_token_to_change_something(viewer: User) -> None:
+def test_a_token_needs_no_csrf_token(viewer: User) -> None:
     access = sign_in(viewer)["access"]
     answer = Client(enforce_csrf_checks=True).patch(
         f"{API}/me",
@@ -311,7 +313,7 @@ def test_a_token_needs_no_form_token_to_change_something(viewer: User) -> None:
     assert (answer.status_code, answer.json()["name"]) == (200, "Vera")
 
 
-def test_key_and_token_of_one_person_allow_what_both_do(viewer: User, editor: User) -> None:
+def test_key_and_token_of_one_user_allow_what_both_allow(viewer: User, editor: User) -> None:
     access = sign_in(editor)["access"]
     key = made(editor).text
 
@@ -328,7 +330,7 @@ def test_key_and_token_of_one_person_allow_what_both_do(viewer: User, editor: Us
     assert change("wrong", access) == (403, "api_key_invalid")
 
 
-def test_the_session_of_somebody_else_is_refused_beside_a_token(
+def test_a_token_beside_the_session_of_another_user_is_rejected(
     viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     headers = {"authorization": f"Bearer {sign_in(viewer)['access']}"}
@@ -338,7 +340,7 @@ def test_the_session_of_somebody_else_is_refused_beside_a_token(
     assert outcome(answer) == (401, "token_invalid")
 
 
-def test_both_credentials_may_be_demanded(
+def test_both_credentials_can_be_required(
     viewer: User, browser_of: BrowserOf, settings: Any
 ) -> None:
     settings.REQUIRE_API_KEY_AND_TOKEN = True
@@ -353,10 +355,10 @@ def test_both_credentials_may_be_demanded(
     assert Client().get(f"{API}/me", headers={**with_token, **with_key}).status_code == 200
 
 
-def test_the_refresh_token_may_stay_in_a_cookie(viewer: User, settings: Any) -> None:
+def test_the_refresh_token_can_be_a_cookie(viewer: User, settings: Any) -> None:
     client = Client()
-    wish = {"email": viewer.email, "password": PASSWORD, "refresh_cookie": True}
-    first = post("auth/token", wish, client)
+    fields = {"email": viewer.email, "password": PASSWORD, "refresh_cookie": True}
+    first = post("auth/token", fields, client)
 
     cookie = first.cookies[COOKIE]
     assert "refresh" not in first.json()
@@ -389,7 +391,7 @@ def test_the_refresh_token_may_stay_in_a_cookie(viewer: User, settings: Any) -> 
         ({"sec_fetch_site": "none"}, (403, "csrf_failed")),
     ],
 )
-def test_the_cookie_is_taken_from_our_own_pages_alone(
+def test_the_cookie_is_accepted_only_from_the_same_origin(
     viewer: User, settings: Any, headers: dict[str, str], expected: tuple[int, str]
 ) -> None:
     settings.CSRF_TRUSTED_ORIGINS = ["http://localhost:8000", "https://app.example.com"]
@@ -401,7 +403,7 @@ def test_the_cookie_is_taken_from_our_own_pages_alone(
         assert outcome(answer) == (right if path == "refresh" or right[0] == 403 else (204, ""))
 
 
-def test_a_form_of_another_site_cannot_use_the_cookie(viewer: User) -> None:
+def test_a_cross_site_form_cannot_use_the_cookie(viewer: User) -> None:
     client = Client()
     client.cookies[COOKIE] = sign_in(viewer)["refresh"]
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
@@ -440,7 +442,7 @@ def test_signing_out_ends_the_family_at_once(viewer: User, by: str) -> None:
     assert event.target_id == viewer.pk
 
 
-def test_signing_out_with_a_useless_token_is_no_error(viewer: User, at_time: AtTime) -> None:
+def test_signing_out_with_an_invalid_token_is_no_error(viewer: User, at_time: AtTime) -> None:
     body = sign_in(viewer)
     for wrong in ("x", "", body["refresh"][:-4] + "AAAA", "a" * 9000):
         answer = post("auth/token/revoke", {"refresh": wrong or "-"})
@@ -471,7 +473,7 @@ def test_signing_out_everywhere_ends_browsers_and_programs(
     assert answer.status_code == 200  # a script is no device; docs/api-keys.md
 
 
-def test_signing_out_everywhere_needs_a_living_credential(
+def test_signing_out_everywhere_needs_a_valid_credential(
     viewer: User, browser_of: BrowserOf
 ) -> None:
     body = sign_in(viewer)
@@ -495,7 +497,7 @@ def test_signing_out_everywhere_needs_a_living_credential(
     assert outcome(me(body["access"])) == (401, "token_invalid")
 
 
-def test_the_signed_in_browser_gets_tokens_that_end_with_it(
+def test_a_browser_session_gets_tokens_that_end_with_it(
     viewer: User, browser_of: BrowserOf, settings: Any
 ) -> None:
     browser = browser_of(viewer)
@@ -514,7 +516,7 @@ def test_the_signed_in_browser_gets_tokens_that_end_with_it(
     assert outcome(refreshed(second["refresh"])) == (401, "token_invalid")
 
 
-def test_tokens_of_a_session_idle_and_end_with_it(
+def test_tokens_of_a_session_share_its_timeouts(
     viewer: User, browser_of: BrowserOf, settings: Any
 ) -> None:
     settings.REFRESH_TOKEN_EXPIRY = timedelta(days=300)
@@ -527,7 +529,7 @@ def test_tokens_of_a_session_idle_and_end_with_it(
     assert outcome(me(body["access"])) == (401, "token_invalid")
 
 
-def test_tokens_of_the_session_need_the_session_and_its_form_token(
+def test_session_tokens_need_the_session_and_a_csrf_token(
     viewer: User, browser_of: BrowserOf, settings: Any
 ) -> None:
     settings.REQUIRE_API_KEY_AND_TOKEN = True
@@ -541,7 +543,7 @@ def test_tokens_of_the_session_need_the_session_and_its_form_token(
     assert outcome(post("auth/token/session", {}, strict)) == (403, "csrf_failed")
 
 
-def test_where_both_are_demanded_a_browser_still_gets_its_token(
+def test_a_browser_gets_tokens_even_if_both_credentials_are_required(
     viewer: User, browser_of: BrowserOf, settings: Any
 ) -> None:
     browser = browser_of(viewer)
@@ -554,7 +556,7 @@ def test_where_both_are_demanded_a_browser_still_gets_its_token(
     assert "refresh" not in answer.json()
 
 
-def test_the_key_set_is_public_and_kept_for_a_while(stranger: Client, settings: Any) -> None:
+def test_the_key_set_is_public_and_cacheable(stranger: Client, settings: Any) -> None:
     answer = stranger.get("/.well-known/jwks.json")
 
     assert answer.status_code == 200

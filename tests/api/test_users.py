@@ -18,7 +18,7 @@ from tests.conftest import PASSWORD, MakeUser
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
 ROLES = [role.value for role in Role]
-ACTS = [
+ACTIONS = [
     ("PATCH", "", {"name": "Changed"}),
     ("PATCH", "", {"email": "changed@example.com"}),
     ("PATCH", "", {"role": "none"}),
@@ -31,7 +31,7 @@ ACTS = [
     ("POST", "/password", {"password": "a long new password 7"}),
     ("DELETE", "/sessions", None),
 ]
-ACT_IDS = [f"{method} {path} {body}" for method, path, body in ACTS]
+ACTION_IDS = [f"{method} {path} {body}" for method, path, body in ACTIONS]
 PATHS = [("GET", "users"), ("POST", "users"), ("GET", "users/ID"), ("GET", "audit-events")]
 PATHS += [("GET", "invitations"), ("POST", "invitations"), ("DELETE", "invitations/ID")]
 
@@ -41,7 +41,9 @@ def _stored(user: User) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("role", ["none", "viewer", "editor"])
-def test_nobody_below_admin_manages(make_user: MakeUser, browser_of: BrowserOf, role: str) -> None:
+def test_only_administrators_manage_users(
+    make_user: MakeUser, browser_of: BrowserOf, role: str
+) -> None:
     user, victim = make_user(role), make_user("none", "victim@example.com")
     browser = browser_of(user)
     before = _stored(victim)
@@ -49,16 +51,16 @@ def test_nobody_below_admin_manages(make_user: MakeUser, browser_of: BrowserOf, 
     for method, path in PATHS:
         answer = call(browser, method, path.replace("ID", str(victim.pk)), {})
         assert problem(answer) == (403, "forbidden"), path
-    for method, path, body in ACTS:
+    for method, path, body in ACTIONS:
         answer = call(browser, method, f"users/{victim.pk}{path}", body)
         assert problem(answer) == (403, "forbidden"), path
     assert _stored(victim) == before
 
 
-@pytest.mark.parametrize("act", ACTS, ids=ACT_IDS)
+@pytest.mark.parametrize("act", ACTIONS, ids=ACTION_IDS)
 @pytest.mark.parametrize("actor_role", ["admin", "owner"])
 @pytest.mark.parametrize("target_role", ROLES)
-def test_rank_decides_about_every_act(
+def test_every_action_obeys_the_rank_rule(
     make_user: MakeUser,
     browser_of: BrowserOf,
     act: tuple[str, str, object],
@@ -84,7 +86,7 @@ def test_rank_decides_about_every_act(
 
 @pytest.mark.parametrize("actor_role", ["admin", "owner"])
 @pytest.mark.parametrize("role", ROLES)
-def test_roles_are_given_below_the_own_one(
+def test_only_lower_roles_can_be_given(
     make_user: MakeUser, browser_of: BrowserOf, actor_role: str, role: str
 ) -> None:
     browser = browser_of(make_user(actor_role, "actor@example.com"))
@@ -105,7 +107,7 @@ def test_roles_are_given_below_the_own_one(
         assert User.objects.count() == 2
 
 
-def test_an_account_is_made_with_all_its_fields(admin: User, browser_of: BrowserOf) -> None:
+def test_an_account_is_created_with_all_fields(admin: User, browser_of: BrowserOf) -> None:
     body = {
         "email": " New@Example.com",
         "name": "Nina New",
@@ -149,7 +151,7 @@ def test_an_account_is_made_with_all_its_fields(admin: User, browser_of: Browser
         ({"email": "a@example.com", "name": "a\x00b"}, "name"),
     ],
 )
-def test_faults_are_told_by_field_and_nothing_is_made(
+def test_errors_are_reported_by_field_and_nothing_is_created(
     admin: User, viewer: User, browser_of: BrowserOf, body: dict[str, object], field: str
 ) -> None:
     answer = call(browser_of(admin), "POST", "users", body)
@@ -159,7 +161,7 @@ def test_faults_are_told_by_field_and_nothing_is_made(
     assert User.objects.count() == 2
 
 
-def test_several_changes_are_one_act(admin: User, viewer: User, browser_of: BrowserOf) -> None:
+def test_several_changes_are_atomic(admin: User, viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(admin)
     before = _stored(viewer)
 
@@ -192,7 +194,7 @@ def test_the_record_sent_back_as_it_is_changes_nothing(
     assert _stored(viewer) == before
 
 
-def test_a_proof_is_not_taken_back(admin: User, viewer: User, browser_of: BrowserOf) -> None:
+def test_a_verification_cannot_be_undone(admin: User, viewer: User, browser_of: BrowserOf) -> None:
     answer = call(browser_of(admin), "PATCH", f"users/{viewer.pk}", {"is_verified": False})
 
     assert problem(answer) == (402, "record_invalid")
@@ -207,7 +209,7 @@ def test_the_last_owner_keeps_role_and_account(owner: User, browser_of: BrowserO
     assert problem(call(browser, "DELETE", f"users/{owner.pk}")) == (403, "forbidden")
 
 
-def test_an_operator_changes_his_own_name_and_not_his_address_or_role(
+def test_administrators_change_their_own_name_but_not_address_or_role(
     admin: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(admin)
@@ -222,17 +224,17 @@ def test_an_operator_changes_his_own_name_and_not_his_address_or_role(
     )
 
 
-def test_unknown_people_are_not_found(owner: User, browser_of: BrowserOf) -> None:
+def test_unknown_users_are_not_found(owner: User, browser_of: BrowserOf) -> None:
     browser = browser_of(owner)
 
-    for method, path, body in ACTS:
+    for method, path, body in ACTIONS:
         answer = call(browser, method, f"users/{uuid.uuid4()}{path}", body)
         assert problem(answer) == (404, "not_found")
     assert problem(browser.get(f"{API}/users/{uuid.uuid4()}")) == (404, "not_found")
     assert problem(browser.get(f"{API}/users/no-id")) == (404, "not_found")
 
 
-def test_a_link_signs_the_person_in(
+def test_a_link_signs_the_user_in(
     admin: User, viewer: User, browser_of: BrowserOf, stranger: Client
 ) -> None:
     answer = call(browser_of(admin), "POST", f"users/{viewer.pk}/magic-link", {"lifetime": 120})
@@ -247,7 +249,7 @@ def test_a_link_signs_the_person_in(
 
 
 @pytest.mark.parametrize("lifetime", [0, 59, 86401, "soon", 1.5, None])
-def test_a_link_lives_between_a_minute_and_a_day(
+def test_a_link_lifetime_is_between_a_minute_and_a_day(
     admin: User, viewer: User, browser_of: BrowserOf, lifetime: object
 ) -> None:
     body = {"lifetime": lifetime}
@@ -258,7 +260,7 @@ def test_a_link_lives_between_a_minute_and_a_day(
     assert list(answer.json()["errors"]) == ["lifetime"]
 
 
-def test_a_password_is_set_and_ends_what_was_there(
+def test_setting_a_password_ends_existing_sessions(
     admin: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     theirs = browser_of(viewer)
@@ -274,7 +276,7 @@ def test_a_password_is_set_and_ends_what_was_there(
     assert problem(theirs.get(f"{API}/me")) == (401, "not_authenticated")
 
 
-def test_a_reset_kills_the_password_and_answers_the_link(
+def test_a_reset_removes_the_password_and_returns_the_link(
     admin: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     answer = call(browser_of(admin), "POST", f"users/{viewer.pk}/password")
@@ -284,9 +286,7 @@ def test_a_reset_kills_the_password_and_answers_the_link(
     assert not viewer.check_password(PASSWORD)
 
 
-def test_a_person_is_signed_out_everywhere(
-    admin: User, viewer: User, browser_of: BrowserOf
-) -> None:
+def test_a_user_is_signed_out_everywhere(admin: User, viewer: User, browser_of: BrowserOf) -> None:
     theirs = browser_of(viewer)
 
     assert call(browser_of(admin), "DELETE", f"users/{viewer.pk}/sessions").status_code == 204
@@ -324,9 +324,7 @@ def test_filters_narrow_the_list_together(
     "query",
     ["role=root", "is_active=maybe", "created_after=soon", "q=%00", "limit=0", "cursor=x"],
 )
-def test_a_filter_that_cannot_be_read_is_refused(
-    admin: User, browser_of: BrowserOf, query: str
-) -> None:
+def test_an_invalid_filter_is_rejected(admin: User, browser_of: BrowserOf, query: str) -> None:
     answer = browser_of(admin).get(f"{API}/users?{query}")
 
     assert problem(answer) == (402, "record_invalid")

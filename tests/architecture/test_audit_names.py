@@ -61,28 +61,28 @@ def test_each_action_name_of_the_source_has_a_wording_and_no_other_name_has_one(
 @pytest.mark.parametrize("action", sorted(WORDINGS))
 def test_each_action_is_a_sentence_with_any_result_even_without_its_details(action: str) -> None:
     for result, is_own in product(("success", "refused", "failure"), (True, False)):
-        told = sentence(event(action, result, is_own=is_own), actor="Olga", target="Jon")
+        text = sentence(event(action, result, is_own=is_own), actor="Olga", target="Jon")
 
-        assert told.endswith(".")
-        assert told[0].isupper()
-        assert "{" not in told
-        assert (action in told) is (result != "success" and WORDINGS[action].refused is None)
+        assert text.endswith(".")
+        assert text[0].isupper()
+        assert "{" not in text
+        assert (action in text) is (result != "success" and WORDINGS[action].refused is None)
 
 
 def test_a_role_change_is_told_with_names_before_and_after() -> None:
     changed = event("account:role:change", before="viewer", after="editor")
 
-    told = sentence(changed, actor="Olga Reiter", target="Jon Doe")
+    text = sentence(changed, actor="Olga Reiter", target="Jon Doe")
 
-    assert told == "Olga Reiter changed the role of Jon Doe from viewer to editor."
+    assert text == "Olga Reiter changed the role of Jon Doe from viewer to editor."
 
 
 def test_someone_who_acts_on_themselves_is_named_once() -> None:
-    told = sentence(
+    text = sentence(
         event("account:user:edit", is_own=True, fields=["name", "username"]), actor="Jon"
     )
 
-    assert told == "Jon changed their profile: name, user name."
+    assert text == "Jon changed their profile: name, user name."
 
 
 def test_the_reason_follows_in_words_or_as_it_was_typed() -> None:
@@ -111,9 +111,9 @@ def test_an_access_rule_is_told_with_the_names_of_its_fields() -> None:
         after="path: /b; role: editor",
     )
 
-    told = sentence(changed, actor="Olga")
+    text = sentence(changed, actor="Olga")
 
-    assert told == (
+    assert text == (
         "Olga changed the access rule “role” from path: /a; role: viewer to path: /b; role: editor."
     )
 
@@ -137,9 +137,9 @@ def test_an_actor_without_a_name_is_told(
 
 
 def test_an_unknown_action_is_told_by_its_name_and_braces_do_no_harm() -> None:
-    told = sentence(event("notes:{note}:print", reason="{x}"), actor="Olga {0}", target="Jon")
+    text = sentence(event("notes:{note}:print", reason="{x}"), actor="Olga {0}", target="Jon")
 
-    assert told == "Olga {0} did “notes:note:print” (Jon). Reason: {x}."
+    assert text == "Olga {0} did “notes:note:print” (Jon). Reason: {x}."
 
 
 def test_what_is_missing_is_shown_as_missing() -> None:
@@ -152,9 +152,9 @@ def test_what_is_missing_is_shown_as_missing() -> None:
 def test_names_and_details_are_escaped_in_html() -> None:
     disabled = event("account:user:disable", reason="<script>")
 
-    told = sentence_html(disabled, actor="<b>Olga</b>", target="Jon & Co")
+    text = sentence_html(disabled, actor="<b>Olga</b>", target="Jon & Co")
 
-    assert told == (
+    assert text == (
         "&lt;b&gt;Olga&lt;/b&gt; disabled the account of Jon &amp; Co. Reason: &lt;script&gt;."
     )
 

@@ -28,14 +28,14 @@ def _lock(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_every_pin_of_a_lock_carries_hashes(name: str) -> None:
+def test_every_pin_of_a_lock_has_hashes(name: str) -> None:
     pins = re.split(r"\n(?=\S)", _lock(name).strip())
 
     assert [pin for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
     assert "://" not in _lock(name)
 
 
-def test_base_lock_holds_what_the_project_declares() -> None:
+def test_base_lock_contains_the_declared_dependencies() -> None:
     declared = _declared()
 
     assert [
@@ -99,7 +99,7 @@ def test_the_same_package_has_one_version_in_every_lock() -> None:
     assert {name: found for name, found in pins.items() if len(found) > 1} == {}
 
 
-def test_ldap_libraries_are_imported_by_the_backend_alone() -> None:
+def test_ldap_libraries_are_imported_only_by_the_backend() -> None:
     """The backend is loaded by name, and only where a directory is configured."""
     found = {entry.importer for entry in imports() if entry.imported.partition(".")[0] in OPTIONAL}
     loaders = {entry.importer for entry in imports() if entry.imported.startswith(NEEDS_LDAP)} - {

@@ -66,7 +66,7 @@ def _is_named(word: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_relative_links_lead_somewhere(page: Path) -> None:
+def test_relative_links_have_targets(page: Path) -> None:
     targets = [link for link in LINK.findall(page.read_text()) if "://" not in link]
     local = [link for link in targets if not link.startswith("mailto:")]
 
@@ -85,7 +85,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
 
 
-def test_change_log_begins_with_the_version_of_the_project() -> None:
+def test_change_log_starts_with_the_project_version() -> None:
     versions = re.findall(r"^## \[?v?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
 
     assert versions[0] == VERSION

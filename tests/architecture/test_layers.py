@@ -103,7 +103,7 @@ def _app_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def test_every_app_stands_in_the_table() -> None:
+def test_every_app_is_in_the_table() -> None:
     assert set().union(*FLOORS) - {ENVIRONMENT} == {app for app in APPS if (ROOT / app).is_dir()}
 
 
@@ -113,7 +113,7 @@ def test_no_pair_of_apps_imports_each_other() -> None:
     assert {pair for pair in pairs if pair[0] < pair[1] and pair[::-1] in pairs} == set()
 
 
-def test_nothing_below_imports_what_answers_people() -> None:
+def test_services_and_models_import_no_views() -> None:
     wrong = [
         str(found)
         for found in _first_party()
@@ -127,7 +127,7 @@ def test_nothing_below_imports_what_answers_people() -> None:
     assert wrong == []
 
 
-def test_models_know_no_service_and_no_page() -> None:
+def test_models_import_no_services_and_views() -> None:
     models = [found for found in _first_party() if _layer(found.importer) == "models"]
     wrong = [str(found) for found in models if _layer(found.imported) in TOP | {"services"}]
 
@@ -135,7 +135,7 @@ def test_models_know_no_service_and_no_page() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(PURE))
-def test_pure_modules_know_no_database_and_no_settings(module: str) -> None:
+def test_pure_modules_use_no_database_and_no_settings(module: str) -> None:
     wrong = [
         str(found)
         for found in _all()
@@ -151,5 +151,5 @@ def test_pure_modules_know_no_database_and_no_settings(module: str) -> None:
     assert wrong == []
 
 
-def test_no_first_party_import_hides_in_a_function() -> None:
+def test_no_own_module_is_imported_inside_a_function() -> None:
     assert [str(found) for found in _first_party() if found.hidden] == []

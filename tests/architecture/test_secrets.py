@@ -47,7 +47,7 @@ def test_repository_holds_no(kind: str) -> None:
     assert found == []
 
 
-def test_published_secrets_are_named_by_the_refuse_list_alone() -> None:
+def test_published_secrets_are_only_in_the_list_of_known_secrets() -> None:
     found = [
         str(file.relative_to(ROOT))
         for file, text in _texts()

@@ -58,7 +58,7 @@ def test_image_runs_as_an_ordinary_user_and_is_watched() -> None:
     assert re.findall(r"(?m)^CMD (.*)$", text) == ['["python", "manage.py", "serve"]']
 
 
-def test_image_gets_what_the_server_runs_and_nothing_else() -> None:
+def test_image_contains_only_what_the_server_runs() -> None:
     lines = (ROOT / ".dockerignore").read_text().split()
     admitted = {line.strip("!/") for line in lines if line.startswith("!")}
 
@@ -74,7 +74,7 @@ def test_compose_sets_only_declared_variables() -> None:
     assert names <= set(BY_NAME)
 
 
-def test_compose_asks_for_nothing_but_the_address_and_one_password() -> None:
+def test_compose_requires_only_the_url_and_one_password() -> None:
     assert set(re.findall(r"\$\{(\w+)", _text("compose.yaml"))) == {
         "PUBLIC_URL",
         "POSTGRES_PASSWORD",
@@ -96,7 +96,7 @@ def test_compose_watches_every_service() -> None:
     assert others == []  # the application's check is in its image
 
 
-def test_compose_publishes_the_proxy_alone() -> None:
+def test_compose_publishes_only_the_proxy() -> None:
     published = [name for name in ("app", "checks", "db") if "ports:" in _service(name)]
 
     assert published == []

@@ -12,7 +12,7 @@ TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class RecordedAction:
     """What one visitor sends: a form, or `body` as JSON text."""
 
     visitor: Visitor
@@ -23,12 +23,12 @@ class Act:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def at_once(acts: Sequence[Act]) -> list[Answer]:
+def at_once(acts: Sequence[RecordedAction]) -> list[Answer]:
     """All connections are open before the first byte is sent; the answers in the same order."""
     barrier = threading.Barrier(len(acts), timeout=TIMEOUT_SECONDS)
     answers: list[Answer | None] = [None] * len(acts)
 
-    def run(number: int, act: Act) -> None:
+    def run(number: int, act: RecordedAction) -> None:
         act.visitor.connect()
         barrier.wait()
         answers[number] = _send(act)
@@ -46,7 +46,7 @@ def outcomes(answers: Sequence[Answer]) -> Counter[tuple[int, str]]:
     return Counter((answer.status, answer.headers.get("location", "")) for answer in answers)
 
 
-def _send(act: Act) -> Answer:
+def _send(act: RecordedAction) -> Answer:
     visitor, headers = act.visitor, {"Origin": URL, **act.headers}
     try:
         if act.body is None:

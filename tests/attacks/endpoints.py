@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from tests.attacks.site import Answer, Site, Visitor
 
 # What each door answers to nobody, and to a viewer or editor by the right credential.
-SHUT = {"page": 302, "api": 401, "app": 401, "admin": 302, "session tokens": 401}
-BY_KEY_OR_TOKEN = SHUT | {"api": 200, "app": 200}
+ANONYMOUS_STATUSES = {"page": 302, "api": 401, "app": 401, "admin": 302, "session tokens": 401}
+BY_KEY_OR_TOKEN = ANONYMOUS_STATUSES | {"api": 200, "app": 200}
 
 
-def knock(site: Site, headers: Mapping[str, str], visitor: Visitor | None = None) -> dict[str, int]:
+def statuses_at_endpoints(
+    site: Site, headers: Mapping[str, str], visitor: Visitor | None = None
+) -> dict[str, int]:
     """The status at each door for these headers; visitor: whose cookies come along, at the app
     those that browsers send there."""
     visitor = visitor or site.visitor()

@@ -19,7 +19,7 @@ from devtools.servers.fronts import FRONTS, PROXY, SITE, Proxy
 from devtools.servers.gatehouse import Gatehouse
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.echo import EchoApp
-from tests.forward_auth.proxies import APP, STARTS, Gate, Reply
+from tests.forward_auth.proxies import APP, STARTS, ProxiedApp, Reply
 from tests.servers.mail import SMTPServer
 from tests.servers.race import RaceRequest
 
@@ -139,12 +139,12 @@ class Site:
     data: InstanceData
     server: Gatehouse
     front: Proxy
-    gate: Gate
+    gate: ProxiedApp
     app: EchoApp
     drive: Driver
     mail: SMTPServer
     fronts: tuple[Proxy, ...]
-    _people: Any = field(default_factory=itertools.count)
+    _users: Any = field(default_factory=itertools.count)
 
     @classmethod
     def start(
@@ -184,7 +184,7 @@ class Site:
 
     def user(self, role: str = "viewer", **fields: Any) -> str:
         """A new account with a verified address and PASSWORD; its address."""
-        email = f"{role}-{next(self._people)}-{secrets.token_hex(4)}@example.com"
+        email = f"{role}-{next(self._users)}-{secrets.token_hex(4)}@example.com"
         self.drive(
             f"user = person({email.partition('@')[0]!r}, {role!r})\n"
             f"user.set_password({PASSWORD!r})\n"

@@ -14,7 +14,7 @@ PART = b'--x\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n--x--\r\n'  # fm
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_no_name_of_an_encoding_breaks_an_answer(site: Site, odd: str) -> None:
+def test_no_charset_breaks_a_response(site: Site, odd: str) -> None:
     visitor, sent = site.visitor(), {"Content-Type": f"text/plain; {odd}"}
     wanted = {
         "/sign-in?next=%2Faccount%2F": 200,
@@ -31,7 +31,7 @@ def test_no_name_of_an_encoding_breaks_an_answer(site: Site, odd: str) -> None:
     assert site.gate.ask("/?a=%2F", {**sent, **site.at_app(browser)}).status == 200
 
 
-def test_no_name_of_an_encoding_decides_how_a_form_is_read(site: Site) -> None:
+def test_no_charset_changes_how_a_form_is_read(site: Site) -> None:
     visitor = site.visitor()
     visitor.get("/sign-in")
     tries = [
@@ -46,7 +46,7 @@ def test_no_name_of_an_encoding_decides_how_a_form_is_read(site: Site) -> None:
         assert answer.status == 403, kind
 
 
-def test_a_token_is_asked_for_by_json_in_utf_8_alone(site: Site) -> None:
+def test_token_requests_must_be_json_in_utf_8(site: Site) -> None:
     creds = {"email": site.user(), "password": PASSWORD}
     text = json.dumps(creds)
     wanted = {

@@ -5,7 +5,7 @@ import os
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.attacks.site import APP, URL, Site
-from tests.attacks.test_redirects_and_framing import FOREIGN
+from tests.attacks.test_redirects_and_framing import OTHER_ORIGIN
 
 EVIL = [
     "//evil.test", "https:evil.test", "/\\evil.test", "\\\\evil.test", "javascript:alert(1)",
@@ -20,7 +20,7 @@ EVIL = [
 ]  # fmt: skip
 
 
-def test_nobody_is_sent_on_to_a_foreign_site(site: Site) -> None:
+def test_no_redirect_leads_to_another_site(site: Site) -> None:
     browser = site.signed_in(site.user())
     for place in EVIL:
         for name in ("next", "rd", "redirect", "return_to"):
@@ -36,7 +36,7 @@ def test_nobody_is_sent_on_to_a_foreign_site(site: Site) -> None:
         assert "evil.test" not in forward.headers.get("location", ""), place
 
 
-def test_the_gate_leads_back_to_nothing_but_what_was_asked_for(site: Site) -> None:
+def test_forward_auth_redirects_only_to_the_requested_url(site: Site) -> None:
     page = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
     for place in (
         "/?rd=https://evil.test",
@@ -53,14 +53,14 @@ def test_the_gate_leads_back_to_nothing_but_what_was_asked_for(site: Site) -> No
 
 
 ORIGINS = [
-    *FOREIGN,
+    *OTHER_ORIGIN,
     "https://gate.example.com.evil.test",
     "http://gate.example.com",
     "https://gate.example.com:444",
 ]
 
 
-def test_no_foreign_page_is_told_that_it_may_read(site: Site) -> None:
+def test_no_other_origin_gets_cors_permission(site: Site) -> None:
     browser = site.signed_in(site.user())
     for origin in ORIGINS:
         for path in (
@@ -80,7 +80,7 @@ def test_no_foreign_page_is_told_that_it_may_read(site: Site) -> None:
         assert "access-control-allow-credentials" not in keys
 
 
-def test_a_foreign_page_changes_nothing_by_a_form_or_a_script(site: Site) -> None:
+def test_a_cross_site_form_or_script_changes_nothing(site: Site) -> None:
     email = site.user()
     browser = site.signed_in(email)
     for origin in ORIGINS:
@@ -121,7 +121,7 @@ result = [repr(sorted((name, str(value)) for name, value in row.items() if name 
 """
 
 
-def test_reading_a_page_changes_nothing(site: Site) -> None:
+def test_get_requests_change_nothing(site: Site) -> None:
     """Every page that there is, as a link, a picture or a preview may ask for it."""
     email = site.user("owner")
     browser = site.signed_in(email)

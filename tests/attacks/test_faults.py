@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.conftest import StartSite
-from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import (
+    ANONYMOUS_STATUSES,
+    BY_KEY_OR_TOKEN,
+    bearer,
+    code_of,
+    statuses_at_endpoints,
+)
 from tests.attacks.programs import TOKEN, Program
 from tests.attacks.site import PASSWORD, Site
 
-KEY_GONE = SHUT | {"api": 403}
+KEY_GONE = ANONYMOUS_STATUSES | {"api": 403}
 BY_SESSION = {"page": 200, "api": 200, "app": 200, "admin": 403, "session tokens": 403}
 OF_KEY = "UPDATE api_apikey SET {} WHERE id = %s"
 
@@ -28,7 +34,7 @@ def sign_in(site: Site, email: str) -> int:
 @pytest.mark.parametrize(
     "stored", ["argon2$broken", "argon2$argon2id$v=19$x", "md9$1$x$y", "$", ""]
 )
-def test_a_password_that_cannot_be_read_is_nobodys(site: Site, stored: str) -> None:
+def test_an_unreadable_password_hash_accepts_no_password(site: Site, stored: str) -> None:
     email = site.user("editor")
     site.drive(f"User.objects.filter(email={email!r}).update(password={stored!r})")
 
@@ -52,7 +58,7 @@ def test_a_password_that_cannot_be_read_is_nobodys(site: Site, stored: str) -> N
         ("networks", "[]", "reading"),
     ],
 )
-def test_a_key_whose_row_cannot_be_read_opens_nothing_more(
+def test_a_key_with_an_unreadable_row_gives_no_access(
     site: Site, column: str, stored: str, worth: str
 ) -> None:
     headers = {"X-API-Key": site.api_key(site.user("editor"))}
@@ -63,11 +69,11 @@ def test_a_key_whose_row_cannot_be_read_opens_nothing_more(
     )
 
     wanted = {
-        "nothing": SHUT | {"api": 403, "app": 403},
+        "nothing": ANONYMOUS_STATUSES | {"api": 403, "app": 403},
         "gone": KEY_GONE,
         "reading": BY_KEY_OR_TOKEN,
     }
-    assert knock(site, headers) == wanted[worth]
+    assert statuses_at_endpoints(site, headers) == wanted[worth]
 
 
 @contextmanager
@@ -91,7 +97,7 @@ def _children(pid: int) -> list[int]:
     return found + [grandchild for child in found for grandchild in _children(child)]
 
 
-def test_a_full_disk_lets_nobody_in_and_keeps_nobody_out_who_is_in(start_site: StartSite) -> None:
+def test_a_full_disk_stops_sign_ins_and_keeps_live_sessions(start_site: StartSite) -> None:
     site = start_site("nginx", "sqlite")
     email, other = site.user("editor"), site.user("viewer")
     browser, program, key = site.signed_in(email), Program(site, email), site.api_key(email)
@@ -108,13 +114,17 @@ def test_a_full_disk_lets_nobody_in_and_keeps_nobody_out_who_is_in(start_site: S
         by_token = bearer(program.access)
         answers["change"] = visitor.send("PATCH", "/api/v1/me", {"name": "x"}, by_token)
         alive = visitor.get("/health/live").status
-        worth = [knock(site, {}, browser), knock(site, by_token), knock(site, {"X-API-Key": key})]
-        nobody = knock(site, {})
+        worth = [
+            statuses_at_endpoints(site, {}, browser),
+            statuses_at_endpoints(site, by_token),
+            statuses_at_endpoints(site, {"X-API-Key": key}),
+        ]
+        nobody = statuses_at_endpoints(site, {})
 
     assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(answers, 503)
     assert {answer.headers["retry-after"] for answer in answers.values()} == {"5"}
     assert not any("session" in name for name in visitor.cookies)
-    assert (alive, nobody) == (200, SHUT)
+    assert (alive, nobody) == (200, ANONYMOUS_STATUSES)
     # Each use of a key at the API is counted: what cannot be counted is not given.
     assert worth == [BY_SESSION, BY_KEY_OR_TOKEN, BY_KEY_OR_TOKEN | {"api": 503}]
     left = site.drive(

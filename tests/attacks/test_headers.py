@@ -80,7 +80,7 @@ def asked(site: Site) -> Iterator[tuple[int, str, Answer]]:
 TWICE = {"Sec-GPC": "1", "sec-gpc": "1"}
 
 
-def test_every_answer_is_dressed_whatever_its_status(site: Site) -> None:
+def test_every_response_has_the_security_headers(site: Site) -> None:
     for status, what, answer in asked(site):
         assert (answer.status, faults(answer)) == (status, []), what
 
@@ -96,7 +96,7 @@ with connection.cursor() as cursor:
 HIDE, SHOW = RENAME % ("here", "away"), RENAME % ("away", "here")
 
 
-def test_a_fault_of_ours_is_dressed_and_tells_nothing(site: Site) -> None:
+def test_a_server_error_has_the_security_headers_and_no_details(site: Site) -> None:
     nobody = site.visitor()
     site.drive(HIDE)
     try:
@@ -108,7 +108,7 @@ def test_a_fault_of_ours_is_dressed_and_tells_nothing(site: Site) -> None:
     assert not re.search("Traceback|no such table|does not exist|sqlite|psycopg", answer.text)
 
 
-def test_files_are_for_everybody_and_sniffed_by_nobody(site: Site) -> None:
+def test_static_files_are_public_and_not_sniffed(site: Site) -> None:
     page = site.visitor().get("/sign-in").text
     files = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page))
     assert files
@@ -130,7 +130,7 @@ def attributes(line: str) -> set[str]:
 OWN = {"httponly", "path=/", "secure", "samesite=lax"}
 
 
-def test_every_cookie_is_bound_to_its_host_and_hidden_from_scripts(site: Site) -> None:
+def test_every_cookie_is_host_only_and_http_only(site: Site) -> None:
     email = site.user()
     visitor = site.visitor()
     asked_for = {"email": email, "password": PASSWORD, "refresh_cookie": True}
@@ -159,7 +159,7 @@ def test_every_cookie_is_bound_to_its_host_and_hidden_from_scripts(site: Site) -
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/account/", "/admin/"])
-def test_no_answer_changes_with_the_name_that_a_client_gives_a_host(site: Site, path: str) -> None:
+def test_no_response_depends_on_a_forged_host(site: Site, path: str) -> None:
     """A shared cache would keep the one for the other."""
     own = site.visitor().get(path)
     other = site.visitor().get(

@@ -8,7 +8,13 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import (
+    ANONYMOUS_STATUSES,
+    BY_KEY_OR_TOKEN,
+    bearer,
+    code_of,
+    statuses_at_endpoints,
+)
 from tests.attacks.programs import Program
 from tests.attacks.site import APP, SITE, URL, Site
 
@@ -33,7 +39,7 @@ def count_of_keys(site: Site, email: str) -> int:
 # Several credentials
 
 
-def test_credentials_of_two_people_open_nothing_together(site: Site) -> None:
+def test_credentials_of_two_users_give_no_access_together(site: Site) -> None:
     one, other = site.user("admin"), site.user("viewer")
     browser, program = site.signed_in(other), Program(site, one)
     key, key_of_other = site.api_key(one), site.api_key(other)
@@ -46,21 +52,23 @@ def test_credentials_of_two_people_open_nothing_together(site: Site) -> None:
         "session and token": (bearer(program.access), browser),
     }
     for name, (headers, visitor) in mixed.items():
-        found = knock(site, headers, visitor)
+        found = statuses_at_endpoints(site, headers, visitor)
         assert (found["api"], found["app"]) == (401, 401), name
         caller = visitor or site.visitor()
         answer = caller.send("GET", "/api/v1/users", None, headers)
         assert code_of(answer) == INVALID, name
     # Each alone, and two of one person, are right.
-    assert knock(site, {"X-API-Key": key, **bearer(program.access)}) == BY_KEY_OR_TOKEN
-    assert knock(site, {"X-API-Key": key_of_other}, browser)["app"] == 200
+    assert (
+        statuses_at_endpoints(site, {"X-API-Key": key, **bearer(program.access)}) == BY_KEY_OR_TOKEN
+    )
+    assert statuses_at_endpoints(site, {"X-API-Key": key_of_other}, browser)["app"] == 200
     # A wrong one beside a right one is refused, and never ignored.
     for wrong, api, app in (("gth_x", 403, 401), (f"{program.access}x", 401, 401), ("x", 401, 200)):
-        found = knock(site, {"X-API-Key": key, **bearer(wrong)})
+        found = statuses_at_endpoints(site, {"X-API-Key": key, **bearer(wrong)})
         assert (found["api"], found["app"]) == (api, app), wrong
 
 
-def test_a_line_that_comes_twice_is_refused(site: Site) -> None:
+def test_a_repeated_header_is_rejected(site: Site) -> None:
     one, other = site.api_key(site.user("editor")), site.api_key(site.user("viewer"))
     lines = {
         "two keys": [f"X-API-Key: {one}", f"x-api-key: {other}"],
@@ -87,7 +95,7 @@ def test_a_line_that_comes_twice_is_refused(site: Site) -> None:
     assert code_of(site.visitor().send("GET", "/api/v1/me", None, in_a_list))[0] == 403
 
 
-def test_a_key_is_no_credential_elsewhere(site: Site) -> None:
+def test_a_key_is_accepted_only_where_documented(site: Site) -> None:
     email = site.user("admin")
     key = site.api_key(email, EVERY_SCOPE)
     visitor = site.visitor()
@@ -103,7 +111,10 @@ def test_a_key_is_no_credential_elsewhere(site: Site) -> None:
     assert [code_of(answer) for answer in tries] == [(401, "not_authenticated")] * len(tries)
     assert count_of_keys(site, email) == 1
     assert site.gate.ask(f"/?api_key={key}").status == 401
-    assert knock(site, {"Cookie": f"__Secure-gatehouse_gate={key}"}) == SHUT
+    assert (
+        statuses_at_endpoints(site, {"Cookie": f"__Secure-gatehouse_gate={key}"})
+        == ANONYMOUS_STATUSES
+    )
 
 
 # What a key may make
@@ -120,7 +131,7 @@ def test_a_key_is_no_credential_elsewhere(site: Site) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_nobody_makes_a_key_beyond_what_may_be_said_of_one(site: Site, more: Any) -> None:
+def test_invalid_key_requests_are_rejected(site: Site, more: Any) -> None:
     email, key = _admin(site)
     before = count_of_keys(site, email)
 
@@ -130,7 +141,7 @@ def test_nobody_makes_a_key_beyond_what_may_be_said_of_one(site: Site, more: Any
     assert count_of_keys(site, email) == before
 
 
-def test_what_only_we_say_of_a_key_is_taken_from_nobody(site: Site) -> None:
+def test_server_side_fields_of_a_key_cannot_be_set(site: Site) -> None:
     owner = site.user("owner")
     email, key = _admin(site)
     owner_id = site.drive(f"result = str(User.objects.get(email={owner!r}).pk)")
@@ -153,7 +164,7 @@ def test_what_only_we_say_of_a_key_is_taken_from_nobody(site: Site) -> None:
     assert answer.status == 201
     assert (made["id"] == "AAAAAAAAAA", made["key"] == "gth_x") == (False, False)
     assert row == [email, ["read"], None, None, None, False, False]
-    assert knock(site, {"X-API-Key": made["key"]}) == BY_KEY_OR_TOKEN
+    assert statuses_at_endpoints(site, {"X-API-Key": made["key"]}) == BY_KEY_OR_TOKEN
     assert code_of(
         site.visitor().send("GET", "/api/v1/users", None, {"X-API-Key": made["key"]})
     ) == (403, "forbidden")
@@ -170,7 +181,7 @@ def _admin(site: Site) -> tuple[str, str]:
     return _admins[id(site)]
 
 
-def test_a_key_makes_none_that_reaches_further_or_lives_longer(site: Site) -> None:
+def test_a_key_creates_no_key_with_more_scopes_or_a_longer_life(site: Site) -> None:
     email = site.user("admin")
     narrow = site.api_key(email, ("read", "users"))
     site.drive(
@@ -183,11 +194,11 @@ def test_a_key_makes_none_that_reaches_further_or_lives_longer(site: Site) -> No
     wider = visitor.send("POST", KEYS, {"name": "x", "scopes": list(EVERY_SCOPE)}, headers)
     longer = visitor.send("POST", KEYS, {"name": "x", "expires_at": in_days(3)}, headers)
     by_editor = visitor.send("POST", KEYS, {"name": "x", "scopes": ["read"]}, editor)
-    by_nobody = visitor.send("POST", KEYS, {"name": "x", "userId": 1, "user": email})
+    without_credential = visitor.send("POST", KEYS, {"name": "x", "userId": 1, "user": email})
 
     assert [code_of(answer) for answer in (wider, longer)] == [UNKNOWN, UNKNOWN]
     assert code_of(by_editor) == (403, "forbidden")
-    assert code_of(by_nobody) == (401, "not_authenticated")
+    assert code_of(without_credential) == (401, "not_authenticated")
     assert count_of_keys(site, email) == before
     # A scope that its owner's role has not is none.
     assert code_of(visitor.send("GET", "/api/v1/users", None, editor)) == (403, "forbidden")
@@ -201,7 +212,7 @@ def test_a_key_makes_none_that_reaches_further_or_lives_longer(site: Site) -> No
         assert site.gate.ask("/", {"X-API-Key": key}, method).status == wanted, (scopes, method)
 
 
-def test_keys_of_others_are_not_there(site: Site) -> None:
+def test_keys_of_others_are_not_found(site: Site) -> None:
     _email, key = _admin(site)
     victim = site.user("viewer")
     other, visitor = site.api_key(victim), site.visitor()
@@ -222,10 +233,10 @@ def test_keys_of_others_are_not_there(site: Site) -> None:
         found[method, where] = code_of(answer)
 
     assert found == tries
-    assert knock(site, {"X-API-Key": other}) == BY_KEY_OR_TOKEN
+    assert statuses_at_endpoints(site, {"X-API-Key": other}) == BY_KEY_OR_TOKEN
 
 
-def test_a_key_is_told_once_and_kept_nowhere(site: Site) -> None:
+def test_a_key_is_shown_once_and_never_stored(site: Site) -> None:
     _email, key = _admin(site)
     visitor, headers = site.visitor(), {"X-API-Key": key}
     answer = visitor.send("POST", KEYS, {"name": "told once", "scopes": ["read"]}, headers)
@@ -261,7 +272,7 @@ def test_a_key_is_told_once_and_kept_nowhere(site: Site) -> None:
 # What other programs see of the signing keys
 
 
-def test_keys_are_published_before_they_sign_and_believed_until_tokens_end(site: Site) -> None:
+def test_keys_are_published_before_they_sign_and_trusted_until_tokens_expire(site: Site) -> None:
     program, visitor = Program(site, site.user("viewer")), site.visitor()
     first = visitor.get("/.well-known/jwks.json")
     rotate = (
@@ -280,16 +291,16 @@ def test_keys_are_published_before_they_sign_and_believed_until_tokens_end(site:
     _verified(program.access, second.body)
     assert jwt.get_unverified_header(newer.access)["kid"] not in kids[0]
     for each in (program, newer):
-        assert knock(site, bearer(each.access)) == BY_KEY_OR_TOKEN
+        assert statuses_at_endpoints(site, bearer(each.access)) == BY_KEY_OR_TOKEN
 
     site.drive(rotate.format("--emergency"))
     third = visitor.get("/.well-known/jwks.json")
 
     assert not {key["kid"] for key in json.loads(third.body)["keys"]} & set(kids[1])
     for each in (program, newer):
-        assert knock(site, bearer(each.access)) == SHUT
+        assert statuses_at_endpoints(site, bearer(each.access)) == ANONYMOUS_STATUSES
         again = each.post("/refresh", {"refresh": each.refresh})
-        assert knock(site, bearer(again["access"])) == BY_KEY_OR_TOKEN
+        assert statuses_at_endpoints(site, bearer(again["access"])) == BY_KEY_OR_TOKEN
         _verified(again["access"], third.body)
 
 

@@ -42,7 +42,7 @@ def guess(visitor: Visitor, login: str, password: str = WRONG, **headers: str) -
     )
 
 
-def test_no_more_guesses_are_judged_than_the_limit_says(site: Site) -> None:
+def test_guesses_beyond_the_limit_are_not_checked(site: Site) -> None:
     """Right passwords among them: the counter goes by the attempt, not by its outcome."""
     email, visitor = site.user(), site.visitor()
     own = site.user()
@@ -65,7 +65,7 @@ def test_no_more_guesses_are_judged_than_the_limit_says(site: Site) -> None:
     assert guess(site.visitor(), email, PASSWORD) == 302
 
 
-def test_every_spelling_of_a_name_is_one_counter(site: Site) -> None:
+def test_all_spellings_of_a_login_share_one_counter(site: Site) -> None:
     email, visitor = site.user(), site.visitor()
     name, _, host = email.partition("@")
     wide = "".join(chr(ord(letter) + 0xFEE0) if letter.isalpha() else letter for letter in name)
@@ -82,7 +82,7 @@ FORWARDED = ["1.1.1.1", "1.1.1.1, 2.2.2.2", "127.0.0.1", "::1", "garbage", "::ff
              "10.0.0.1,127.0.0.1", "2130706433"]  # fmt: skip
 
 
-def test_no_client_chooses_the_address_that_counts(site: Site) -> None:
+def test_no_client_can_forge_its_address(site: Site) -> None:
     email, visitor = site.user(), site.visitor()
     names = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP")
 
@@ -102,7 +102,7 @@ def test_no_client_chooses_the_address_that_counts(site: Site) -> None:
     assert statuses == [401] * MAXIMUM + [429]
 
 
-def test_nobody_plants_a_ban_on_somebody_else(site: Site) -> None:
+def test_no_client_causes_a_ban_of_another_user(site: Site) -> None:
     """The abuser says that they come from the victim's address, or at the victim's account."""
     victim = site.user()
     home = site.signed_in(victim)
@@ -118,7 +118,7 @@ def test_nobody_plants_a_ban_on_somebody_else(site: Site) -> None:
     assert guess(again, victim, PASSWORD) == 302
 
 
-def test_what_a_foreign_page_causes_scores_nobody(site: Site) -> None:
+def test_cross_site_requests_are_not_scored(site: Site) -> None:
     email, visitor = site.user(), site.visitor()
     visitor.get("/sign-in")
     foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site",
@@ -138,7 +138,7 @@ def test_what_a_foreign_page_causes_scores_nobody(site: Site) -> None:
     assert guess(visitor, email, PASSWORD) == 302
 
 
-def test_a_banned_network_is_shut_out_at_each_door_and_its_people_go_on(site: Site) -> None:
+def test_a_banned_network_cannot_sign_in_but_live_sessions_continue(site: Site) -> None:
     email = site.user()
     home = site.signed_in(email)
     home.address = elsewhere()
@@ -182,7 +182,7 @@ def test_a_banned_network_is_shut_out_at_each_door_and_its_people_go_on(site: Si
     assert stranger.post(link, {}).headers["location"] == "/account/"
 
 
-def test_a_banned_person_is_told_so_and_the_proxy_understands_it(site: Site) -> None:
+def test_a_banned_user_is_told_so_through_the_proxy(site: Site) -> None:
     email = site.user("editor")
     key, browser = site.api_key(email), site.signed_in(email)
     assert site.gate.ask("/", site.at_app(browser)).status == 200
@@ -201,7 +201,7 @@ def test_a_banned_person_is_told_so_and_the_proxy_understands_it(site: Site) -> 
 
 
 @pytest.mark.parametrize("field", ["login", "password"])
-def test_long_and_odd_guesses_are_refused_before_they_are_hashed(site: Site, field: str) -> None:
+def test_long_and_invalid_guesses_are_rejected_before_hashing(site: Site, field: str) -> None:
     visitor = site.visitor()
     visitor.get("/sign-in")
     right = {"login": "somebody@example.com", "password": WRONG}

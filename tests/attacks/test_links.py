@@ -64,7 +64,7 @@ def mailed_link(site: Site, email: str) -> str:
     return found[0].removeprefix(URL)
 
 
-def test_neither_scanners_nor_prefetching_burn_a_link(site: Site) -> None:
+def test_scanners_and_prefetching_do_not_consume_a_link(site: Site) -> None:
     email, asking = site.user(), site.visitor()
     asking.get("/magic-link")
     assert asking.post("/magic-link", {"email": email}).status == 200
@@ -117,7 +117,7 @@ user = User.objects.get(email={email!r})
 
 
 @pytest.mark.parametrize("change", REASONS)
-def test_a_link_of_before_signs_nobody_in(site: Site, change: str) -> None:
+def test_a_link_issued_before_access_ended_signs_no_one_in(site: Site, change: str) -> None:
     email = site.user()
     path, key = link_of(site, email), key_of(site, email)
     code, reason = REASONS[change]
@@ -134,7 +134,7 @@ def test_a_link_of_before_signs_nobody_in(site: Site, change: str) -> None:
     assert events == [["refused", reason]]
 
 
-def test_a_link_that_is_over_or_replaced_signs_nobody_in(site: Site) -> None:
+def test_an_expired_or_replaced_link_signs_no_one_in(site: Site) -> None:
     email = site.user()
     first, second = link_of(site, email), link_of(site, email)
     assert pressed(site, first) == (303, "/sign-in?notice=link-replaced")
@@ -153,7 +153,7 @@ def test_a_link_that_is_over_or_replaced_signs_nobody_in(site: Site) -> None:
                  "/%0d%0aX: y", "/\t/evil.example", "https://evil.example/", "\x01//evil.example",
                  "https://gate.example.com@evil.example/"],
 )  # fmt: skip
-def test_a_link_leads_to_no_foreign_place(site: Site, next_url: str) -> None:
+def test_a_link_redirects_to_no_other_site(site: Site, next_url: str) -> None:
     email, visitor = site.user(), site.visitor()
     visitor.get("/magic-link")
     visitor.post("/magic-link", {"email": email, "next": next_url})
@@ -174,7 +174,7 @@ ODD = ["a@evil.example,{email}", "{email}\r\nBcc: a@evil.example", '"a@evil.exam
        "{email}\0a@evil.example", "mailto:{email}?cc=a@evil.example"]  # fmt: skip
 
 
-def test_no_odd_address_gets_a_mail_or_an_account(site: Site) -> None:
+def test_no_invalid_address_gets_a_mail_or_an_account(site: Site) -> None:
     email = site.user()
     name, _, host = email.partition("@")
     before = site.drive("result = User.objects.count()")
@@ -194,7 +194,7 @@ def test_no_odd_address_gets_a_mail_or_an_account(site: Site) -> None:
     assert not [mail for mail in site.mail.mails if "evil.example" in "".join(mail.recipients)]
 
 
-def test_a_flood_of_wishes_leaves_the_newest_link_alive(site: Site) -> None:
+def test_a_flood_of_requests_keeps_the_newest_link_valid(site: Site) -> None:
     email, asking = site.user(), site.visitor()
     asking.get("/magic-link")
     statuses = [asking.post("/magic-link", {"email": email}).status for _ in range(8)]
@@ -209,7 +209,7 @@ def test_a_flood_of_wishes_leaves_the_newest_link_alive(site: Site) -> None:
     assert wait_for(lambda: pressed(site, mailed_link(site, email))[1] == "/account/"), path
 
 
-def test_whoever_registered_the_address_first_is_out_when_its_owner_comes(site: Site) -> None:
+def test_a_pre_registered_account_is_taken_from_the_attacker_by_its_owner(site: Site) -> None:
     email = site.user(email_verified_at=None)
     key = site.api_key(email)
     assert pressed(site, link_of(site, email)) == (302, "/account/")
@@ -224,7 +224,7 @@ def test_whoever_registered_the_address_first_is_out_when_its_owner_comes(site: 
 
 
 @pytest.mark.parametrize("purpose", ["reset-password", "verify-email", "change-email"])
-def test_a_link_of_one_kind_is_none_of_another(site: Site, purpose: str) -> None:
+def test_a_link_token_works_only_for_its_purpose(site: Site, purpose: str) -> None:
     """Neither by its own page when it is over, nor by any other page at any time."""
     email = site.user()
     new = f"moved-{email}" if purpose == "change-email" else ""
@@ -273,7 +273,7 @@ def asked(site: Site, path: str, field: str) -> Callable[[str], tuple[int, list[
     [("/magic-link", "email"), ("/password/forgot", "email"), ("/sign-up", "email"),
      ("/sign-in", "login")],
 )  # fmt: skip
-def test_no_form_tells_who_has_an_account(site: Site, path: str, field: str) -> None:
+def test_no_form_reveals_who_has_an_account(site: Site, path: str, field: str) -> None:
     ask = asked(site, path, field)
     unknown = ask(f"nobody-{site.user()}")
 

@@ -13,17 +13,23 @@ import pytest
 from tests.api.external_jwt.providers import AUDIENCE, Provider
 from tests.api.tokens import decoded, encoded
 from tests.attacks.conftest import StartSite
-from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import (
+    ANONYMOUS_STATUSES,
+    BY_KEY_OR_TOKEN,
+    bearer,
+    code_of,
+    statuses_at_endpoints,
+)
 from tests.attacks.site import PASSWORD, URL, Answer, Site, Visitor
-from tests.federation.oidc.conftest import dressed_env
+from tests.federation.oidc.conftest import branded_env
 from tests.federation.oidc.double import CLIENT, CODE, Double, SigningKey
 from tests.federation.social.double import SocialDouble
-from tests.servers.branded_providers import DressedProviders
+from tests.servers.branded_providers import BrandedProviders
 from tests.servers.ldap import (
-    PEOPLE,
     SERVICE_DN,
     SERVICE_PASSWORD,
     SUFFIX,
+    USERS,
     DirectoryServer,
 )
 
@@ -36,7 +42,7 @@ class Outside:
     """Everybody whom the site trusts."""
 
     openid: Double
-    dressed: DressedProviders
+    branded_providers: BrandedProviders
     social: SocialDouble
     issuer: Provider
     directory: DirectoryServer
@@ -49,27 +55,33 @@ class Outside:
             "OPENID_CLIENT_ID": CLIENT,
             "OPENID_CLIENT_SECRET": "s: e/c",
             "OPENID_ISSUER": self.openid.issuer,
-            **dressed_env(self.dressed),
+            **branded_env(self.branded_providers),
             "AUTH_BACKEND": "jwt",
             "AUTH_JWT_ISSUER": f"{self.issuer.issuer}/",
             "AUTH_JWT_AUDIENCE": AUDIENCE,
             "AUTH_JWT_REGISTRATION": "true",
             "LDAP_URL": self.directory.url,
-            "LDAP_BASE_DN": PEOPLE,
+            "LDAP_BASE_DN": USERS,
             "LDAP_GROUP_BASE_DN": SUFFIX,
             "LDAP_BIND_DN": SERVICE_DN,
             "LDAP_BIND_PASSWORD": SERVICE_PASSWORD,
         }
 
     def stop(self) -> None:
-        for server in (self.openid, self.dressed, self.social.server, self.issuer, self.directory):
+        for server in (
+            self.openid,
+            self.branded_providers,
+            self.social.server,
+            self.issuer,
+            self.directory,
+        ):
             getattr(server, "stop", getattr(server, "shutdown", None))()
 
 
 @pytest.fixture(scope="module")
 def outside() -> Iterator[Outside]:
-    found = Outside(Double(), DressedProviders(), SocialDouble(), Provider(), DirectoryServer())
-    found.dressed.use_site(URL)
+    found = Outside(Double(), BrandedProviders(), SocialDouble(), Provider(), DirectoryServer())
+    found.branded_providers.use_site(URL)
     yield found
     found.stop()
 
@@ -81,7 +93,7 @@ def _honest(outside: Outside) -> None:
 
 
 @pytest.fixture(scope="module")
-def house(site: Site, start_site: StartSite, outside: Outside) -> Site:
+def instance(site: Site, start_site: StartSite, outside: Outside) -> Site:
     """A site of its own that trusts them, behind the same proxy and over the same database."""
     return start_site(site.proxy, site.database, **outside.settings())
 
@@ -102,14 +114,16 @@ def answer_of(openid: Double, url: str) -> dict[str, str]:
     return {"code": CODE, "state": query["state"], "iss": openid.issuer}
 
 
-def come_back(visitor: Visitor, query: Mapping[str, str] | str, provider: str = "openid") -> Answer:
+def call_callback(
+    visitor: Visitor, query: Mapping[str, str] | str, provider: str = "openid"
+) -> Answer:
     text = query if isinstance(query, str) else urlencode(query)
     return visitor.get(f"/oauth/{provider}/callback?{text}")
 
 
-def came_in(house: Site) -> list[int]:
+def sign_in_counts(instance: Site) -> list[int]:
     """How many identities, browser sessions and good starts of one there are."""
-    found: list[int] = house.drive(
+    found: list[int] = instance.drive(
         "from audit.models import AuditEvent; from federation.models import ExternalIdentity\n"
         "result = [ExternalIdentity.objects.count(),"
         " BrowserSession.objects.filter(user__isnull=False).count(),"
@@ -118,34 +132,36 @@ def came_in(house: Site) -> list[int]:
     return found
 
 
-def assert_is_out(house: Site, visitor: Visitor, before: list[int]) -> None:
-    assert came_in(house) == before
-    assert knock(house, {}, visitor) == SHUT
+def assert_signed_out(instance: Site, visitor: Visitor, before: list[int]) -> None:
+    assert sign_in_counts(instance) == before
+    assert statuses_at_endpoints(instance, {}, visitor) == ANONYMOUS_STATUSES
 
 
-def test_a_good_answer_of_each_provider_lets_in(house: Site, outside: Outside) -> None:
+def test_a_valid_answer_of_each_provider_signs_in(instance: Site, outside: Outside) -> None:
     """So that the refusals below are about what they change."""
-    visitor = house.visitor()
-    answer = come_back(visitor, answer_of(outside.openid, begin(visitor, "openid")))
+    visitor = instance.visitor()
+    answer = call_callback(visitor, answer_of(outside.openid, begin(visitor, "openid")))
     assert (answer.status, answer.headers["location"]) == (302, "/account/")
-    assert knock(house, {}, visitor) == WAITING
+    assert statuses_at_endpoints(instance, {}, visitor) == WAITING
 
-    outside.dressed.person("cognito", sub="c1", email="carl@example.com", email_verified=True)
-    visitor = house.visitor()
-    back = urlsplit(outside.dressed.visit(begin(visitor, "cognito")))
+    outside.branded_providers.person(
+        "cognito", sub="c1", email="carl@example.com", email_verified=True
+    )
+    visitor = instance.visitor()
+    back = urlsplit(outside.branded_providers.visit(begin(visitor, "cognito")))
     assert visitor.get(f"{back.path}?{back.query}").status == 302
     assert visitor.get("/account/").status == 200
 
-    visitor = house.visitor()
+    visitor = instance.visitor()
     outside.social.users["google"]["email"] = "gina@example.org"
     to, query = outside.social.agree(begin(visitor, "google"))
     assert visitor.get(f"{urlsplit(to).path}?{urlencode(query)}").status == 302
     assert visitor.get("/account/").status == 200
 
 
-def test_no_answer_lets_in_that_this_browser_did_not_begin(house: Site, outside: Outside) -> None:
-    openid, before = outside.openid, came_in(house)
-    victim, thief = house.visitor(), house.visitor()
+def test_an_answer_to_another_browser_does_not_sign_in(instance: Site, outside: Outside) -> None:
+    openid, before = outside.openid, sign_in_counts(instance)
+    victim, thief = instance.visitor(), instance.visitor()
     right = answer_of(openid, begin(victim, "openid"))
     own = answer_of(openid, begin(thief, "openid"))
     state, code = right["state"], right["code"]
@@ -164,8 +180,8 @@ def test_no_answer_lets_in_that_this_browser_did_not_begin(house: Site, outside:
         "other spelling": (f"code={code}&STATE={own['state']}&iss={openid.issuer}", 400),
     }
     for name, (query, status) in cases.items():
-        assert come_back(thief, query).status == status, name
-        assert_is_out(house, thief, before)
+        assert call_callback(thief, query).status == status, name
+        assert_signed_out(instance, thief, before)
     elsewhere = {
         "cognito": 400,
         "google": 400,
@@ -173,12 +189,12 @@ def test_no_answer_lets_in_that_this_browser_did_not_begin(house: Site, outside:
         "OPENID": 404,
     }
     for provider, status in elsewhere.items():
-        assert come_back(thief, own, provider).status == status, provider
-        assert_is_out(house, thief, before)
+        assert call_callback(thief, own, provider).status == status, provider
+        assert_signed_out(instance, thief, before)
 
 
-def test_an_answer_by_a_form_is_no_way_round(house: Site, outside: Outside) -> None:
-    before, visitor = came_in(house), house.visitor()
+def test_a_form_post_answer_is_verified_too(instance: Site, outside: Outside) -> None:
+    before, visitor = sign_in_counts(instance), instance.visitor()
     own = answer_of(outside.openid, begin(visitor, "openid"))
     form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "https://evil.test"}
     path = "/oauth/openid/callback"
@@ -192,25 +208,25 @@ def test_an_answer_by_a_form_is_no_way_round(house: Site, outside: Outside) -> N
     assert (mixed.status, as_json.status) == (303, 303)
     assert "state=x" not in mixed.headers["location"]
     assert as_json.headers["location"].rstrip("?") == path
-    assert_is_out(house, visitor, before)
+    assert_signed_out(instance, visitor, before)
 
 
-def test_an_answer_works_once_in_whatever_process(house: Site, outside: Outside) -> None:
-    visitor = house.visitor()
+def test_an_answer_works_once_over_all_processes(instance: Site, outside: Outside) -> None:
+    visitor = instance.visitor()
     own = answer_of(outside.openid, begin(visitor, "openid"))
     copy = Visitor(visitor.front, visitor.address, dict(visitor.cookies))
-    assert come_back(visitor, own).status == 302
-    before = came_in(house)
+    assert call_callback(visitor, own).status == 302
+    before = sign_in_counts(instance)
 
-    assert come_back(copy, own).status == 400
+    assert call_callback(copy, own).status == 400
 
     copy.cookies = {name: text for name, text in copy.cookies.items() if "session" not in name}
-    assert_is_out(house, copy, before)
+    assert_signed_out(instance, copy, before)
 
 
-def test_no_wrong_token_of_a_provider_lets_in(house: Site, outside: Outside) -> None:
-    openid, before = outside.openid, came_in(house)
-    visitor, stranger = house.visitor(), SigningKey()
+def test_no_invalid_id_token_signs_in(instance: Site, outside: Outside) -> None:
+    openid, before = outside.openid, sign_in_counts(instance)
+    visitor, stranger = instance.visitor(), SigningKey()
     wrong: dict[str, Any] = {
         "signature": lambda: openid.id_token(key=stranger),
         "own key under a known name": lambda: openid.id_token(
@@ -238,10 +254,10 @@ def test_no_wrong_token_of_a_provider_lets_in(house: Site, outside: Outside) -> 
     found = {}
     for name, make in wrong.items():
         openid.give(lambda make=make: {"id_token": make(), "access_token": "x"})
-        found[name] = come_back(visitor, answer_of(openid, begin(visitor, "openid"))).status
+        found[name] = call_callback(visitor, answer_of(openid, begin(visitor, "openid"))).status
 
     assert found == dict.fromkeys(wrong, 403) | {"a megabyte": 503}
-    assert_is_out(house, visitor, before)
+    assert_signed_out(instance, visitor, before)
 
 
 def _unsigned(token: str, algorithm: str) -> str:
@@ -249,14 +265,12 @@ def _unsigned(token: str, algorithm: str) -> str:
     return f"{encoded({**decoded(header), 'alg': algorithm})}.{claims}."
 
 
-def test_the_address_of_a_local_account_does_not_let_a_stranger_in(
-    house: Site, outside: Outside
-) -> None:
+def test_an_email_claim_does_not_open_a_local_account(instance: Site, outside: Outside) -> None:
     """Same address, known here: the provider's word connects nothing."""
-    email = house.user("admin")
-    before = came_in(house)
+    email = instance.user("admin")
+    before = sign_in_counts(instance)
     for claims in ({"email_verified": True}, {"email_verified": "true"}, {}):
-        visitor = house.visitor()
+        visitor = instance.visitor()
         sub = secrets.token_hex(4)
         outside.openid.give(
             lambda claims=claims, sub=sub: {
@@ -266,27 +280,25 @@ def test_the_address_of_a_local_account_does_not_let_a_stranger_in(
                 "access_token": "x",
             }
         )
-        answer = come_back(visitor, answer_of(outside.openid, begin(visitor, "openid")))
+        answer = call_callback(visitor, answer_of(outside.openid, begin(visitor, "openid")))
         assert answer.status == 403, claims
-        assert_is_out(house, visitor, before)
+        assert_signed_out(instance, visitor, before)
 
 
-def test_no_piece_of_a_filter_and_no_name_of_a_local_account_opens_the_directory(
-    house: Site, outside: Outside
-) -> None:
+def test_ldap_injection_and_local_names_do_not_sign_in(instance: Site, outside: Outside) -> None:
     outside.directory.clear()
-    outside.directory.add_person("anna")
+    outside.directory.add_user("anna")
     name = f"root{secrets.token_hex(3)}"
-    house.drive(f"person({name!r}, 'owner')")
-    outside.directory.add_person(name, mail="other@example.org")
-    before = came_in(house)
+    instance.drive(f"person({name!r}, 'owner')")
+    outside.directory.add_user(name, mail="other@example.org")
+    before = sign_in_counts(instance)
     tries = ["*", "a*", "*)(uid=*", "anna)(|(uid=*", "\\2a", "\\61nna", "anna)(objectClass=*",
              "#anna",
-             "anna,ou=x", "uid=anna", f"uid=anna,{PEOPLE}", name, name.upper(),
+             "anna,ou=x", "uid=anna", f"uid=anna,{USERS}", name, name.upper(),
              f"{name}@example.com", "anna\0", "x" * 10_000]  # fmt: skip
     found, by_token = {}, {}
     for login in tries:
-        visitor = house.visitor()
+        visitor = instance.visitor()
         visitor.get("/sign-in")
         # The right password of every entry: only the name is wrong, or that of an account of ours.
         form = {"login": login, "password": PASSWORD}
@@ -296,29 +308,29 @@ def test_no_piece_of_a_filter_and_no_name_of_a_local_account_opens_the_directory
         assert not any("session" in cookie for cookie in visitor.cookies), login
 
     assert by_token == dict.fromkeys(tries, 401) | {"x" * 10_000: 402, "anna\0": 402}
-    assert came_in(house) == before
+    assert sign_in_counts(instance) == before
 
 
-def test_who_is_gone_from_the_directory_is_out(house: Site, outside: Outside) -> None:
+def test_a_user_removed_from_the_directory_loses_access(instance: Site, outside: Outside) -> None:
     outside.directory.clear()
     uid = f"bea{secrets.token_hex(3)}"
-    dn = outside.directory.add_person(uid)
-    visitor = house.visitor()
+    dn = outside.directory.add_user(uid)
+    visitor = instance.visitor()
     visitor.get("/sign-in")
     assert visitor.post("/sign-in", {"login": uid, "password": PASSWORD}).status == 302
     assert visitor.get("/account/").status == 200
 
     outside.directory.set_state(dn, "nsAccountLock", "TRUE")
-    again = house.visitor()
+    again = instance.visitor()
     again.get("/sign-in")
 
     assert again.post("/sign-in", {"login": uid, "password": PASSWORD}).status == 403
-    assert knock(house, {}, again) == SHUT
-    assert knock(house, {}, visitor) == SHUT
+    assert statuses_at_endpoints(instance, {}, again) == ANONYMOUS_STATUSES
+    assert statuses_at_endpoints(instance, {}, visitor) == ANONYMOUS_STATUSES
 
 
-def test_no_wrong_token_of_a_foreign_issuer_opens_a_door(house: Site, outside: Outside) -> None:
-    issuer, stranger, visitor = outside.issuer, SigningKey(), house.visitor()
+def test_no_invalid_external_token_gives_access(instance: Site, outside: Outside) -> None:
+    issuer, stranger, visitor = outside.issuer, SigningKey(), instance.visitor()
     own = SigningKey(stranger.private, kid=issuer.key.kid)
     subject = secrets.token_hex(4)
     right = issuer.token(sub=subject, email=f"{subject}@example.com", email_verified=True)
@@ -346,21 +358,23 @@ def test_no_wrong_token_of_a_foreign_issuer_opens_a_door(house: Site, outside: O
 
     api = {name: code_of(visitor.send("GET", "/api/v1/me", None, bearer(text)))
            for name, text in wrong.items()}  # fmt: skip
-    app = {name: house.gate.ask("/", bearer(text)).status for name, text in wrong.items()}
+    app = {name: instance.gate.ask("/", bearer(text)).status for name, text in wrong.items()}
 
     expired = {"expired": (401, "token_expired")}
     assert api == dict.fromkeys(wrong, (401, "token_invalid")) | expired
     assert app == dict.fromkeys(wrong, 401)
     # Forged names of keys cause one fetch at most.
     assert sum(outside.issuer.asked.values()) - asked <= 3
-    assert knock(house, bearer(right)) == BY_KEY_OR_TOKEN | {"app": 403}
+    assert statuses_at_endpoints(instance, bearer(right)) == BY_KEY_OR_TOKEN | {"app": 403}
 
 
-def test_a_foreign_token_and_a_key_of_somebody_else_open_nothing_together(
-    house: Site, outside: Outside
+def test_an_external_token_and_the_key_of_another_user_give_no_access(
+    instance: Site, outside: Outside
 ) -> None:
     subject = secrets.token_hex(4)
     token = outside.issuer.token(sub=subject)
-    key = house.api_key(house.user("admin"), ("read", "write", "users"))
+    key = instance.api_key(instance.user("admin"), ("read", "write", "users"))
 
-    assert knock(house, {**bearer(token), "X-API-Key": key}) == SHUT
+    assert (
+        statuses_at_endpoints(instance, {**bearer(token), "X-API-Key": key}) == ANONYMOUS_STATUSES
+    )

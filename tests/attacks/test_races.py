@@ -9,7 +9,7 @@ import pytest
 from devtools.servers.processes import wait_for
 from mfa import totp
 from tests.attacks.conftest import CHOSEN, StartSite, is_full
-from tests.attacks.crowd import Act, at_once, outcomes
+from tests.attacks.crowd import RecordedAction, at_once, outcomes
 from tests.attacks.site import PASSWORD, SITE, URL, Site, Visitor
 from tests.mfa.passkeys.device import Device
 
@@ -72,7 +72,7 @@ def half_signed_in(site: Site, email: str, node: int) -> Visitor:
     return visitor
 
 
-def test_a_fresh_site_is_claimed_once_and_by_the_printed_link_alone(site: Site) -> None:
+def test_a_fresh_site_is_set_up_once_and_only_by_the_printed_link(site: Site) -> None:
     token = site.drive(FRESH)
     wrong = site.visitor()
     wrong.get("/sign-in")
@@ -82,7 +82,7 @@ def test_a_fresh_site_is_claimed_once_and_by_the_printed_link_alone(site: Site) 
     assert wrong.get(f"/set-up/{'x' * 43}").headers["location"].startswith("/sign-in")
 
     strangers = [
-        Act(
+        RecordedAction(
             visitor,
             "/sign-up",
             {"email": f"s{number}@example.net", "name": "", "password": PHRASE, "setup_code": code},
@@ -95,7 +95,9 @@ def test_a_fresh_site_is_claimed_once_and_by_the_printed_link_alone(site: Site) 
     assert site.drive(made) == 0
 
     claims = [
-        Act(visitor, f"/set-up/{token}", {"email": f"o{number}@example.net", "password": PHRASE})
+        RecordedAction(
+            visitor, f"/set-up/{token}", {"email": f"o{number}@example.net", "password": PHRASE}
+        )
         for number, visitor in enumerate(crowd(site))
     ]
     answers = at_once(claims)
@@ -121,7 +123,7 @@ def test_of_many_first_sign_ups_one_becomes_admin(site: Site) -> None:
 
     answers = at_once(
         [
-            Act(visitor, "/sign-up", {**form, "email": f"first{number}@example.net"})
+            RecordedAction(visitor, "/sign-up", {**form, "email": f"first{number}@example.net"})
             for number, visitor in enumerate(crowd(site, 8))
         ]
     )
@@ -131,7 +133,7 @@ def test_of_many_first_sign_ups_one_becomes_admin(site: Site) -> None:
     assert site.drive(roles + ".values_list('role', flat=True))") == ["admin"]
 
 
-def test_a_link_signs_one_of_a_crowd_in(site: Site) -> None:
+def test_a_link_signs_in_one_of_many_clients(site: Site) -> None:
     email = site.user()
     path = site.drive(
         "from accounts.actors import SYSTEM\nfrom magiclinks.services import issue_link\n"
@@ -139,7 +141,7 @@ def test_a_link_signs_one_of_a_crowd_in(site: Site) -> None:
         "result = issue_link(user, actor=SYSTEM, lifetime=timedelta(hours=1), source='command').url"
     ).removeprefix(URL)
 
-    answers = at_once([Act(visitor, path, {}) for visitor in crowd(site)])
+    answers = at_once([RecordedAction(visitor, path, {}) for visitor in crowd(site)])
 
     assert outcomes(answers) == {
         (302, "/account/"): 1,
@@ -151,14 +153,16 @@ def test_a_link_signs_one_of_a_crowd_in(site: Site) -> None:
 
 
 @pytest.mark.parametrize("kind", ["code of an app", "recovery code"])
-def test_a_code_of_a_second_factor_lets_one_browser_in(site: Site, kind: str) -> None:
+def test_a_second_factor_code_signs_in_one_browser(site: Site, kind: str) -> None:
     email = site.user()
     secret, recovery = site.drive(WITH_APP.format(email=email))
     step = totp.step_at(datetime.now(UTC).timestamp())
     code = recovery[0] if kind == "recovery code" else totp.code_of(bytes.fromhex(secret), step)
     waiting = [half_signed_in(site, email, node) for node in (0, 1, 0, 1, 0)]
 
-    answers = at_once([Act(visitor, "/second-factor", {"code": code}) for visitor in waiting])
+    answers = at_once(
+        [RecordedAction(visitor, "/second-factor", {"code": code}) for visitor in waiting]
+    )
 
     assert outcomes(answers) == {(302, "/account/"): 1, (401, ""): 4}
     assert starts(site, email) == [1, 1]
@@ -174,7 +178,7 @@ def passkey_of(site: Site, email: str) -> Device:
     return device
 
 
-def test_an_answer_of_a_passkey_signs_in_once(site: Site) -> None:
+def test_a_passkey_assertion_signs_in_once(site: Site) -> None:
     email = site.user()
     device = passkey_of(site, email)
     asking = site.visitor()
@@ -190,7 +194,7 @@ def test_an_answer_of_a_passkey_signs_in_once(site: Site) -> None:
     copies = [site.visitor(asking.cookies, node=number % NODES) for number in range(8)]
 
     answers = at_once(
-        [Act(copy, "/sign-in/passkey", body=body, headers=headers) for copy in copies]
+        [RecordedAction(copy, "/sign-in/passkey", body=body, headers=headers) for copy in copies]
     )
 
     # 400: the first one has ended the session in which the question was asked.
@@ -199,7 +203,7 @@ def test_an_answer_of_a_passkey_signs_in_once(site: Site) -> None:
     assert starts(site, email) == [count + 1 for count in before]
 
 
-def test_an_invitation_makes_one_account(site: Site) -> None:
+def test_an_invitation_creates_one_account(site: Site) -> None:
     path = site.drive(
         "from accounts.actors import SYSTEM\nfrom accounts.services.invitations import invite\n"
         "result = invite(actor=SYSTEM, email='guest@example.net', role='editor').url"
@@ -207,7 +211,7 @@ def test_an_invitation_makes_one_account(site: Site) -> None:
 
     answers = at_once(
         [
-            Act(visitor, path, {"name": f"Guest {number}", "password": PHRASE})
+            RecordedAction(visitor, path, {"name": f"Guest {number}", "password": PHRASE})
             for number, visitor in enumerate(crowd(site, 8))
         ]
     )
@@ -233,7 +237,7 @@ def test_a_reset_link_sets_one_password(site: Site) -> None:
 
     answers = at_once(
         [
-            Act(visitor, path, {"password": f"{PHRASE} {number}"})
+            RecordedAction(visitor, path, {"password": f"{PHRASE} {number}"})
             for number, visitor in enumerate(crowd(site, 8))
         ]
     )
@@ -249,13 +253,13 @@ def test_a_reset_link_sets_one_password(site: Site) -> None:
     assert site.drive(f"{right}{email!r}).check_password(f'{PHRASE} {{n}}')]") == [won]
 
 
-def test_one_address_in_many_spellings_makes_one_account(site: Site) -> None:
+def test_one_address_in_many_spellings_creates_one_account(site: Site) -> None:
     site.user("owner")  # before there is one, a sign-up needs the printed code
     spellings = ["twin@example.net", "TWIN@example.net", "twin@EXAMPLE.NET", " twin@example.net "]
 
     answers = at_once(
         [
-            Act(visitor, "/sign-up", {"email": spelling, "name": "", "password": PHRASE})
+            RecordedAction(visitor, "/sign-up", {"email": spelling, "name": "", "password": PHRASE})
             for visitor, spelling in zip(crowd(site, 8), spellings * 2, strict=True)
         ]
     )
@@ -277,7 +281,7 @@ def test_two_owners_who_demote_each_other_leave_one(site: Site) -> None:
 
     answers = at_once(
         [
-            Act(
+            RecordedAction(
                 browser,
                 f"/api/v1/users/{keys[other]}",
                 method="PATCH",
@@ -292,7 +296,7 @@ def test_two_owners_who_demote_each_other_leave_one(site: Site) -> None:
     assert [answer.status for answer in answers].count(200) == 1
 
 
-def test_a_crowd_of_guesses_is_judged_up_to_the_limit(site: Site) -> None:
+def test_concurrent_guesses_are_checked_only_up_to_the_limit(site: Site) -> None:
     """Their one address is what the limit counts, whichever node they ask."""
     email = site.user()
     guessing = crowd(site)
@@ -300,7 +304,7 @@ def test_a_crowd_of_guesses_is_judged_up_to_the_limit(site: Site) -> None:
         visitor.address = guessing[0].address
 
     form = {"login": email, "password": "not the password of anybody"}
-    answers = at_once([Act(visitor, "/sign-in", form) for visitor in guessing])
+    answers = at_once([RecordedAction(visitor, "/sign-in", form) for visitor in guessing])
 
     counted = outcomes(answers)
     assert counted == {(401, ""): int(LIMITS["LOGIN_MAX"]), (429, ""): CROWD - 7}
@@ -312,7 +316,7 @@ def test_a_crowd_of_guesses_is_judged_up_to_the_limit(site: Site) -> None:
 
 
 # What an administrator asks for at the moment in which an owner ends their access: path, body.
-WISHES: dict[str, tuple[str, str, str]] = {
+FORMS: dict[str, tuple[str, str, str]] = {
     "accounts": ("POST", "users", '{{"email": "new-{number}-{tag}@example.net"}}'),
     "links": ("POST", "users/{person}/magic-link", "{{}}"),
     "invitations": ("POST", "invitations", '{{"email": "in-{number}-{tag}@example.net"}}'),
@@ -334,18 +338,18 @@ result = [end.count(), own.filter(seq__gt=end.order_by("seq")[0].seq).count()]
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("wish", WISHES)
-def test_an_administrator_does_nothing_after_their_end(site: Site, wish: str, end: str) -> None:
+@pytest.mark.parametrize("fields", FORMS)
+def test_an_administrator_without_access_can_do_nothing(site: Site, fields: str, end: str) -> None:
     """Requests that wait for their turn have been let in before; their acts come too late."""
-    if not is_full and (list(WISHES).index(wish) + list(ENDS).index(end)) % 4:
+    if not is_full and (list(FORMS).index(fields) + list(ENDS).index(end)) % 4:
         pytest.skip("each wish and each end once; all pairs with ATTACKS=all")
     admin, person = site.user("admin"), site.user()
     key, whom = (str(site.drive(f"result = User.objects.get(email={email!r}).pk"))
                  for email in (admin, person))  # fmt: skip
     boss, browser = site.signed_in(site.user("owner")), site.signed_in(admin)
-    method, path, body = WISHES[wish]
+    method, path, body = FORMS[fields]
     acts = [
-        Act(
+        RecordedAction(
             site.visitor(browser.cookies, node=number % NODES),
             "/api/v1/" + path.format(person=whom),
             method=method,
@@ -358,7 +362,9 @@ def test_an_administrator_does_nothing_after_their_end(site: Site, wish: str, en
     headers = {"X-CSRFToken": boss.csrf_token}
     acts.insert(
         3,
-        Act(boss, "/api/v1/" + path.format(person=key), method=method, body=body, headers=headers),
+        RecordedAction(
+            boss, "/api/v1/" + path.format(person=key), method=method, body=body, headers=headers
+        ),
     )
 
     answers = at_once(acts)

@@ -4,11 +4,16 @@ import pytest
 
 from tests.attacks.site import PASSWORD, URL, Site
 
-FOREIGN = ["null", "https://good.example.com.evil.test", "https://evilexample.com", f"{URL}.evil"]
+OTHER_ORIGIN = [
+    "null",
+    "https://good.example.com.evil.test",
+    "https://evilexample.com",
+    f"{URL}.evil",
+]
 
 
-@pytest.mark.parametrize("origin", [*FOREIGN, URL.replace("https", "http")])
-def test_a_foreign_page_signs_nobody_in(site: Site, origin: str) -> None:
+@pytest.mark.parametrize("origin", [*OTHER_ORIGIN, URL.replace("https", "http")])
+def test_a_cross_site_form_signs_no_one_in(site: Site, origin: str) -> None:
     email = site.user()
     visitor = site.visitor()
     visitor.get("/sign-in")

@@ -9,7 +9,13 @@ import pytest
 
 from devtools.servers.fronts import FRONTS, Proxy
 from devtools.servers.gatehouse import Gatehouse
-from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import (
+    ANONYMOUS_STATUSES,
+    BY_KEY_OR_TOKEN,
+    bearer,
+    code_of,
+    statuses_at_endpoints,
+)
 from tests.attacks.programs import TOKEN, Program
 from tests.attacks.site import URL, Site, Visitor, new_address
 
@@ -52,25 +58,21 @@ def refresh(visitor: Visitor, text: str) -> tuple[int, str]:
     return code_of(visitor.send("POST", REFRESH, {"refresh": text}))
 
 
-def test_the_second_use_of_a_spent_token_ends_all_that_came_of_the_sign_in(
-    site: Site, second: Proxy
-) -> None:
+def test_reuse_of_a_refresh_token_ends_the_whole_sign_in(site: Site, second: Proxy) -> None:
     program, thief = Program(site, site.user("editor")), at(second)
     pairs = [program.post("/refresh", {"refresh": program.refresh})]
     pairs.append(program.post("/refresh", {"refresh": pairs[0]["refresh"]}))
-    assert knock(site, bearer(pairs[1]["access"])) == BY_KEY_OR_TOKEN
+    assert statuses_at_endpoints(site, bearer(pairs[1]["access"])) == BY_KEY_OR_TOKEN
 
     assert refresh(thief, program.refresh) == INVALID
 
     for pair in (program.pair, *pairs):
-        assert knock(site, bearer(pair["access"])) == SHUT
+        assert statuses_at_endpoints(site, bearer(pair["access"])) == ANONYMOUS_STATUSES
         assert refresh(program.visitor, pair["refresh"]) == INVALID
     assert site.drive(FAMILIES.format(email=program.email)) == [[[2, "reused"]], 1, 1]
 
 
-def test_a_reuse_ends_the_browser_session_from_which_the_tokens_came(
-    site: Site, second: Proxy
-) -> None:
+def test_reuse_ends_the_browser_session_of_the_tokens(site: Site, second: Proxy) -> None:
     email = site.user("editor")
     browser = site.signed_in(email)
     form = {"X-CSRF-Token": browser.csrf_token, "Origin": URL}
@@ -85,11 +87,13 @@ def test_a_reuse_ends_the_browser_session_from_which_the_tokens_came(
 
     assert refresh(at(second), first["refresh"]) == INVALID
 
-    assert knock(site, {}, browser) == SHUT
-    assert knock(site, bearer(newest["access"])) == SHUT
+    assert statuses_at_endpoints(site, {}, browser) == ANONYMOUS_STATUSES
+    assert statuses_at_endpoints(site, bearer(newest["access"])) == ANONYMOUS_STATUSES
 
 
-def test_at_once_over_two_processes_one_token_has_one_successor(site: Site, second: Proxy) -> None:
+def test_concurrent_refreshes_in_two_processes_have_one_successor(
+    site: Site, second: Proxy
+) -> None:
     program = Program(site, site.user("editor"))
 
     answers = at_once([site.front, second], program.refresh)
@@ -99,9 +103,7 @@ def test_at_once_over_two_processes_one_token_has_one_successor(site: Site, seco
     assert site.drive(FAMILIES.format(email=program.email)) == [[[1, ""]], 0, 0]
 
 
-def test_at_once_over_two_processes_a_spent_token_ends_the_family_once(
-    site: Site, second: Proxy
-) -> None:
+def test_concurrent_reuse_in_two_processes_ends_the_family_once(site: Site, second: Proxy) -> None:
     program = Program(site, site.user("editor"))
     pair = program.post("/refresh", {"refresh": program.refresh})
     pair = program.post("/refresh", {"refresh": pair["refresh"]})
@@ -139,7 +141,7 @@ def at_once(fronts: list[Proxy], text: str) -> list[tuple[int, dict[str, str]]]:
     return answers
 
 
-def test_a_sign_out_by_any_of_its_tokens_ends_the_sign_in_in_every_process(
+def test_signing_out_by_any_token_ends_the_sign_in_in_every_process(
     site: Site, second: Proxy
 ) -> None:
     for place in ("refresh", "access", "cookie"):
@@ -156,12 +158,12 @@ def test_a_sign_out_by_any_of_its_tokens_ends_the_sign_in_in_every_process(
         answer = at(second).send("POST", f"{TOKEN}/revoke", body, headers)
 
         assert answer.status == 204
-        assert knock(site, bearer(program.access)) == SHUT, place
+        assert statuses_at_endpoints(site, bearer(program.access)) == ANONYMOUS_STATUSES, place
         assert refresh(program.visitor, program.refresh) == INVALID
         assert site.drive(FAMILIES.format(email=program.email))[0] == [[0, "signed-out"]]
 
 
-def test_a_refresh_token_is_taken_from_body_and_cookie_alone(site: Site) -> None:
+def test_a_refresh_token_is_accepted_only_in_body_and_cookie(site: Site) -> None:
     program = Program(site, site.user("editor"))
     text, visitor = program.refresh, site.visitor()
     cookie = {"Cookie": f"{COOKIE}={text}"}

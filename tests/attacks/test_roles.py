@@ -43,7 +43,7 @@ def csrf(visitor: Visitor) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("role", ["none", "viewer", "admin"])
-def test_nobody_gives_themselves_what_they_have_not(site: Site, role: str) -> None:
+def test_users_cannot_raise_their_own_role(site: Site, role: str) -> None:
     email = site.user(role)
     browser, key = site.signed_in(email), key_of(site, email)
     before = record(site, key)
@@ -73,7 +73,7 @@ def test_nobody_gives_themselves_what_they_have_not(site: Site, role: str) -> No
     assert browser.get("/account/").status == 200
 
 
-def test_no_form_of_newcomers_gives_a_role(site: Site) -> None:
+def test_no_public_form_sets_a_role(site: Site) -> None:
     site.user("owner")
     more = {"role": "owner", "is_staff": "1", "is_superuser": "on", "is_verified": "1",
             "email_verified_at": "2020-01-01", "user": "1"}  # fmt: skip
@@ -102,7 +102,7 @@ def test_no_form_of_newcomers_gives_a_role(site: Site) -> None:
     assert site.drive("result = User.objects.filter(email='me@evil.example').count()") == 0
 
 
-def test_no_key_is_made_for_somebody_else_or_with_more_than_its_maker(site: Site) -> None:
+def test_no_key_is_created_for_others_or_beyond_the_own_role(site: Site) -> None:
     email, other = site.user("viewer"), site.user("owner")
     browser, victim = site.signed_in(email), key_of(site, other)
     headers = csrf(browser)
@@ -136,7 +136,7 @@ BY_API = [
 
 
 @pytest.mark.parametrize("rank", ["admin", "owner"])
-def test_an_administrator_reaches_nobody_of_their_rank(site: Site, rank: str) -> None:
+def test_an_administrator_cannot_change_users_of_their_rank(site: Site, rank: str) -> None:
     email, target = site.user("admin"), site.user(rank)
     there = site.signed_in(target)
     browser, key = site.signed_in(email), key_of(site, target)
@@ -182,7 +182,7 @@ def test_an_administrator_reaches_nobody_of_their_rank(site: Site, rank: str) ->
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
-def test_whoever_manages_nobody_sees_nobody(site: Site, role: str) -> None:
+def test_users_without_management_rights_see_no_other_users(site: Site, role: str) -> None:
     email, other = site.user(role), site.user("viewer")
     browser, key = site.signed_in(email), key_of(site, other)
     before = record(site, key)
@@ -212,7 +212,7 @@ def test_no_header_query_or_cookie_turns_sign_in_off(site: Site) -> None:
         assert site.gate.ask("/?anonymous_mode=true", headers).status == 401, headers
 
 
-def test_an_action_without_its_token_or_a_fresh_proof_does_nothing(site: Site) -> None:
+def test_an_action_without_csrf_token_or_reauthentication_does_nothing(site: Site) -> None:
     email, other = site.user("admin"), site.user("viewer")
     browser, key = site.signed_in(email), key_of(site, other)
     before = record(site, key)
@@ -243,7 +243,7 @@ def test_an_action_without_its_token_or_a_fresh_proof_does_nothing(site: Site) -
     assert record(site, key) == before
 
 
-def test_no_address_of_the_panel_breaks_it(site: Site) -> None:
+def test_no_url_of_the_admin_causes_an_error(site: Site) -> None:
     """What PostgreSQL does not take, SQLite does, and the other way round."""
     browser = site.signed_in(site.user("owner"))
     odd = ["q=%00", "q=%ff", "q=%ed%a0%80", "o=999.1", "p=99999999999999999999", "id=%00",

@@ -64,11 +64,11 @@ def code_of(secret: bytes, steps: int = 0) -> str:
     return totp.code_of(secret, totp.step_at(datetime.now(UTC).timestamp()) + steps)
 
 
-def test_there_are_paths_to_try() -> None:
+def test_the_list_of_paths_is_not_empty() -> None:
     assert {"/account/", "/account/password", "/api/v1/me", "/confirm"} <= set(EVERYWHERE)
 
 
-def test_every_path_treats_whoever_is_half_in_as_a_stranger(
+def test_every_path_treats_a_pending_sign_in_as_anonymous(
     site: Site, person: tuple[str, bytes, list[str]]
 ) -> None:
     email, _secret, _recovery = person
@@ -121,7 +121,7 @@ def test_steps_cannot_be_skipped_emptied_or_replayed(
     assert gone.headers["location"] == "/sign-in?notice=second-factor-over"
 
 
-def test_a_code_opens_once_and_old_ones_never(
+def test_a_code_works_once_and_old_codes_never(
     site: Site, person: tuple[str, bytes, list[str]]
 ) -> None:
     email, secret, recovery = person
@@ -159,7 +159,7 @@ ENDED = ["password", "disabled", "demoted", "signed out"]
 
 
 @pytest.mark.parametrize("change", ENDED)
-def test_what_waits_ends_with_the_account(
+def test_a_pending_sign_in_ends_with_the_account(
     site: Site, person: tuple[str, bytes, list[str]], change: str
 ) -> None:
     email, _secret, recovery = person

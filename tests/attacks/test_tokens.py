@@ -10,7 +10,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.api.tokens import decoded, encoded
-from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import (
+    ANONYMOUS_STATUSES,
+    BY_KEY_OR_TOKEN,
+    bearer,
+    code_of,
+    statuses_at_endpoints,
+)
 from tests.attacks.programs import TOKEN, Program
 from tests.attacks.site import APP, SITE, Site
 
@@ -78,7 +84,7 @@ def forgeries(program: Program, key_set: Mapping[str, Any]) -> Iterator[tuple[st
     yield "not canonical", f"{first}.{second}.{signature[:-1]}{other_spelling}"
 
 
-def of_nobody(program: Program) -> Iterator[tuple[str, str]]:
+def without_credential(program: Program) -> Iterator[tuple[str, str]]:
     """Texts that are no token of ours by their form, so that at an app they may be its own."""
     first, second, signature = program.access.split(".")
     yield "two parts", f"{first}.{second}"
@@ -92,14 +98,14 @@ def of_nobody(program: Program) -> Iterator[tuple[str, str]]:
     yield "braces", f'"{program.access}"'
 
 
-def test_a_right_token_opens_api_and_app_and_no_page(site: Site, program: Program) -> None:
-    assert knock(site, bearer(program.access)) == BY_KEY_OR_TOKEN
+def test_a_valid_token_works_for_api_and_apps_but_no_page(site: Site, program: Program) -> None:
+    assert statuses_at_endpoints(site, bearer(program.access)) == BY_KEY_OR_TOKEN
 
 
-def test_no_forged_token_opens_a_door(site: Site, program: Program) -> None:
+def test_no_forged_token_gives_access(site: Site, program: Program) -> None:
     visitor = site.visitor()
     key_set = json.loads(visitor.get("/.well-known/jwks.json").body)
-    asked = [*forgeries(program, key_set), *of_nobody(program)]
+    asked = [*forgeries(program, key_set), *without_credential(program)]
 
     api = {name: code_of(visitor.send("GET", "/api/v1/me", None, bearer(text)))
            for name, text in asked}  # fmt: skip
@@ -110,13 +116,13 @@ def test_no_forged_token_opens_a_door(site: Site, program: Program) -> None:
     assert len(api) > 40
 
 
-def test_beside_a_live_session_a_forged_token_is_refused_and_a_foreign_one_left_to_the_app(
+def test_beside_a_session_a_forged_token_is_rejected_and_a_token_of_the_app_ignored(
     site: Site, program: Program
 ) -> None:
     browser = site.signed_in(site.user())
     cookies, key_set = site.at_app(browser), json.loads(browser.get("/.well-known/jwks.json").body)
     ours = dict(list(forgeries(program, key_set))[:12])
-    theirs = dict(of_nobody(program))
+    theirs = dict(without_credential(program))
 
     found = {name: site.gate.ask("/", {**cookies, **bearer(text)}).status
              for name, text in {**ours, **theirs}.items()}  # fmt: skip
@@ -124,7 +130,7 @@ def test_beside_a_live_session_a_forged_token_is_refused_and_a_foreign_one_left_
     assert found == dict.fromkeys(ours, 401) | dict.fromkeys(theirs, 200)
 
 
-def test_a_token_of_any_length_is_the_fault_of_its_sender(site: Site) -> None:
+def test_a_token_of_any_length_is_a_client_error(site: Site) -> None:
     # Beyond 32 kB a proxy may refuse it, beyond 100 kB close the connection.
     sizes = {"nginx": {20_000: b"431", 1_000_000: b"400"}, "haproxy": {20_000: b"431"},
              "caddy": {20_000: b"431", 200_000: b"431"}}  # fmt: skip
@@ -181,7 +187,7 @@ result["issuer"] = resigned({access!r}, {{}}, iss="https://gate.example.com/")
 RIGHT = {"same", "iat skew"}
 
 
-def test_our_own_signature_makes_no_token_right_for_another_purpose(
+def test_a_validly_signed_token_for_another_purpose_is_rejected(
     site: Site, program: Program
 ) -> None:
     signed = site.drive(RESIGNED.format(access=program.access))
@@ -196,23 +202,26 @@ def test_our_own_signature_makes_no_token_right_for_another_purpose(
     assert app == dict.fromkeys(signed, 401) | dict.fromkeys(RIGHT, 200)
 
 
-def test_access_and_refresh_tokens_and_keys_do_not_stand_for_each_other(
+def test_access_tokens_refresh_tokens_and_keys_are_not_interchangeable(
     site: Site, program: Program
 ) -> None:
     key = site.api_key(program.email)
     visitor = site.visitor()
 
-    assert knock(site, bearer(program.refresh)) == SHUT
+    assert statuses_at_endpoints(site, bearer(program.refresh)) == ANONYMOUS_STATUSES
     for text in (program.access, key, "x"):
         answer = visitor.send("POST", f"{TOKEN}/refresh", {"refresh": text})
         assert code_of(answer) == INVALID, text
     answer = visitor.send("POST", f"{TOKEN}/refresh", {"refresh": ""})
     assert code_of(answer) == (402, "record_invalid")
-    assert knock(site, {"X-API-Key": program.access})["api"] == 403
-    assert knock(site, {"Cookie": f"__Host-gatehouse_session={program.access}"}) == SHUT
+    assert statuses_at_endpoints(site, {"X-API-Key": program.access})["api"] == 403
+    assert (
+        statuses_at_endpoints(site, {"Cookie": f"__Host-gatehouse_session={program.access}"})
+        == ANONYMOUS_STATUSES
+    )
 
 
-def test_the_identity_that_apps_are_told_opens_nothing(site: Site) -> None:
+def test_the_identity_token_of_apps_gives_no_access(site: Site) -> None:
     """The token of `?token=1` is for one app; whoever runs that app has it of everybody."""
     owner = site.user("admin")
     key = site.api_key(owner, ("read", "write", "users"))
@@ -222,7 +231,7 @@ def test_the_identity_that_apps_are_told_opens_nothing(site: Site) -> None:
 
     assert (claims["aud"], claims["email"]) == ("https://app.example.com", owner)
     assert claims["exp"] - claims["iat"] == 60
-    assert knock(site, bearer(token)) == SHUT
+    assert statuses_at_endpoints(site, bearer(token)) == ANONYMOUS_STATUSES
     visitor = site.visitor()
     assert code_of(visitor.send("GET", "/api/v1/users", None, bearer(token))) == INVALID
     body = {"refresh": token}

@@ -36,7 +36,7 @@ def front(visitor: Visitor, request: bytes, *, whole: bool = False) -> bytes:
     return exchange(visitor.socket(), request, whole=whole)
 
 
-def test_no_line_of_a_client_gives_it_another_address(site: Site) -> None:
+def test_no_header_of_a_client_changes_its_address(site: Site) -> None:
     for line in ADDRESSES:
         visitor = site.visitor()
         answer = front(visitor, head("POST", "/api/v1/auth/token", [*JSON, line], SITE, BODY))
@@ -45,7 +45,7 @@ def test_no_line_of_a_client_gives_it_another_address(site: Site) -> None:
         assert site.drive(LAST_ADDRESS) == visitor.address, line
 
 
-def test_nothing_behind_a_body_gives_an_address_either(site: Site) -> None:
+def test_no_trailer_of_a_client_changes_its_address(site: Site) -> None:
     visitor = site.visitor()
     sent = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
     body = b"%x\r\n%s\r\n0\r\nX-Forwarded-For: 10.1.1.1\r\nHost: evil\r\n\r\n" % (len(BODY), BODY)
@@ -54,7 +54,7 @@ def test_nothing_behind_a_body_gives_an_address_either(site: Site) -> None:
     assert site.drive(LAST_ADDRESS) == visitor.address
 
 
-def test_a_request_hidden_in_another_is_never_answered_to_somebody_else(site: Site) -> None:
+def test_a_smuggled_request_is_never_answered_to_another_client(site: Site) -> None:
     """Each gets one answer of its own; where one says that a body is empty, what follows is one."""
     before = len(site.server.output())
     for lines, body in SMUGGLED:
@@ -70,7 +70,7 @@ def test_a_request_hidden_in_another_is_never_answered_to_somebody_else(site: Si
     assert not re.search("protocol failure|Traceback", site.server.output()[before:])
 
 
-def test_a_header_of_http2_that_is_none_reaches_nobody(site: Site) -> None:
+def test_an_invalid_http2_header_is_rejected(site: Site) -> None:
     for more in BROKEN_HEADERS:
         stream = http2_of(site.front.port, site.front.authority, SITE)
         header = fields("/sign-in", "GET", SITE, *more)
@@ -78,7 +78,7 @@ def test_a_header_of_http2_that_is_none_reaches_nobody(site: Site) -> None:
             assert exchange_http2(stream, header).status in (0, 400), more
 
 
-def test_a_session_in_crumbs_is_one_session(site: Site) -> None:
+def test_a_session_cookie_split_over_http2_headers_is_one_session(site: Site) -> None:
     """HTTP/2 lets a browser send each cookie as a field of its own (RFC 9113, 8.2.3)."""
     browser = site.signed_in(site.user())
     crumbs = [("cookie", f"{name}={value}") for name, value in browser.cookies.items()]
@@ -100,7 +100,7 @@ HOSTS = [
 ]  # fmt: skip
 
 
-def test_no_name_of_a_host_finds_its_way_into_an_answer_or_a_mail(site: Site) -> None:
+def test_no_forged_host_appears_in_a_response_or_mail(site: Site) -> None:
     email = site.user()
     form = f"email={email.replace('@', '%40')}".encode()
     sent = ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(form)}"]
@@ -117,7 +117,7 @@ def test_no_name_of_a_host_finds_its_way_into_an_answer_or_a_mail(site: Site) ->
 METHODS = ["TRACE", "TRACK", "CONNECT", "DEBUG", "FOO", "DELETE", "PUT"]
 
 
-def test_a_method_that_is_none_of_ours_does_nothing_and_echoes_nothing(site: Site) -> None:
+def test_an_unsupported_method_does_nothing_and_echoes_nothing(site: Site) -> None:
     browser = site.signed_in(site.user())
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     for method in METHODS:
@@ -130,7 +130,7 @@ def test_a_method_that_is_none_of_ours_does_nothing_and_echoes_nothing(site: Sit
     assert browser.get("/account/").status == 200
 
 
-def test_no_other_name_of_a_method_is_believed(site: Site) -> None:
+def test_method_override_headers_are_ignored(site: Site) -> None:
     browser = site.signed_in(site.user())
     names = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
     headers = dict.fromkeys(names, "DELETE")
@@ -151,7 +151,7 @@ def test_gatehouse_speaks_no_other_protocol(site: Site, word: str) -> None:
     assert statuses(front(site.visitor(), head("GET", "/sign-in", lines, SITE))) == [200]
 
 
-def test_each_bound_of_a_header_is_told_and_holds_up_nobody(site: Site) -> None:
+def test_header_limits_are_reported_and_block_no_other_client(site: Site) -> None:
     long, visitor = "x" * 20_000, site.visitor()
     wanted = {
         f"Cookie: a={long}": 431,
@@ -166,8 +166,8 @@ def test_each_bound_of_a_header_is_told_and_holds_up_nobody(site: Site) -> None:
         ]
     many = [f"X-{place}: y" for place in range(300)]
     assert statuses(front(visitor, head("GET", "/sign-in", many, SITE)))[0] in (400, 431)
-    for path, told in [(f"/{long}", [404]), (f"/sign-in?next=/{long}", [200])]:
-        assert statuses(front(visitor, head("GET", path, (), SITE))) == told
+    for path, expected in [(f"/{long}", [404]), (f"/sign-in?next=/{long}", [200])]:
+        assert statuses(front(visitor, head("GET", path, (), SITE))) == expected
     assert statuses(front(visitor, head("GET", f"/{'a' * 70_000}", (), SITE)))[0] in (400, 414)
 
 
@@ -180,7 +180,7 @@ NOWHERE = [
 ]  # fmt: skip
 
 
-def test_nothing_is_listed_and_nothing_lies_about(site: Site) -> None:
+def test_no_directory_listing_and_no_stray_file_is_served(site: Site) -> None:
     for path in NOWHERE:
         answer = front(site.visitor(), head("GET", path, ["Connection: close"], SITE))
         assert statuses(answer)[0] in (302, 400, 404), path
@@ -188,7 +188,7 @@ def test_nothing_is_listed_and_nothing_lies_about(site: Site) -> None:
             assert word not in answer, (path, word)
 
 
-def test_figures_are_for_nobody_from_elsewhere(site: Site) -> None:
+def test_metrics_are_not_readable_from_elsewhere(site: Site) -> None:
     """By the trusted proxy's word: here, all that reach it are this machine."""
     connection = http.client.HTTPConnection(PROXY, site.server.ports[0], timeout=20)
     said = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https", "Host": SITE}
@@ -199,7 +199,7 @@ def test_figures_are_for_nobody_from_elsewhere(site: Site) -> None:
     assert status == 404
 
 
-def test_silent_and_dripping_clients_hold_up_nobody(site: Site) -> None:
+def test_slow_clients_block_no_other_client(site: Site) -> None:
     heads = [b"GET /sign-in HTTP/1.1\r\nHost: gate", b"P", b""]
     bodies = [
         head("POST", path, ["Content-Length: 90000", "Content-Type: application/json"], SITE, b"{")
@@ -219,7 +219,7 @@ def test_silent_and_dripping_clients_hold_up_nobody(site: Site) -> None:
             assert site.visitor().get("/sign-in").status == 200
 
 
-def test_one_connection_carries_the_sessions_of_several_people_apart(site: Site) -> None:
+def test_sessions_on_a_shared_connection_are_kept_apart(site: Site) -> None:
     """Proxies use a connection to Gatehouse for everybody."""
     people = [site.user(), site.user()]
     lines = []

@@ -28,9 +28,9 @@ def faults(load_env: Load) -> Callable[..., list[str]]:
     """faults(dotenv="…", NAME=value, …) -> the lines of the error that the load must raise."""
 
     def run(dotenv: str | None = None, **environ: str) -> list[str]:
-        with pytest.raises(SettingsError) as refusal:
+        with pytest.raises(SettingsError) as raised:
             load_env(dotenv, **environ)
-        return str(refusal.value).splitlines()
+        return str(raised.value).splitlines()
 
     return run
 

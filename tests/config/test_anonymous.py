@@ -30,7 +30,9 @@ def test_nothing_given_asks_for_sign_in(load_env: Load) -> None:
         ("FEATURE_REQUIRE_LOGIN", "false"),
     ],
 )
-def test_each_systems_own_word_lets_everybody_in(load_env: Load, name: str, value: str) -> None:
+def test_each_system_has_its_setting_that_turns_sign_in_off(
+    load_env: Load, name: str, value: str
+) -> None:
     env = load_env(**{name: value})
 
     assert anonymous_role(env) is Role.EDITOR
@@ -38,12 +40,12 @@ def test_each_systems_own_word_lets_everybody_in(load_env: Load, name: str, valu
     assert [problem.name for problem in env.problems] == [name]
 
 
-def test_the_role_of_everybody_may_be_viewer(load_env: Load) -> None:
+def test_the_anonymous_role_can_be_viewer(load_env: Load) -> None:
     assert anonymous_role(load_env(ANONYMOUS_MODE="true", ANONYMOUS_ROLE="viewer")) is Role.VIEWER
 
 
 @pytest.mark.parametrize("role", ["none", "admin", "owner", "Owner", "superuser"])
-def test_everybody_is_no_operator(faults: Lines, role: str) -> None:
+def test_the_anonymous_role_cannot_be_an_admin_role(faults: Lines, role: str) -> None:
     (fault,) = faults(ANONYMOUS_MODE="true", ANONYMOUS_ROLE=role)
 
     assert fault.startswith("ANONYMOUS_ROLE: ")
@@ -51,12 +53,12 @@ def test_everybody_is_no_operator(faults: Lines, role: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "false", "False", "no", "off", "", " ", "'false'"])
-def test_no_spelling_of_no_lets_anybody_in(load_env: Load, value: str) -> None:
+def test_no_spelling_of_false_turns_sign_in_off(load_env: Load, value: str) -> None:
     assert anonymous_role(load_env(ANONYMOUS_MODE=value)) is None
 
 
 @pytest.mark.parametrize("value", ["1", "yes", "on", "True", "TRUE", "t", "tru", "true true"])
-def test_what_is_nearly_true_stops_the_start(faults: Lines, value: str) -> None:
+def test_values_close_to_true_stop_the_start(faults: Lines, value: str) -> None:
     (fault,) = faults(ANONYMOUS_MODE=value)
 
     assert fault == (
@@ -67,7 +69,7 @@ def test_what_is_nearly_true_stops_the_start(faults: Lines, value: str) -> None:
 
 @pytest.mark.parametrize("name", ["ANON", "ANONYMOUS", "ANONYMOUS_MOD", "anonymous_mode"])
 @pytest.mark.parametrize("value", ["true", "0", "1"])
-def test_a_misspelt_name_lets_nobody_in(load_env: Load, name: str, value: str) -> None:
+def test_a_misspelt_name_does_not_turn_sign_in_off(load_env: Load, name: str, value: str) -> None:
     assert anonymous_role(load_env(**{name: value})) is None
 
 
@@ -92,7 +94,7 @@ def test_other_spellings_stop_the_start_with_the_right_one(
 
 
 @pytest.mark.parametrize("value", ["1", "true", "True", "t", "yes", " ", ""])
-def test_mages_words_for_yes_keep_sign_in(load_env: Load, value: str) -> None:
+def test_truthy_values_of_mage_keep_sign_in_on(load_env: Load, value: str) -> None:
     assert anonymous_role(load_env(REQUIRE_USER_AUTHENTICATION=value)) is None
 
 
@@ -117,7 +119,7 @@ def test_settings_that_contradict_each_other_stop_the_start(
     assert fault.endswith("Fix: remove one of them.")
 
 
-def test_tokens_of_others_contradict_it_too(faults: Lines) -> None:
+def test_external_tokens_contradict_the_anonymous_mode(faults: Lines) -> None:
     given = {"AUTH_JWT_ISSUER": "https://id.example.com/", "AUTH_JWT_AUDIENCE": "gate"}
 
     (fault,) = faults(AUTH_BACKEND="jwt", FEATURE_REQUIRE_LOGIN="false", **given)
@@ -125,7 +127,7 @@ def test_tokens_of_others_contradict_it_too(faults: Lines) -> None:
     assert fault.startswith("AUTH_BACKEND: requires sign-in, but FEATURE_REQUIRE_LOGIN=false")
 
 
-def test_several_that_agree_are_one_mode(load_env: Load) -> None:
+def test_several_agreeing_settings_are_one_mode(load_env: Load) -> None:
     env = load_env(AUTH_BACKEND="none", FEATURE_REQUIRE_LOGIN="false", ANONYMOUS_MODE="true")
 
     assert anonymous_role(env) is Role.EDITOR

@@ -38,11 +38,11 @@ FORM = "multipart/form-data"
         ("a/" + "b" * 128, UNREAD),
     ],
 )  # fmt: skip
-def test_a_type_has_one_reading(text: str, wanted: str) -> None:
+def test_a_content_type_is_parsed_in_one_way(text: str, wanted: str) -> None:
     assert readable(text) == wanted
 
 
-def test_names_of_encodings_that_do_not_exist_are_not_kept() -> None:
+def test_unknown_charsets_are_not_cached() -> None:
     forget_unknown_encodings()
     kept: dict[str, object] = encodings._cache  # type: ignore[attr-defined]  # no other way to see
     before = len(kept)

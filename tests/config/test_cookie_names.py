@@ -13,7 +13,7 @@ from devtools.servers.gatehouse import Gatehouse
 
 Load = Callable[..., Environment]
 PASSWORD = "correct horse battery staple"
-PERSON = """
+USER = """
 from django.utils import timezone
 from accounts.models import User
 user = User(email="vera@example.com", role="viewer")
@@ -40,16 +40,14 @@ user.save(force_insert=True)
         ({"PORT": "8001", "COOKIE_SUFFIX": "none"}, ""),
     ],
 )
-def test_the_port_or_the_path_tells_instances_apart(
+def test_cookie_names_differ_by_port_or_path(
     load_env: Load, given: dict[str, str], suffix: str
 ) -> None:
     assert load_env(**given)["COOKIE_SUFFIX"] == suffix
 
 
 @pytest.mark.parametrize("text", ["a b", "a;b", "a=b", "ü", "x" * 101, "a/b"])
-def test_what_cannot_stand_in_a_name_is_refused(
-    faults: Callable[..., list[str]], text: str
-) -> None:
+def test_an_invalid_suffix_is_rejected(faults: Callable[..., list[str]], text: str) -> None:
     assert "COOKIE_SUFFIX" in "\n".join(faults(COOKIE_SUFFIX=text))
 
 
@@ -60,10 +58,10 @@ from federation.oidc.authorization_request import cookie_name, _piece_name
 result = [getattr(settings, name) for name in dir(settings) if name.endswith("_COOKIE_NAME")]
 result += [cookie_name(), _piece_name(0)]
 """
-    told = sqlite_data.shell(names, COOKIE_SUFFIX="blue")
+    cookie_names = sqlite_data.shell(names, COOKIE_SUFFIX="blue")
 
-    assert len(told) == 10
-    assert [name for name in told if not name.endswith("_blue")] == []
+    assert len(cookie_names) == 10
+    assert [name for name in cookie_names if not name.endswith("_blue")] == []
 
 
 def test_a_browser_is_signed_in_at_two_instances_of_one_host_name(
@@ -74,7 +72,7 @@ def test_a_browser_is_signed_in_at_two_instances_of_one_host_name(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         data = data_templates.fresh("sqlite", tmp_path / name)
-        data.shell(PERSON)
+        data.shell(USER)
         # As on a machine of one's own: nothing but the port is said.
         own = dataclasses.replace(data, extra={**data.extra, "COOKIE_SUFFIX": ""})
         servers.append(gatehouse_server(own))

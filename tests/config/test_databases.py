@@ -24,7 +24,7 @@ DATA_DIR = Path("/data")
         ("sqlite:///my%20people.db", "/data/my people.db"),
     ],
 )
-def test_sqlite_waits_its_turn_instead_of_failing(url: str | None, path: str) -> None:
+def test_sqlite_waits_for_locks_instead_of_failing(url: str | None, path: str) -> None:
     assert database_settings(url, DATA_DIR) == {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
@@ -37,7 +37,7 @@ def test_sqlite_waits_its_turn_instead_of_failing(url: str | None, path: str) ->
     }
 
 
-def test_postgresql_keeps_its_connections() -> None:
+def test_postgresql_connections_are_persistent() -> None:
     url = "postgresql://gate:p%40ss%2Fword@db.example.com:5433/gate?sslmode=verify-full"
 
     assert database_settings(url, DATA_DIR) == {
@@ -53,7 +53,7 @@ def test_postgresql_keeps_its_connections() -> None:
     }
 
 
-def test_postgresql_may_be_a_socket() -> None:
+def test_postgresql_can_be_a_socket() -> None:
     settings = database_settings("postgres:///gate?host=/run/postgresql", DATA_DIR)
 
     assert settings["HOST"] == "/run/postgresql"
@@ -76,7 +76,7 @@ def test_postgresql_may_be_a_socket() -> None:
         ("postgres://db:/gate", "db", "", None),
     ],
 )
-def test_one_url_may_name_several_servers(
+def test_one_url_can_name_several_servers(
     url: str, host: str, port: str, attrs: str | None
 ) -> None:
     settings = database_settings(url, DATA_DIR)
@@ -113,11 +113,11 @@ def test_one_url_may_name_several_servers(
     ],
 )
 def test_a_bad_database_url_is_refused_without_being_repeated(url: str, what: str) -> None:
-    with pytest.raises(Unreadable) as refusal:
+    with pytest.raises(Unreadable) as problem:
         parse_database_url(url)
 
-    assert refusal.value.what == what
-    assert "hunter2" not in refusal.value.what + refusal.value.fix
+    assert problem.value.what == what
+    assert "hunter2" not in problem.value.what + problem.value.fix
 
 
 def test_a_parsed_url_does_not_show_its_password() -> None:

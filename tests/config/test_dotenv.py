@@ -30,7 +30,7 @@ from config.environment.dotenv import parse_dotenv, read_dotenv
         ("NAME=it's", "it's"),
     ],
 )
-def test_a_line_is_read_as_it_is_meant(line: str, value: str) -> None:
+def test_each_form_of_a_line_is_parsed(line: str, value: str) -> None:
     found, problems = parse_dotenv(f"{line}\nNEXT=1\n")
 
     assert found["NAME"].value == value
@@ -71,18 +71,18 @@ def test_lines_are_counted_from_one_and_the_last_of_a_name_counts() -> None:
         ),
     ],
 )
-def test_a_faulty_line_is_told_by_its_number_alone(text: str, problem: str) -> None:
+def test_a_faulty_line_is_reported_by_number_only(text: str, problem: str) -> None:
     _, problems = parse_dotenv(text)
 
     assert [str(found) for found in problems] == [problem]
 
 
-def test_no_file_holds_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_is_empty(tmp_path: Path) -> None:
     assert read_dotenv(None) == ({}, [])
     assert read_dotenv(tmp_path / ".env") == ({}, [])
 
 
-def test_a_byte_order_mark_and_windows_lines_do_no_harm(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes(b"\xef\xbb\xbfPORT=9000\r\nHOST=::1\r\n")
 

@@ -14,7 +14,7 @@ Load = Callable[..., Environment]
 Lines = Callable[..., list[str]]
 
 
-def test_nothing_given_gives_a_whole_environment(load_env: Load, tmp_path: Path) -> None:
+def test_without_settings_all_defaults_apply(load_env: Load, tmp_path: Path) -> None:
     env = load_env()
 
     assert env["PUBLIC_URL"] == "http://localhost:8000"
@@ -28,11 +28,11 @@ def test_nothing_given_gives_a_whole_environment(load_env: Load, tmp_path: Path)
     assert env.problems == ()
 
 
-def test_the_port_moves_the_default_address(load_env: Load) -> None:
+def test_the_port_changes_the_default_public_url(load_env: Load) -> None:
     assert load_env(PORT="9000")["PUBLIC_URL"] == "http://localhost:9000"
 
 
-def test_https_makes_a_production_site(load_env: Load) -> None:
+def test_an_https_url_means_production(load_env: Load) -> None:
     env = load_env(PUBLIC_URL="https://gate.example.com/")
 
     assert env["PUBLIC_URL"] == "https://gate.example.com"
@@ -40,7 +40,7 @@ def test_https_makes_a_production_site(load_env: Load) -> None:
     assert env["LOG_FORMAT"] == "json"
 
 
-def test_the_process_goes_before_the_file_whatever_the_name(load_env: Load) -> None:
+def test_process_variables_take_precedence_over_the_file(load_env: Load) -> None:
     env = load_env("KHOJ_DOMAIN=file.example.com\nPORT=1\n", PUBLIC_URL="http://localhost:7000")
 
     assert env["PUBLIC_URL"] == "http://localhost:7000"
@@ -60,7 +60,7 @@ def test_the_process_goes_before_the_file_whatever_the_name(load_env: Load) -> N
         ({"PUBLIC_URL": '"http://[::1]:8000"'}, "http://[::1]:8000"),
     ],
 )
-def test_each_name_of_the_address_is_understood(
+def test_each_alias_of_the_public_url_is_understood(
     load_env: Load, environ: dict[str, str], url: str
 ) -> None:
     env = load_env(**environ)
@@ -75,14 +75,14 @@ def test_an_alias_in_the_file_is_named_with_its_line(load_env: Load) -> None:
     assert env.source("PUBLIC_URL") == ".env line 3: KHOJ_DOMAIN"
 
 
-def test_two_names_with_one_value_are_no_fault(load_env: Load) -> None:
+def test_two_aliases_with_one_value_are_allowed(load_env: Load) -> None:
     env = load_env(PUBLIC_URL="https://a.example.com", KHOJ_DOMAIN="a.example.com")
 
     assert env.source("PUBLIC_URL") == "environment: PUBLIC_URL"
     assert env.problems == ()
 
 
-def test_two_names_with_two_values_are_a_fault_that_names_both(faults: Lines) -> None:
+def test_two_aliases_with_two_values_are_an_error_that_names_both(faults: Lines) -> None:
     assert faults(PUBLIC_URL="https://a.example.com", KHOJ_DOMAIN="b.example.com") == [
         (
             "PUBLIC_URL: differs from KHOJ_DOMAIN, which is another name of the same setting. "
@@ -91,7 +91,7 @@ def test_two_names_with_two_values_are_a_fault_that_names_both(faults: Lines) ->
     ]
 
 
-def test_two_secrets_of_one_setting_are_a_fault_without_their_values(faults: Lines) -> None:
+def test_two_secrets_for_one_setting_are_an_error_without_values(faults: Lines) -> None:
     lines = faults(
         NEXT_AUTH_SECRET="Zq3vWm8xK1pRt6yB9nHc4sLd7fGj2aUe",
         AUTH_SECRET="b5TnXe0wQk7rYm2zVp9cHs4uLd8gJf1a",
@@ -105,7 +105,7 @@ def test_two_secrets_of_one_setting_are_a_fault_without_their_values(faults: Lin
     ]
 
 
-def test_the_two_domains_of_librechat_may_differ(load_env: Load) -> None:
+def test_the_two_domains_of_librechat_can_differ(load_env: Load) -> None:
     env = load_env(DOMAIN_SERVER="https://api.example.com", DOMAIN_CLIENT="https://example.com")
 
     assert env["PUBLIC_URL"] == "https://api.example.com"
@@ -117,7 +117,7 @@ def test_the_two_domains_of_librechat_may_differ(load_env: Load) -> None:
     ]
 
 
-def test_every_fault_is_told_at_once(faults: Lines) -> None:
+def test_all_errors_are_reported_at_once(faults: Lines) -> None:
     lines = faults(
         "WEB_THREADS=many\nthis is no line\n",
         PORT="70000",
@@ -185,7 +185,7 @@ def test_proxy_networks_are_read_as_networks(load_env: Load) -> None:
     ]
 
 
-def test_networks_go_before_a_number_of_proxies(warnings: Lines) -> None:
+def test_proxy_networks_take_precedence_over_a_number_of_proxies(warnings: Lines) -> None:
     assert warnings(TRUSTED_PROXIES="10.0.0.0/8", TRUST_PROXY="1") == [
         (
             "TRUST_PROXY: has no effect, because TRUSTED_PROXIES takes precedence. Fix: remove one "
@@ -207,7 +207,7 @@ def test_networks_go_before_a_number_of_proxies(warnings: Lines) -> None:
         ),
     ],
 )
-def test_production_refuses_what_development_takes(
+def test_production_rejects_what_development_accepts(
     load_env: Load, faults: Lines, environ: dict[str, str], line: str
 ) -> None:
     load_env(**environ)
@@ -215,7 +215,7 @@ def test_production_refuses_what_development_takes(
     assert faults(PUBLIC_URL="https://a.example.com", **environ) == [line]
 
 
-def test_production_needs_its_address(faults: Lines) -> None:
+def test_production_needs_a_public_url(faults: Lines) -> None:
     assert faults(ENVIRONMENT="production") == [
         (
             "PUBLIC_URL: is missing in production. Fix: set it, for example "
@@ -237,7 +237,7 @@ def test_an_empty_value_counts_as_not_given(load_env: Load, name: str) -> None:
     assert env.source(name) == "default"
 
 
-def test_a_window_counts_minutes_and_a_life_milliseconds(load_env: Load) -> None:
+def test_librechats_windows_are_minutes_and_lifetimes_milliseconds(load_env: Load) -> None:
     env = load_env(LOGIN_WINDOW="5", SESSION_IDLE_TIMEOUT="1000 * 60 * 60 * 24")
 
     assert env["LOGIN_WINDOW"].total_seconds() == 300
@@ -248,7 +248,7 @@ def test_a_relative_data_folder_starts_at_the_project(load_env: Load, tmp_path: 
     assert load_env(DATA_DIR="elsewhere")["DATA_DIR"] == tmp_path / "elsewhere"
 
 
-def test_a_secret_may_come_from_a_file(load_env: Load, tmp_path: Path) -> None:
+def test_a_secret_can_come_from_a_file(load_env: Load, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("correct horse\n")
 
     env = load_env(DEFAULT_OWNER_PASSWORD_FILE=str(tmp_path / "password"))
@@ -267,7 +267,7 @@ def test_a_secret_may_come_from_a_file(load_env: Load, tmp_path: Path) -> None:
         ("TRUSTED_PROXIES_FILE", "10.0.0.0/8", "TRUSTED_PROXIES", [ip_network("10.0.0.0/8")]),
     ],
 )
-def test_every_value_may_come_from_a_file(
+def test_every_value_can_come_from_a_file(
     load_env: Load, tmp_path: Path, name: str, text: str, setting: str, value: object
 ) -> None:
     (tmp_path / "value").write_text(text)
@@ -280,7 +280,7 @@ def test_every_value_may_come_from_a_file(
     assert not [problem for problem in env.problems if name in str(problem)]
 
 
-def test_every_known_name_has_a_file_form(load_env: Load) -> None:
+def test_every_name_has_a_file_variant(load_env: Load) -> None:
     names = [f"{name}_FILE" for variable in VARIABLES for name in variable.names]
 
     env = load_env("\n".join(f"{name}=" for name in names))
@@ -290,7 +290,7 @@ def test_every_known_name_has_a_file_form(load_env: Load) -> None:
     assert [problem.name for problem in env.problems if problem.name in names] == []
 
 
-def test_a_file_and_a_value_that_differ_are_a_fault(faults: Lines, tmp_path: Path) -> None:
+def test_a_file_and_a_value_that_differ_are_an_error(faults: Lines, tmp_path: Path) -> None:
     (tmp_path / "port").write_text("8001")
 
     assert faults(PORT="8000", PORT_FILE=str(tmp_path / "port")) == [
@@ -301,7 +301,7 @@ def test_a_file_and_a_value_that_differ_are_a_fault(faults: Lines, tmp_path: Pat
     ]
 
 
-def test_a_missing_file_of_any_value_is_a_fault(faults: Lines, tmp_path: Path) -> None:
+def test_a_missing_file_of_any_value_is_an_error(faults: Lines, tmp_path: Path) -> None:
     path = tmp_path / "missing"
 
     assert faults(PUBLIC_URL_FILE=str(path)) == [
@@ -312,7 +312,7 @@ def test_a_missing_file_of_any_value_is_a_fault(faults: Lines, tmp_path: Path) -
     ]
 
 
-def test_a_missing_file_of_a_secret_is_a_fault(faults: Lines, tmp_path: Path) -> None:
+def test_a_missing_file_of_a_secret_is_an_error(faults: Lines, tmp_path: Path) -> None:
     path = tmp_path / "missing"
 
     assert faults(EMAIL_PASSWORD_FILE=str(path)) == [
@@ -323,7 +323,7 @@ def test_a_missing_file_of_a_secret_is_a_fault(faults: Lines, tmp_path: Path) ->
     ]
 
 
-def test_what_may_hold_a_password_is_never_repeated(tmp_path: Path) -> None:
+def test_values_that_may_contain_a_password_are_never_echoed(tmp_path: Path) -> None:
     secret = "hunter2-Zq3vWm8xK1pRt6yB"
     environ = {
         "DATABASE_URL": f"mysql://user:{secret}@host/name",
@@ -333,12 +333,12 @@ def test_what_may_hold_a_password_is_never_repeated(tmp_path: Path) -> None:
         "ENVIRONMENT": "production",
     }
 
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(SettingsError) as raised:
         load(environ, data_dir=tmp_path)
 
-    assert len(refusal.value.problems) >= 5
-    assert secret not in str(refusal.value)
-    assert secret not in repr(refusal.value)
+    assert len(raised.value.problems) >= 5
+    assert secret not in str(raised.value)
+    assert secret not in repr(raised.value)
 
 
 def test_a_description_masks_what_is_secret(load_env: Load) -> None:
@@ -364,7 +364,7 @@ def test_a_description_masks_what_is_secret(load_env: Load) -> None:
     assert "hunter2" not in repr(list(rows.values()))
 
 
-def test_a_warning_stands_beside_its_setting(load_env: Load) -> None:
+def test_a_warning_names_its_setting(load_env: Load) -> None:
     rows = {row.name: row for row in load_env(MAGIC_LINK_EXPIRY="1h").describe()}
 
     assert rows["MAGIC_LINK_EXPIRY"].note == (
@@ -385,7 +385,7 @@ def test_no_name_is_declared_twice() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_every_example_is_a_value_that_is_taken(name: str) -> None:
+def test_every_example_is_a_valid_value(name: str) -> None:
     variable = BY_NAME[name]
 
     if variable.example:
@@ -393,7 +393,7 @@ def test_every_example_is_a_value_that_is_taken(name: str) -> None:
     assert variable.secret != bool(variable.example)
 
 
-def test_the_public_address_may_have_a_path(load_env: Load) -> None:
+def test_the_public_url_can_have_a_path(load_env: Load) -> None:
     assert load_env(PUBLIC_URL="https://a.example.com/gate/")["PUBLIC_URL"] == (
         "https://a.example.com/gate"
     )
@@ -409,9 +409,7 @@ def test_the_public_address_may_have_a_path(load_env: Load) -> None:
         ("/account/x", "has a path that begins like a page of this site"),
     ],
 )
-def test_a_path_that_would_be_read_in_two_ways_is_refused(
-    faults: Lines, path: str, fault: str
-) -> None:
+def test_an_ambiguous_path_is_rejected(faults: Lines, path: str, fault: str) -> None:
     (said,) = faults(PUBLIC_URL=f"https://a.example.com{path}")
 
     assert said.startswith(f"PUBLIC_URL: 'https://a.example.com{path}' {fault}. Fix: ")

@@ -54,7 +54,7 @@ def warned(env: Environment) -> list[str]:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_every_line_is_ours_or_explained_or_warned_of(bring: Bring, system: str) -> None:
+def test_every_line_is_used_or_explained_or_a_warning(bring: Bring, system: str) -> None:
     env = bring(system)
 
     names = re.findall(r"^([A-Za-z0-9_]+)=", (FILES / f"{system}.dotenv").read_text(), re.MULTILINE)
@@ -65,7 +65,7 @@ def test_every_line_is_ours_or_explained_or_warned_of(bring: Bring, system: str)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_no_secret_stands_in_the_report(bring: Bring, system: str) -> None:
+def test_the_report_contains_no_secret(bring: Bring, system: str) -> None:
     env = bring(system)
 
     report = "\n".join(line.what for line in env.lines) + repr(env)
@@ -152,7 +152,7 @@ def test_reflector(bring: Bring, tmp_path: Path) -> None:
     assert warned(env) == ["DATABASE_URL", "NEXTAUTH_SECRET", "CORS_ALLOW_CREDENTIALS"]
 
 
-def test_reflector_before_its_setup_of_authentik_lets_everybody_in(bring: Bring) -> None:
+def test_reflector_without_authentik_turns_sign_in_off(bring: Bring) -> None:
     env = bring(
         "reflector",
         ("AUTH_BACKEND=jwt", "AUTH_BACKEND=none"),
@@ -221,7 +221,7 @@ def test_mage_with_authentication_off(bring: Bring) -> None:
     assert anonymous_role(bring("mage", changes)) is Role.EDITOR
 
 
-def test_what_a_line_did_is_told_in_words(bring: Bring) -> None:
+def test_the_effect_of_each_line_is_described(bring: Bring) -> None:
     said = {line.name: line.what for line in bring("librechat").lines}
 
     assert said["BAN_DURATION"] == "sets BAN_DURATION=2h"
@@ -237,7 +237,7 @@ def test_what_a_line_did_is_told_in_words(bring: Bring) -> None:
     )
 
 
-def test_a_misspelt_line_and_one_that_the_environment_overrides(tmp_path: Path) -> None:
+def test_misspelt_and_overridden_lines_are_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PORT=3080\nALLOW_REGISTRATON=false\nWHATEVER=1\n")
 
     env = load({"PORT": "9000"}, tmp_path / ".env")
@@ -249,7 +249,7 @@ def test_a_misspelt_line_and_one_that_the_environment_overrides(tmp_path: Path) 
     ]
 
 
-def test_no_name_of_ours_passes_for_a_strangers() -> None:
+def test_no_own_name_is_listed_as_ignored() -> None:
     ours = {name for variable in VARIABLES for name in variable.names}
 
     assert [name for name in sorted(ours) if ignored_reason(name)] == []
@@ -264,7 +264,7 @@ def test_no_name_of_ours_passes_for_a_strangers() -> None:
         ({"JWT_SECRET": secrets.token_hex(32), "JWT_REFRESH_SECRET": secrets.token_hex(32)}, True),
     ],
 )
-def test_one_secret_of_tokens_alone_changes_nothing(
+def test_one_token_secret_alone_has_no_effect(
     load_env: Callable[..., Environment], given: dict[str, str], sets: bool
 ) -> None:
     env = load_env(**given)
@@ -276,7 +276,7 @@ def test_one_secret_of_tokens_alone_changes_nothing(
 @pytest.mark.parametrize(
     "url", ["postgresql+asyncpg://a:b@c/d", "postgresql+psycopg2://a:b@c/d", "mysql+pymysql://a/b"]
 )
-def test_a_database_in_sqlalchemys_form_is_left_alone(
+def test_a_sqlalchemy_database_url_is_ignored(
     load_env: Callable[..., Environment], url: str
 ) -> None:
     env = load_env(DATABASE_URL=url)

@@ -38,7 +38,7 @@ def _certificate(key: rsa.RSAPrivateKey) -> str:
     return signed.public_bytes(Encoding.PEM).decode()
 
 
-def test_nothing_given_takes_our_own_tokens_alone(load_env: Load) -> None:
+def test_without_settings_only_own_tokens_are_accepted(load_env: Load) -> None:
     env = load_env()
 
     assert env["AUTH_BACKEND"] == "local"
@@ -48,7 +48,7 @@ def test_nothing_given_takes_our_own_tokens_alone(load_env: Load) -> None:
     assert env["AUTH_JWT_REGISTRATION"] is False
 
 
-def test_issuers_may_be_given_as_discovery_addresses(load_env: Load) -> None:
+def test_issuers_can_be_given_as_discovery_urls(load_env: Load) -> None:
     text = f"{ISSUER}, https://a.example.com/x/.well-known/openid-configuration,https://b.example/"
 
     env = load_env(**{**GIVEN, "AUTH_JWT_ISSUER": text})
@@ -60,14 +60,14 @@ def test_issuers_may_be_given_as_discovery_addresses(load_env: Load) -> None:
     ]
 
 
-def test_reflectors_issuer_is_taken_when_no_other_is_given(load_env: Load) -> None:
+def test_the_issuer_of_reflector_is_the_fallback(load_env: Load) -> None:
     env = load_env(AUTH_BACKEND="jwt", AUTH_JWT_AUDIENCE="gate", AUTHENTIK_ISSUER=ISSUER)
 
     assert env["AUTH_JWT_ISSUER"] == [ISSUER.rstrip("/")]
     assert load_env(AUTHENTIK_ISSUER=ISSUER)["AUTH_JWT_ISSUER"] == []
 
 
-def test_settings_without_the_backend_are_told(warnings: Lines) -> None:
+def test_settings_without_the_backend_are_a_warning(warnings: Lines) -> None:
     assert warnings(AUTH_JWT_AUDIENCE="gate") == [
         "AUTH_JWT_AUDIENCE: has no effect without AUTH_BACKEND=jwt. Fix: set that, or remove it."
     ]
@@ -109,14 +109,14 @@ def test_algorithms_are_spelt_as_in_the_standard(load_env: Load) -> None:
         "https://login.microsoftonline.com/organizations/v2.0/.well-known/openid-configuration",
     ],
 )
-def test_an_issuer_of_every_tenant_is_refused(faults: Lines, issuer: str) -> None:
+def test_an_issuer_for_every_tenant_is_rejected(faults: Lines, issuer: str) -> None:
     (line, *_more) = faults(**{**GIVEN, "AUTH_JWT_ISSUER": issuer})
 
     assert "stands for " in line
     assert "Fix: write one issuer for each tenant" in line
 
 
-def test_the_issuer_of_one_tenant_is_taken(load_env: Load) -> None:
+def test_the_issuer_of_one_tenant_is_accepted(load_env: Load) -> None:
     tenant = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0"
 
     assert load_env(**{**GIVEN, "AUTH_JWT_ISSUER": tenant})["AUTH_JWT_ISSUER"] == [tenant]
@@ -129,7 +129,7 @@ def test_the_issuer_of_one_tenant_is_taken(load_env: Load) -> None:
         ("AUTH_JWT_JWKS_URL", "http://id.example.com/jwks"),
     ],
 )
-def test_keys_do_not_travel_in_clear(faults: Lines, name: str, url: str) -> None:
+def test_keys_must_be_fetched_by_https(faults: Lines, name: str, url: str) -> None:
     (line,) = faults(**{**GIVEN, name: url})
 
     assert line == (
@@ -138,20 +138,20 @@ def test_keys_do_not_travel_in_clear(faults: Lines, name: str, url: str) -> None
     )
 
 
-def test_this_machine_may_publish_keys_in_clear(load_env: Load) -> None:
+def test_localhost_may_publish_keys_by_http(load_env: Load) -> None:
     env = load_env(**{**GIVEN, "AUTH_JWT_ISSUER": "http://127.0.0.1:9000/"})
 
     assert env["AUTH_JWT_ISSUER"] == ["http://127.0.0.1:9000"]
 
 
-def test_this_site_is_no_other_issuer(faults: Lines) -> None:
+def test_the_own_site_is_rejected_as_an_external_issuer(faults: Lines) -> None:
     (line,) = faults(**{**GIVEN, "AUTH_JWT_ISSUER": "http://localhost:8000/"})
 
     assert line.startswith("AUTH_JWT_ISSUER: names this site")
 
 
 @pytest.mark.parametrize("make", [_pem, _certificate])
-def test_a_key_may_be_written_with_escapes_or_lie_in_a_file(
+def test_a_key_can_be_written_with_escapes_or_be_a_file(
     load_env: Load, tmp_path: Path, make: Callable[[rsa.RSAPrivateKey], str]
 ) -> None:
     pem = make(RSA_KEY)
@@ -164,7 +164,7 @@ def test_a_key_may_be_written_with_escapes_or_lie_in_a_file(
         assert external_public_key(env).strip() == pem.strip()
 
 
-def test_a_key_in_the_file_of_settings_is_told_without_its_text(load_env: Load) -> None:
+def test_a_key_in_the_env_file_is_reported_without_its_text(load_env: Load) -> None:
     given = {**GIVEN, "AUTH_JWT_PUBLIC_KEY": _pem(RSA_KEY).replace("\n", "\\n")}
 
     env = load_env("\n".join(f"{name}={value}" for name, value in given.items()))
@@ -195,7 +195,7 @@ def test_a_key_in_the_file_of_settings_is_told_without_its_text(load_env: Load) 
     ],
     ids=["no file", "no key", "small", "other curve", "elliptic", "edwards", "private"],
 )
-def test_an_unfit_key_stops_the_start(faults: Lines, text: str, what: str) -> None:
+def test_an_unsuitable_key_stops_the_start(faults: Lines, text: str, what: str) -> None:
     (line,) = faults(**GIVEN, AUTH_JWT_PUBLIC_KEY=text)
 
     assert line.startswith("AUTH_JWT_PUBLIC_KEY: ")
@@ -203,13 +203,13 @@ def test_an_unfit_key_stops_the_start(faults: Lines, text: str, what: str) -> No
     assert "Fix: " in line
 
 
-def test_an_unused_key_file_is_not_looked_for(load_env: Load) -> None:
+def test_an_unused_key_file_is_not_opened(load_env: Load) -> None:
     env = load_env(AUTH_BACKEND="local", AUTH_JWT_PUBLIC_KEY="missing.pem")
 
     assert external_public_key(env) == ""
 
 
-def test_two_sources_of_keys_are_a_fault(faults: Lines) -> None:
+def test_two_sources_of_keys_are_an_error(faults: Lines) -> None:
     (line,) = faults(
         **GIVEN, AUTH_JWT_PUBLIC_KEY=_pem(RSA_KEY), AUTH_JWT_JWKS_URL="https://id.example.com/jwks"
     )

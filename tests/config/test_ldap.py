@@ -57,7 +57,7 @@ def directory(load_env: Load) -> Callable[..., LDAPConfig]:
     return run
 
 
-def test_a_file_of_mage_is_understood(directory: Callable[..., LDAPConfig]) -> None:
+def test_an_env_file_of_mage_is_understood(directory: Callable[..., LDAPConfig]) -> None:
     found = directory(MAGE)
 
     assert (found.url, found.is_exclusive) == ("ldaps://ldap.example.com:1636", True)
@@ -77,7 +77,7 @@ def test_a_file_of_mage_is_understood(directory: Callable[..., LDAPConfig]) -> N
     assert "admin_password" not in repr(found)
 
 
-def test_a_file_of_librechat_is_understood(directory: Callable[..., LDAPConfig]) -> None:
+def test_an_env_file_of_librechat_is_understood(directory: Callable[..., LDAPConfig]) -> None:
     found = directory(LIBRECHAT)
 
     assert (found.base_dn, found.bind_password) == ("dc=example,dc=org", "password")
@@ -88,12 +88,12 @@ def test_a_file_of_librechat_is_understood(directory: Callable[..., LDAPConfig])
     assert found.is_exclusive is False
 
 
-def test_nothing_given_means_no_directory(load_env: Load) -> None:
+def test_without_settings_there_is_no_directory(load_env: Load) -> None:
     assert directory_settings(load_env()) is None
     assert directory_settings(load_env(AUTHENTICATION_MODE="local", **ON)) is None
 
 
-def test_certificates_are_checked_unless_false_is_written(
+def test_certificates_are_verified_unless_switched_off(
     directory: Callable[..., LDAPConfig], tmp_path: Path
 ) -> None:
     authority = tmp_path / "ca.pem"
@@ -103,7 +103,7 @@ def test_certificates_are_checked_unless_false_is_written(
     assert directory(**ON, LDAP_TLS_REJECT_UNAUTHORIZED="false").verifies_certificate is False
 
 
-def test_roles_follow_groups_unless_false_is_written(directory: Callable[..., LDAPConfig]) -> None:
+def test_roles_follow_groups_unless_switched_off(directory: Callable[..., LDAPConfig]) -> None:
     assert directory(**ON).source.mapping.updates is True
     assert directory(**ON, UPDATE_ROLES_ON_LOGIN="false").source.mapping.updates is False
 
@@ -136,7 +136,7 @@ def test_a_filter_that_cannot_work_stops_the_start(faults: Lines, text: str, wha
     assert line == f"LDAP_SEARCH_FILTER: {what}. Fix: write a filter such as (uid={{username}})."
 
 
-def test_other_braces_stay(directory: Callable[..., LDAPConfig]) -> None:
+def test_other_braces_are_kept(directory: Callable[..., LDAPConfig]) -> None:
     found = directory(**ON, LDAP_SEARCH_FILTER="(&(o={0}{x})(uid={username}))")
 
     assert found.user_filter.fill(username="{user_dn}") == "(&(o={0}{x})(uid={user_dn}))"
@@ -189,11 +189,13 @@ def test_what_cannot_work_stops_the_start(
 @pytest.mark.parametrize(
     "url", ["ldap://localhost", "ldap://127.0.0.1:389", "ldap://[::1]", "ldapi://%2Frun%2Fslapd"]
 )
-def test_this_machine_needs_no_tls(directory: Callable[..., LDAPConfig], url: str) -> None:
+def test_localhost_needs_no_tls(directory: Callable[..., LDAPConfig], url: str) -> None:
     assert directory(**{**ON, "LDAP_URL": url}).uses_tls is False
 
 
-def test_plain_text_is_admitted_where_it_is_written(directory: Callable[..., LDAPConfig]) -> None:
+def test_unencrypted_connections_must_be_allowed_explicitly(
+    directory: Callable[..., LDAPConfig],
+) -> None:
     changes = {"LDAP_URL": "ldap://ldap.example.com", "LDAP_ALLOW_PLAINTEXT": "1"}
 
     assert directory(**{**ON, **changes}).uses_tls is False
@@ -210,7 +212,7 @@ def test_without_the_library_the_start_says_what_to_install(
     assert "make setup-ldap" in line
 
 
-def test_what_is_unwise_is_told(warnings: Lines) -> None:
+def test_unwise_settings_are_warnings(warnings: Lines) -> None:
     lines = warnings(
         **ON, LDAP_TLS_REJECT_UNAUTHORIZED="false", LDAP_ROLES_MAPPING='{"a": "owner"}'
     )

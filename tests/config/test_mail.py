@@ -13,11 +13,11 @@ SMTP = {"EMAIL_HOST": "smtp.example.com", "EMAIL_FROM": "gate@example.com"}
 SIGNED_IN = {"EMAIL_USERNAME": "gate", "EMAIL_PASSWORD": "hunter2"}
 
 
-def test_nothing_given_sends_nothing(load_env: Load) -> None:
+def test_without_settings_no_mail_is_sent(load_env: Load) -> None:
     assert mail_settings(load_env()) == MailSettings("none", "gatehouse@localhost")
 
 
-def test_resend_goes_before_smtp(load_env: Load) -> None:
+def test_resend_takes_precedence_over_smtp(load_env: Load) -> None:
     env = load_env(RESEND_API_KEY="re_1", RESEND_EMAIL="Gate <Gate@example.com>", **SMTP)
 
     assert mail_settings(env) == MailSettings(
@@ -86,7 +86,7 @@ def test_port_465_means_tls_from_the_start(
     assert (mail.port, mail.encryption) == (port, encryption)
 
 
-def test_another_encryption_at_port_465_is_told(warnings: Lines) -> None:
+def test_another_encryption_at_port_465_is_a_warning(warnings: Lines) -> None:
     assert warnings(EMAIL_PORT="465", EMAIL_ENCRYPTION="none", **SMTP) == [
         (
             "EMAIL_ENCRYPTION: is none, but port 465 speaks TLS from the start, which is used. "
@@ -122,7 +122,7 @@ def test_another_encryption_at_port_465_is_told(warnings: Lines) -> None:
         (f"{'a' * 64}.example.com", "is not a host name", "a name such as smtp.example.com"),
     ],
 )
-def test_a_host_is_a_bare_name(faults: Lines, given: str, what: str, fix: str) -> None:
+def test_a_host_must_be_a_plain_name(faults: Lines, given: str, what: str, fix: str) -> None:
     (line,) = faults(EMAIL_HOST=given, EMAIL_FROM="gate@example.com")
 
     assert line.startswith("EMAIL_HOST: ")
@@ -139,7 +139,7 @@ def test_a_host_is_a_bare_name(faults: Lines, given: str, what: str, fix: str) -
         ("smtp.münchen.example", "smtp.xn--mnchen-3ya.example"),
     ],
 )
-def test_a_host_in_its_own_form(load_env: Load, given: str, kept: str) -> None:
+def test_an_international_host_is_converted(load_env: Load, given: str, kept: str) -> None:
     assert load_env(EMAIL_HOST=given, EMAIL_FROM="gate@example.com")["EMAIL_HOST"] == kept
 
 
@@ -154,20 +154,20 @@ def test_a_host_in_its_own_form(load_env: Load, given: str, kept: str) -> None:
         ({"EMAIL_EHLO_NAME": "[IPv6:2001:DB8::1]"}, "[IPv6:2001:db8::1]"),
     ],
 )
-def test_the_server_is_greeted_by_the_public_name(
+def test_the_greeting_uses_the_public_name(
     load_env: Load, environ: dict[str, str], name: str
 ) -> None:
     assert mail_settings(load_env(**SMTP, **environ)).ehlo_name == name
 
 
 @pytest.mark.parametrize("given", ["192.0.2.1", "[x]", "a b", "gate.example.com\r\nMAIL"])
-def test_a_greeting_that_no_server_takes_is_refused(faults: Lines, given: str) -> None:
+def test_an_invalid_greeting_is_rejected(faults: Lines, given: str) -> None:
     (line,) = faults(EMAIL_EHLO_NAME=given, **SMTP)
 
     assert line.startswith("EMAIL_EHLO_NAME: ")
 
 
-def test_a_key_of_resend_that_fits_into_no_header_is_refused(faults: Lines) -> None:
+def test_a_resend_key_that_is_no_header_value_is_rejected(faults: Lines) -> None:
     (line,) = faults(RESEND_API_KEY="schlüssel€", RESEND_EMAIL="gate@example.com")
 
     assert line.startswith("RESEND_API_KEY: contains characters that no key of Resend has. Fix: ")
@@ -181,7 +181,7 @@ def test_the_port_follows_the_encryption(load_env: Load, encryption: str, port: 
     assert load_env(EMAIL_ENCRYPTION=encryption, **SMTP)["EMAIL_PORT"] == port
 
 
-def test_no_secret_is_shown(load_env: Load) -> None:
+def test_no_secret_is_in_the_repr(load_env: Load) -> None:
     smtp = mail_settings(load_env(**SMTP, **SIGNED_IN))
     resend = mail_settings(load_env(RESEND_API_KEY="hunter2", RESEND_EMAIL="gate@example.com"))
 
@@ -243,19 +243,19 @@ def test_no_secret_is_shown(load_env: Load) -> None:
         ),
     ],
 )
-def test_a_half_told_transport_names_what_is_wrong(
+def test_an_incomplete_transport_names_what_is_missing(
     faults: Lines, environ: dict[str, str], line: str
 ) -> None:
     assert line in faults(**environ)
 
 
-def test_a_sample_file_with_a_sender_alone_starts(warnings: Lines) -> None:
+def test_a_sample_file_with_only_a_sender_starts(warnings: Lines) -> None:
     assert warnings("EMAIL_SERVICE=\nEMAIL_HOST=\nEMAIL_PORT=25\nEMAIL_FROM=a@example.com\n") == [
         "EMAIL_FROM: has no effect without EMAIL_HOST or EMAIL_SERVICE. Fix: set one of them."
     ]
 
 
-def test_mail_without_encryption_is_told(warnings: Lines) -> None:
+def test_mail_without_encryption_is_a_warning(warnings: Lines) -> None:
     assert warnings(EMAIL_ENCRYPTION="none", **SMTP) == [
         (
             "EMAIL_ENCRYPTION: is none, so links and the password of the mail server are sent "

@@ -10,7 +10,7 @@ from config.environment import Environment, SettingsError
 Load = Callable[..., Environment]
 
 
-def test_the_defaults_are_librechats(load_env: Load) -> None:
+def test_the_defaults_equal_those_of_librechat(load_env: Load) -> None:
     env = load_env()
 
     assert (env["BAN_VIOLATIONS"], env["BAN_INTERVAL"]) == (True, 20)
@@ -23,27 +23,27 @@ def test_the_defaults_are_librechats(load_env: Load) -> None:
     assert (env["LIMIT_CONCURRENT_MESSAGES"], env["CONCURRENT_MESSAGE_MAX"]) == (True, 2)
 
 
-def test_librechats_own_notation_is_understood(load_env: Load) -> None:
+def test_the_notation_of_librechat_is_understood(load_env: Load) -> None:
     env = load_env(BAN_DURATION="1000 * 60 * 60 * 3", MESSAGE_USER_WINDOW="2")
 
     assert env["BAN_DURATION"] == timedelta(hours=3)
     assert env["MESSAGE_USER_WINDOW"] == timedelta(minutes=2)
 
 
-def test_bounds_of_sign_ins_follow_login_max_unless_they_are_set(load_env: Load) -> None:
+def test_sign_in_limits_follow_login_max_by_default(load_env: Load) -> None:
     env, other = load_env(LOGIN_MAX="10"), load_env(LOGIN_IP_MAX="12", LOGIN_USER_MAX="9")
 
     assert (env["LOGIN_IP_MAX"], env["LOGIN_USER_MAX"]) == (50, 100)
     assert (other["LOGIN_MAX"], other["LOGIN_IP_MAX"], other["LOGIN_USER_MAX"]) == (7, 12, 9)
 
 
-def test_a_bound_below_login_max_is_warned_of(load_env: Load) -> None:
+def test_a_limit_below_login_max_is_a_warning(load_env: Load) -> None:
     env = load_env(LOGIN_MAX="10", LOGIN_IP_MAX="9", LOGIN_USER_MAX="9")
 
     assert [problem.name for problem in env.problems] == ["LOGIN_IP_MAX", "LOGIN_USER_MAX"]
 
 
-def test_a_half_life_of_zero_means_never(load_env: Load) -> None:
+def test_a_half_life_of_zero_means_no_decay(load_env: Load) -> None:
     assert load_env(MODERATION_SCORE_HALF_LIFE="0")["MODERATION_SCORE_HALF_LIFE"] == timedelta(0)
 
 
@@ -74,7 +74,7 @@ def test_a_half_life_of_zero_means_never(load_env: Load) -> None:
         ("MODERATION_ALLOWED_NETWORKS", "office"),
     ],
 )
-def test_a_value_that_makes_no_sense_stops_the_start(load_env: Load, name: str, value: str) -> None:
+def test_an_invalid_value_stops_the_start(load_env: Load, name: str, value: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load_env(**{name: value})
 
@@ -82,7 +82,7 @@ def test_a_value_that_makes_no_sense_stops_the_start(load_env: Load, name: str, 
     assert all(problem.fix for problem in refused.value.problems)
 
 
-def test_switching_bans_off_is_warned_of(load_env: Load) -> None:
+def test_switching_bans_off_is_a_warning(load_env: Load) -> None:
     env = load_env(BAN_VIOLATIONS="false")
 
     assert [problem.name for problem in env.problems] == ["BAN_VIOLATIONS"]

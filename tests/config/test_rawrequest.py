@@ -25,7 +25,7 @@ def scope(*headers: tuple[str, str], **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_request_is_read_as_wsgi_has_it() -> None:
+def test_the_environ_follows_wsgi() -> None:
     environ = environ_of(scope(("host", "gate.example.com"), ("x-forwarded-uri", "/a%20b")))
 
     assert environ["HTTP_HOST"] == "gate.example.com"
@@ -37,7 +37,7 @@ def test_a_request_is_read_as_wsgi_has_it() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_name_with_an_underscore_reaches_nobody(order: int) -> None:
+def test_headers_with_underscores_are_dropped(order: int) -> None:
     both = [("x_forwarded_uri", "/open"), ("x-forwarded-uri", "/shut")][::order]
 
     assert environ_of(scope(*both))["HTTP_X_FORWARDED_URI"] == "/shut"
@@ -49,26 +49,26 @@ def test_a_name_with_an_underscore_reaches_nobody(order: int) -> None:
 @pytest.mark.parametrize(
     "name", ["x_forwarded_for", "x-forwarded_for", "content_length", "content_type", "_", "a_b"]
 )
-def test_nothing_is_left_of_a_name_with_an_underscore(name: str) -> None:
+def test_no_trace_of_a_header_with_an_underscore_is_left(name: str) -> None:
     assert environ_of(scope((name, "1"))) == environ_of(scope())
 
 
 @pytest.mark.parametrize("name", ONCE)
-def test_what_decides_is_said_once(name: str) -> None:
+def test_deciding_headers_must_not_repeat(name: str) -> None:
     with pytest.raises(Unreadable) as refused:
         environ_of(scope((name, "a"), (name, "a")))
 
     assert refused.value.name.lower() == name
 
 
-def test_lists_may_be_said_in_several_lines() -> None:
+def test_list_headers_may_repeat() -> None:
     lines = [("accept", "text/html"), ("accept", "*/*"), ("cookie", "a=1"), ("cookie", "b=2")]
     environ = environ_of(scope(*lines))
 
     assert (environ["HTTP_ACCEPT"], environ["HTTP_COOKIE"]) == ("text/html, */*", "a=1; b=2")
 
 
-def test_bytes_beyond_ascii_stay_what_they_are() -> None:
+def test_non_ascii_bytes_are_kept() -> None:
     """WSGI carries each byte as one character (PEP 3333)."""
     environ = environ_of(
         scope(("x-forwarded-uri", "/\xc3\xbc"), raw_path=b"/%C3%BC/\xc3\xbc", query_string=b"\xfc")
@@ -79,14 +79,14 @@ def test_bytes_beyond_ascii_stay_what_they_are() -> None:
     assert environ["QUERY_STRING"] == "\xfc"
 
 
-def test_a_peer_by_a_unix_socket_is_this_machine_and_said_to_be_one() -> None:
+def test_a_unix_socket_peer_counts_as_localhost() -> None:
     environ = environ_of(scope(client=("", "0"), server=("/run/gatehouse.sock", "0")))
 
     assert (environ["REMOTE_ADDR"], environ[BY_UNIX_SOCKET]) == ("127.0.0.1", True)
     assert BY_UNIX_SOCKET not in environ_of(scope())
 
 
-def test_names_that_strangers_make_up_fill_no_memory() -> None:
+def test_unknown_header_names_are_not_cached() -> None:
     for number in range(2 * rawrequest.MAX_NAMES):
         environ_of(scope((f"x-{number}", "1")))
 
@@ -107,7 +107,7 @@ def test_names_that_strangers_make_up_fill_no_memory() -> None:
         ([], {"http_version": "2"}, False),
     ],
 )
-def test_a_body_is_waited_for_where_one_is_announced(
+def test_an_announced_body_is_awaited(
     headers: list[tuple[str, str]], more: dict[str, str], expected: bool
 ) -> None:
     assert has_body(environ_of(scope(*headers, **more))) is expected

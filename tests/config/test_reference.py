@@ -16,9 +16,7 @@ def test_the_generated_pages_are_up_to_date(capsys: pytest.CaptureFixture[str]) 
     assert main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_a_stale_page_is_told_by_its_name(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_outdated_page_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--write", "--root", str(tmp_path)])
     (tmp_path / EXAMPLE).write_text("PORT=1\n")
 
@@ -30,14 +28,14 @@ def test_a_stale_page_is_told_by_its_name(
     )
 
 
-def test_pages_that_are_missing_are_made(tmp_path: Path) -> None:
+def test_missing_pages_are_written(tmp_path: Path) -> None:
     assert main(["--check", "--root", str(tmp_path)]) == 1
     assert main(["--write", "--root", str(tmp_path)]) == 0
     assert main(["--check", "--root", str(tmp_path)]) == 0
     assert (tmp_path / REFERENCE).read_text() == pages()[REFERENCE]
 
 
-def test_every_setting_has_a_heading_and_every_name_is_there() -> None:
+def test_the_page_has_every_setting_and_every_name() -> None:
     page = render_reference()
 
     for variable in VARIABLES:
@@ -45,11 +43,11 @@ def test_every_setting_has_a_heading_and_every_name_is_there() -> None:
         assert all(f"`{alias.name}` ({alias.origin}" in page for alias in variable.aliases)
 
 
-def test_the_page_holds_no_table() -> None:
+def test_the_page_contains_no_table() -> None:
     assert not [line for line in render_reference().splitlines() if line.startswith("|")]
 
 
-def test_the_example_sets_nothing_and_names_everything() -> None:
+def test_the_example_file_sets_nothing_and_names_everything() -> None:
     example = render_example()
     lines = example.splitlines()
 
@@ -64,7 +62,7 @@ def test_help_is_whole_sentences() -> None:
     assert [variable.name for variable in VARIABLES if not variable.help.endswith(".")] == []
 
 
-def test_the_room_needs_no_django() -> None:
+def test_the_environment_package_needs_no_django() -> None:
     program = (
         "import sys, config.environment, config.environment.reference; "
         "print([name for name in sys.modules if name.partition('.')[0] == 'django'])"

@@ -77,18 +77,18 @@ def test_a_weak_secret_stops_production_and_warns_in_development(
     assert warnings(SECRET_KEY=secret) == [line]
 
 
-def test_an_alias_is_held_to_the_same_rule(faults: Lines) -> None:
+def test_an_alias_follows_the_same_rule(faults: Lines) -> None:
     assert faults(KHOJ_DJANGO_SECRET_KEY="!secret") == [PUBLISHED_LINE]
 
 
-def test_what_chance_makes_is_never_called_weak() -> None:
+def test_random_secrets_are_never_called_weak() -> None:
     for _ in range(2_000):
         assert weakness(os.urandom(16).hex()) == ""
         assert weakness(make_secret_key()) == ""
         assert weakness(make_encryption_key()) == ""
 
 
-def test_a_strong_secret_is_taken_as_it_is(load_env: Load) -> None:
+def test_a_strong_secret_is_used_unchanged(load_env: Load) -> None:
     env = load_env(f'SECRET_KEY="{STRONG}"\n', **SITE)
 
     assert env["SECRET_KEY"] == STRONG
@@ -96,7 +96,7 @@ def test_a_strong_secret_is_taken_as_it_is(load_env: Load) -> None:
 
 
 @pytest.mark.parametrize("width", ["base64", "urlsafe", "hex"])
-def test_an_encryption_key_is_read_in_each_usual_form(load_env: Load, width: str) -> None:
+def test_an_encryption_key_is_accepted_in_each_usual_format(load_env: Load, width: str) -> None:
     key = bytes(range(7, 256, 8))
     text = {
         "base64": base64.b64encode(key).decode(),
@@ -116,7 +116,7 @@ def test_an_encryption_key_of_another_length_is_refused(faults: Lines) -> None:
     ]
 
 
-def test_missing_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
+def test_missing_secrets_are_generated_once_and_stored(tmp_path: Path) -> None:
     first = load({}, data_dir=tmp_path / "data")
     second = load({}, data_dir=tmp_path / "data")
 
@@ -130,7 +130,7 @@ def test_missing_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
     ]
 
 
-def test_the_two_secrets_have_nothing_in_common(tmp_path: Path) -> None:
+def test_the_generated_secrets_are_independent(tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     load({}, data_dir=tmp_path)
     kept = (secrets / "encryption_key").read_text()
@@ -141,7 +141,7 @@ def test_the_two_secrets_have_nothing_in_common(tmp_path: Path) -> None:
     assert (secrets / "encryption_key").read_text() == kept
 
 
-def test_made_secrets_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+def test_generated_secrets_are_readable_only_by_their_owner(tmp_path: Path) -> None:
     load({}, data_dir=tmp_path / "data")
 
     secrets = tmp_path / "data" / "secrets"
@@ -150,7 +150,7 @@ def test_made_secrets_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o600}
 
 
-def test_a_kept_secret_that_others_may_read_is_told(tmp_path: Path) -> None:
+def test_a_stored_secret_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
     load({}, data_dir=tmp_path)
     path = tmp_path / "secrets" / "encryption_key"
     path.chmod(0o644)
@@ -174,13 +174,13 @@ def test_an_empty_file_of_a_secret_is_never_replaced(tmp_path: Path) -> None:
     assert path.read_bytes() == b""
 
 
-def test_nothing_is_made_while_something_is_wrong(faults: Lines, tmp_path: Path) -> None:
+def test_nothing_is_generated_while_settings_are_wrong(faults: Lines, tmp_path: Path) -> None:
     faults(PORT="none")
 
     assert not (tmp_path / "data").exists()
 
 
-def test_a_data_folder_that_cannot_be_made_is_a_fault(faults: Lines, tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_created_is_an_error(faults: Lines, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     lines = faults(DATA_DIR="file/data")
@@ -191,11 +191,11 @@ def test_a_data_folder_that_cannot_be_made_is_a_fault(faults: Lines, tmp_path: P
     )
 
 
-def test_a_broken_key_names_no_byte_of_it() -> None:
-    with pytest.raises(Unreadable) as refusal:
+def test_an_invalid_key_is_never_echoed() -> None:
+    with pytest.raises(Unreadable) as raised:
         decode_key(STRONG)
 
-    assert STRONG not in str(refusal.value)
+    assert STRONG not in str(raised.value)
 
 
 def _make(data_dir: Path, barrier: Barrier, answers: "Queue[str]") -> None:

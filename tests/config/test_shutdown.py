@@ -17,7 +17,7 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
-def test_no_connection_begins_any_more(listener: socket.socket) -> None:
+def test_no_new_connection_is_accepted(listener: socket.socket) -> None:
     drop_new_connections(listener)
     with socket.socket() as client:
         client.setblocking(False)
@@ -27,7 +27,7 @@ def test_no_connection_begins_any_more(listener: socket.socket) -> None:
     assert (asked, state) == (errno.EINPROGRESS, SYN_SENT)
 
 
-def test_what_has_connected_before_is_taken_and_read(listener: socket.socket) -> None:
+def test_connections_made_before_are_still_served(listener: socket.socket) -> None:
     with socket.create_connection(listener.getsockname()) as waiting:
         drop_new_connections(listener)
         waiting.sendall(b"a form")

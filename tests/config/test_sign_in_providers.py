@@ -20,11 +20,11 @@ OPENID = {"OPENID_CLIENT_ID": "gate", "OPENID_CLIENT_SECRET": "s", "OPENID_ISSUE
 GOOGLE = {"GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "s"}
 
 
-def test_nothing_given_has_no_provider(load_env: Load) -> None:
+def test_without_settings_there_is_no_provider(load_env: Load) -> None:
     assert sign_in_providers(load_env().values) == ()
 
 
-def test_librechats_openid_is_taken_with_its_defaults(load_env: Load) -> None:
+def test_openid_settings_of_librechat_have_its_defaults(load_env: Load) -> None:
     (provider,) = sign_in_providers(load_env(**OPENID).values)
 
     assert (provider.id, provider.kind, provider.label) == ("openid", "oidc", "OpenID")
@@ -45,7 +45,7 @@ def test_the_secret_of_a_provider_is_not_shown(load_env: Load) -> None:
     assert "very-secret" not in repr(env.describe())
 
 
-def test_librechats_finer_settings_are_taken(load_env: Load) -> None:
+def test_further_settings_of_librechat_are_used(load_env: Load) -> None:
     env = load_env(
         **OPENID,
         OPENID_SCOPE="email groups",
@@ -71,7 +71,7 @@ def test_librechats_finer_settings_are_taken(load_env: Load) -> None:
     assert auto_redirect(env.values) == "openid"
 
 
-def test_reflectors_authentik_keeps_its_callback(load_env: Load) -> None:
+def test_authentik_of_reflector_keeps_its_callback(load_env: Load) -> None:
     env = load_env(
         AUTHENTIK_ISSUER=ISSUER,
         AUTHENTIK_CLIENT_ID="reflector",
@@ -85,7 +85,7 @@ def test_reflectors_authentik_keeps_its_callback(load_env: Load) -> None:
     assert env.problems == ()
 
 
-def test_lobechats_list_gives_providers_in_its_order(load_env: Load) -> None:
+def test_the_list_of_lobechat_gives_providers_in_order(load_env: Load) -> None:
     env = load_env(
         NEXT_AUTH_SSO_PROVIDERS="keycloak\uff0cauthentik,github",
         AUTH_KEYCLOAK_ID="a",
@@ -114,7 +114,7 @@ def test_lobechats_list_gives_providers_in_its_order(load_env: Load) -> None:
     assert "AUTH_KEYCLOAK_SECRET" in [row.name for row in env.describe()]
 
 
-def test_microsofts_tenant_makes_its_issuer_and_subject(load_env: Load) -> None:
+def test_the_tenant_of_microsoft_sets_issuer_and_subject(load_env: Load) -> None:
     env = load_env(
         AUTH_SSO_PROVIDERS="microsoft-entra-id",
         AUTH_MICROSOFT_ENTRA_ID_ID="a",
@@ -128,7 +128,7 @@ def test_microsofts_tenant_makes_its_issuer_and_subject(load_env: Load) -> None:
     assert provider.label == "Microsoft"
 
 
-def test_mages_mapping_gives_the_highest_role_of_a_group(load_env: Load) -> None:
+def test_the_mapping_of_mage_gives_the_highest_role(load_env: Load) -> None:
     env = load_env(
         OIDC_DISCOVERY_URL=f"{ISSUER}.well-known/openid-configuration",
         OIDC_CLIENT_ID="mage",
@@ -146,7 +146,7 @@ def test_mages_mapping_gives_the_highest_role_of_a_group(load_env: Load) -> None
     assert mapping.decide({"id": {"groups": ["Others"]}}).role is None
 
 
-def test_librechats_role_rules_are_taken(load_env: Load) -> None:
+def test_role_rules_of_librechat_are_used(load_env: Load) -> None:
     env = load_env(
         **OPENID,
         OPENID_REQUIRED_ROLE="team,guests",
@@ -169,7 +169,7 @@ def test_librechats_role_rules_are_taken(load_env: Load) -> None:
     assert mapping.decide({"id": {"roles": ["x"]}, "access": access}).role is Role.NONE
 
 
-def test_the_general_mapping_serves_cognito(load_env: Load) -> None:
+def test_the_general_mapping_applies_to_cognito(load_env: Load) -> None:
     env = load_env(
         AUTH_SSO_PROVIDERS="cognito",
         AUTH_COGNITO_ID="a",
@@ -203,7 +203,7 @@ def test_social_providers_follow_the_switch_of_registration(load_env: Load) -> N
         ({"ALLOW_SOCIAL_REGISTRATION": "true", "OPENID_REGISTRATION": "false"}, False),
     ],
 )
-def test_a_written_false_closes_openid_to_newcomers_too(
+def test_an_explicit_false_closes_openid_registration_too(
     load_env: Load, given: dict[str, str], is_open: bool
 ) -> None:
     env = load_env(**OPENID, **given)
@@ -228,7 +228,7 @@ def test_apples_key_is_read_from_its_file(load_env: Load, tmp_path: Path) -> Non
     assert sign_in_providers(env.values)[0].options["certificate_key"] == pem.decode()
 
 
-def test_switched_off_login_takes_every_button_away(load_env: Load) -> None:
+def test_switched_off_login_removes_every_button(load_env: Load) -> None:
     env = load_env(**OPENID, ALLOW_SOCIAL_LOGIN="false", OPENID_AUTO_REDIRECT="true")
 
     assert sign_in_providers(env.values) == ()
@@ -241,7 +241,7 @@ def test_switched_off_login_takes_every_button_away(load_env: Load) -> None:
     ]
 
 
-def test_librechats_example_file_is_quiet(warnings: Lines) -> None:
+def test_the_example_file_of_librechat_gives_no_warning(warnings: Lines) -> None:
     example = (
         "ALLOW_SOCIAL_LOGIN=false\nGOOGLE_CLIENT_ID=\nGOOGLE_CLIENT_SECRET=\n"
         "GOOGLE_CALLBACK_URL=/oauth/google/callback\nOPENID_CLIENT_ID=\nOPENID_CLIENT_SECRET=\n"
@@ -315,7 +315,9 @@ def test_librechats_example_file_is_quiet(warnings: Lines) -> None:
         ),
     ],
 )
-def test_a_start_is_refused_with(faults: Lines, given: dict[str, str], line: str) -> None:
+def test_an_invalid_provider_stops_the_start(
+    faults: Lines, given: dict[str, str], line: str
+) -> None:
     assert faults(**given) == [line]
 
 
@@ -334,7 +336,7 @@ def test_a_start_is_refused_with(faults: Lines, given: dict[str, str], line: str
         ("OPENID_ISSUER", "https://login.microsoftonline.com/common/v2.0", "of all tenants"),
     ],
 )
-def test_an_unreadable_value_is_refused_once(
+def test_an_unreadable_value_is_reported_once(
     faults: Lines, name: str, text: str, what: str
 ) -> None:
     (line,) = faults(**{name: text})
@@ -348,7 +350,7 @@ def test_an_unreadable_value_is_refused_once(
     ["passkey", "Passkey", "ldap", "password", "totp", "magic-link", "magiclink", "provider", "jwt",
      "remembered-browser", "recovery-code", "set-up", "invitation", "second-factor", "operator"],
 )  # fmt: skip
-def test_no_provider_is_called_as_a_sign_in_method_is(faults: Lines, name: str) -> None:
+def test_no_openid_provider_has_the_id_of_a_sign_in_method(faults: Lines, name: str) -> None:
     prefix = f"AUTH_{name.upper().replace('-', '_')}"
     given = {f"{prefix}_ID": "gate", f"{prefix}_SECRET": "s", f"{prefix}_ISSUER": ISSUER}
 
@@ -360,7 +362,7 @@ def test_no_provider_is_called_as_a_sign_in_method_is(faults: Lines, name: str) 
     ]
 
 
-def test_an_unreadable_issuer_is_not_called_missing_too(faults: Lines) -> None:
+def test_an_unreadable_issuer_is_not_reported_as_missing(faults: Lines) -> None:
     (line,) = faults(**{**OPENID, "OPENID_ISSUER": "id.example.com"})
 
     assert "does not start with https://" in line
@@ -378,7 +380,7 @@ def test_the_common_tenant_is_refused(faults: Lines) -> None:
     assert "stands for the issuers of all tenants" in line
 
 
-def test_a_provider_outside_of_the_list_is_reported(warnings: Lines) -> None:
+def test_a_provider_outside_the_list_is_reported(warnings: Lines) -> None:
     assert warnings(AUTH_OKTA_ID="x") == [
         (
             "AUTH_OKTA_ID: has no effect, because AUTH_SSO_PROVIDERS does not name okta. Fix: add "
@@ -419,7 +421,7 @@ def test_apples_missing_key_file_is_reported(faults: Lines) -> None:
         ),
     ],
 )
-def test_the_operator_may_vouch_for_the_addresses_of_a_provider(
+def test_the_administrator_can_trust_addresses_of_a_provider(
     load_env: Load, given: dict[str, str], name: str
 ) -> None:
     (silent,) = sign_in_providers(load_env(**given).values)
@@ -428,7 +430,7 @@ def test_the_operator_may_vouch_for_the_addresses_of_a_provider(
     assert (silent.assumes_email_verified, trusted.assumes_email_verified) == (False, True)
 
 
-def test_an_inner_address_is_of_the_issuers_origin(load_env: Load) -> None:
+def test_an_internal_url_replaces_the_origin_of_the_issuer(load_env: Load) -> None:
     env = load_env(**OPENID, OPENID_INTERNAL_URL="http://authentik:9000/")
 
     assert internal_urls(env.values) == {"https://id.example.com": "http://authentik:9000"}
@@ -455,7 +457,7 @@ def test_a_provider_of_allauth_needs_two_variables(load_env: Load) -> None:
     assert provider.assumes_email_verified is provider.source.allows_registration is False
 
 
-def test_further_settings_of_a_provider_of_allauth_are_taken(load_env: Load) -> None:
+def test_further_settings_of_a_provider_of_allauth_are_used(load_env: Load) -> None:
     env = load_env(
         **GITLAB,
         GITLAB_SETTINGS='{"GITLAB_URL": "https://git.example.com/", "SCOPE": ["read_user"]}',
@@ -484,7 +486,7 @@ def test_every_setting_of_a_provider_of_allauth_is_shown(load_env: Load) -> None
     assert rows["SPOTIFY_CALLBACK_URL"].source == "default"
 
 
-def test_the_secret_of_a_provider_of_allauth_may_be_in_a_file(
+def test_the_secret_of_a_provider_of_allauth_can_be_in_a_file(
     load_env: Load, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text("from-a-file\n")
@@ -493,14 +495,14 @@ def test_the_secret_of_a_provider_of_allauth_may_be_in_a_file(
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "7", '{"APP": {"client_id": "x"}}', "[" * 100_000])
-def test_settings_that_are_no_object_stop_the_start(faults: Lines, text: str) -> None:
+def test_settings_that_are_no_json_object_stop_the_start(faults: Lines, text: str) -> None:
     (line,) = faults(**GITLAB, GITLAB_SETTINGS=text)
     assert line.startswith(
         ("GITLAB_SETTINGS: is not JSON", "GITLAB_SETTINGS: is not a JSON object")
     )
 
 
-def test_half_a_provider_of_allauth_stops_the_start(faults: Lines) -> None:
+def test_an_incomplete_provider_of_allauth_stops_the_start(faults: Lines) -> None:
     (line,) = faults(GITLAB_CLIENT_ID="x")
     assert line == (
         "GITLAB_CLIENT_SECRET: is missing while GITLAB_CLIENT_ID is set. Fix: set it, or remove "
@@ -518,19 +520,17 @@ def test_half_a_provider_of_allauth_stops_the_start(faults: Lines) -> None:
         ("DRIP_CLIENT_SECRET", "has no effect: it names people by their addresses alone"),
     ],
 )
-def test_what_looks_like_a_provider_but_is_none_is_reported(
-    warnings: Lines, name: str, said: str
-) -> None:
+def test_names_that_resemble_a_provider_are_reported(warnings: Lines, name: str, said: str) -> None:
     (line,) = warnings(**{name: "x"})
     assert line.startswith(f"{name}: {said}")
 
 
 @pytest.mark.parametrize("name", ["WAREHOUSE_CLIENT_ID", "X_CLIENT_ID", "CLIENT_ID"])
-def test_a_client_of_something_else_is_nobodys_business(warnings: Lines, name: str) -> None:
+def test_client_settings_of_other_programs_are_ignored(warnings: Lines, name: str) -> None:
     assert warnings(**{name: "x"}) == []
 
 
-def test_a_provider_of_allauth_may_stand_in_the_list(load_env: Load) -> None:
+def test_a_provider_of_allauth_can_be_in_the_list(load_env: Load) -> None:
     env = load_env(
         **GITLAB, **GOOGLE, BITBUCKET_OAUTH2_CLIENT_ID="b", BITBUCKET_OAUTH2_CLIENT_SECRET="s",
         AUTH_SSO_PROVIDERS="gitlab,bitbucket_oauth2", AUTH_GITLAB_LABEL="Our GitLab",
@@ -541,7 +541,7 @@ def test_a_provider_of_allauth_may_stand_in_the_list(load_env: Load) -> None:
     assert providers[0].callback_path == "/api/auth/callback/gitlab"
 
 
-def test_a_listed_provider_of_openid_connect_stays_one(load_env: Load) -> None:
+def test_a_listed_openid_provider_stays_one(load_env: Load) -> None:
     env = load_env(
         AUTH_SSO_PROVIDERS="okta",
         AUTH_OKTA_ID="x",
@@ -568,6 +568,6 @@ def test_github_enterprise_is_the_server_of_allauths_provider(load_env: Load) ->
     assert allauth_settings(env.values)["github"]["GITHUB_URL"].startswith(provider.issuer)
 
 
-def test_no_provider_of_allauth_is_called_as_a_sign_in_method_is() -> None:
+def test_no_allauth_provider_has_the_id_of_a_sign_in_method() -> None:
     """The audit log tells methods by these names."""
     assert [name for name in usable_ids() if is_reserved(name)] == []

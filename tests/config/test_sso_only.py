@@ -23,14 +23,14 @@ def start(folder, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(("only", "shown"), [("true", "False"), ("false", "True")])
-def test_it_closes_every_door_but_providers(tmp_path, only: str, shown: str) -> None:
+def test_sso_only_leaves_only_providers(tmp_path, only: str, shown: str) -> None:
     done = start(tmp_path, SSO_ONLY=only, GOOGLE_CLIENT_ID="x", GOOGLE_CLIENT_SECRET="y")
     assert done.stdout.split() == [shown] * 4, done.stderr
 
 
 @pytest.mark.parametrize("more", [{}, {"ALLOW_SOCIAL_LOGIN": "false", "GOOGLE_CLIENT_ID": "x",
                                        "GOOGLE_CLIENT_SECRET": "y"}])  # fmt: skip
-def test_without_a_provider_nothing_starts(tmp_path, more: dict[str, str]) -> None:
+def test_sso_only_without_a_provider_stops_the_start(tmp_path, more: dict[str, str]) -> None:
     done = start(tmp_path, SSO_ONLY="true", **more)
     assert done.returncode != 0
     assert "SSO_ONLY: is true without a provider, so no one could sign in" in done.stderr

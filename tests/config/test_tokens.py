@@ -33,14 +33,12 @@ NAMES = ("JWT_SECRET", "JWT_REFRESH_SECRET")
         ("JWT_AUDIENCE", "https://api.example.com", "https://api.example.com"),
     ],
 )
-def test_a_value_is_read(load_env: Load, name: str, text: str, expected: Any) -> None:
+def test_token_settings_are_parsed(load_env: Load, name: str, text: str, expected: Any) -> None:
     assert load_env(**{name: text})[name] == expected
 
 
 @pytest.mark.parametrize(("text", "count"), [("24h", 0), ("24h1s", 1), ("30d", 1)])
-def test_a_token_that_lives_longer_than_a_day_is_told(
-    load_env: Load, text: str, count: int
-) -> None:
+def test_a_token_lifetime_over_a_day_is_a_warning(load_env: Load, text: str, count: int) -> None:
     found = [str(problem) for problem in load_env(SESSION_EXPIRY=text).problems]
 
     assert (
@@ -87,7 +85,7 @@ def test_a_value_out_of_bounds_stops_the_start(faults: Lines, name: str, text: s
     assert line.startswith(f"{name}: ")
 
 
-def test_two_strong_secrets_are_taken_and_never_shown(load_env: Load) -> None:
+def test_two_strong_secrets_are_used_and_never_shown(load_env: Load) -> None:
     values = load_env(JWT_SECRET=ONE, JWT_REFRESH_SECRET=TWO, **SITE)
 
     assert (values["JWT_SECRET"], values["JWT_REFRESH_SECRET"]) == (ONE, TWO)
@@ -135,7 +133,7 @@ def test_a081_a_short_secret_stops_a_start_in_production(
     assert warnings(**given) == [line]
 
 
-def test_an_algorithm_beside_a_secret_has_no_effect_and_is_told(warnings: Lines) -> None:
+def test_an_algorithm_beside_a_secret_is_a_warning(warnings: Lines) -> None:
     (line,) = warnings(JWT_SECRET=ONE, JWT_REFRESH_SECRET=TWO, JWT_ALGORITHM="RS256")
 
     assert line == (

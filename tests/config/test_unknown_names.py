@@ -39,7 +39,7 @@ def test_an_ordinary_environment_gives_no_warning(warnings: Lines) -> None:
         ("PUBLIC_ULR_FILE", "PUBLIC_URL_FILE"),
     ],
 )
-def test_a_misspelt_name_is_told_with_the_nearest(
+def test_a_misspelt_name_is_reported_with_a_suggestion(
     warnings: Lines, misspelt: str, meant: str
 ) -> None:
     assert warnings(**{misspelt: "x"}) == [
@@ -47,7 +47,7 @@ def test_a_misspelt_name_is_told_with_the_nearest(
     ]
 
 
-def test_a_lower_case_name_counts_in_the_file_alone(warnings: Lines) -> None:
+def test_a_lower_case_name_counts_only_in_the_file(warnings: Lines) -> None:
     assert warnings("allow_registration=false\n") == [
         (
             "allow_registration: is unknown. Fix: did you mean ALLOW_REGISTRATION? "
@@ -57,13 +57,13 @@ def test_a_lower_case_name_counts_in_the_file_alone(warnings: Lines) -> None:
     assert warnings("", allow_registration="false") == []
 
 
-def test_a_name_without_a_value_is_quiet(warnings: Lines) -> None:
+def test_a_name_without_a_value_gives_no_warning(warnings: Lines) -> None:
     assert warnings(GOOGLE_CLIENT_ID="") == []
 
 
-def test_the_providers_of_a_list_are_understood(warnings: Lines) -> None:
+def test_providers_named_in_a_list_are_known(warnings: Lines) -> None:
     assert len(warnings(AUTH_ZITADEL_CLIENT_ID="x", AUTH_OKTA_LABEL="y")) == 2
 
 
-def test_short_names_are_not_guessed_at() -> None:
+def test_no_suggestion_is_made_for_short_names() -> None:
     assert suggest_name("PROT", ["PORT"], is_ours=True) == ""

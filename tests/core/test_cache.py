@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return move
 
 
-def test_a_value_comes_back_until_its_end(clock: Callable[[float], None]) -> None:
+def test_a_value_is_returned_until_it_expires(clock: Callable[[float], None]) -> None:
     cache.set("a", {"b": [1, "c"]}, 60)
     assert cache.get("a") == {"b": [1, "c"]}
 
@@ -31,20 +31,20 @@ def test_a_value_comes_back_until_its_end(clock: Callable[[float], None]) -> Non
     assert cache.get("a", "gone") == "gone"
 
 
-def test_add_keeps_what_is_there() -> None:
+def test_add_keeps_an_existing_value() -> None:
     assert cache.add("a", 1, 60) is True
     assert cache.add("a", 2, 60) is False
     assert cache.get("a") == 1
 
 
-def test_add_takes_the_place_of_an_ended_entry(clock: Callable[[float], None]) -> None:
+def test_add_replaces_an_expired_entry(clock: Callable[[float], None]) -> None:
     cache.add("a", 1, 60)
     clock(61)
 
     assert cache.add("a", 2, 60) is True
 
 
-def test_incr_keeps_the_entrys_end(clock: Callable[[float], None]) -> None:
+def test_incr_keeps_the_expiry(clock: Callable[[float], None]) -> None:
     cache.add("a", 1, 3600)
     clock(3000)
     assert cache.incr("a", 5) == 6
@@ -56,7 +56,7 @@ def test_incr_keeps_the_entrys_end(clock: Callable[[float], None]) -> None:
         cache.incr("a")
 
 
-def test_incr_of_nothing_fails() -> None:
+def test_incr_of_a_missing_key_fails() -> None:
     with pytest.raises(ValueError, match="not found"):
         cache.incr("nothing")
 
@@ -72,7 +72,7 @@ def test_touch_delete_and_clear() -> None:
     assert cache.get("c") is None
 
 
-def test_ended_entries_are_purged_in_batches(clock: Callable[[float], None]) -> None:
+def test_expired_entries_are_purged_in_batches(clock: Callable[[float], None]) -> None:
     for number in range(5):
         cache.set(str(number), number, 60)
     cache.set("stays", 1, 600)

@@ -37,7 +37,7 @@ def mail_findings() -> list[tuple[str, str, str]]:
     return [(finding.level, finding.text, finding.fix) for finding in found]
 
 
-def test_it_connects_upgrades_and_signs_in_at_the_mail_server(
+def test_doctor_connects_upgrades_and_signs_in_at_the_mail_server(
     settings: Settings, smtp_server: SMTPServer, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = MailCertificate(tmp_path, "127.0.0.1")
@@ -71,7 +71,7 @@ def test_a_wrong_password_of_the_mail_server_is_an_error(
 
 
 @pytest.mark.parametrize("host", ["smtp..example.com", "127.0.0.1"])
-def test_a_mail_server_that_is_not_there_is_an_error(settings: Settings, host: str) -> None:
+def test_an_unreachable_mail_server_is_an_error(settings: Settings, host: str) -> None:
     settings.MAIL = MailSettings("smtp", "gate@example.com", host=host, port=free_port())
 
     ((level, _text, fix),) = mail_findings()
@@ -87,7 +87,7 @@ def test_a_wrong_key_of_resend_is_an_error(settings: Settings, resend_server: Re
     assert mail_findings() == [("error", "Mail: Resend: 401.", "Correct RESEND_API_KEY.")]
 
 
-def test_an_examination_that_fails_is_a_finding_and_stops_no_other(
+def test_a_failing_check_is_a_finding_and_stops_no_other(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails() -> None:
@@ -101,7 +101,7 @@ def test_an_examination_that_fails_is_a_finding_and_stops_no_other(
     assert "This instance has no owner yet." in texts or "There is no active owner." in texts
 
 
-def test_files_of_the_database_are_of_this_user_alone(tmp_path: Path) -> None:
+def test_database_files_must_be_readable_only_by_this_user(tmp_path: Path) -> None:
     path = tmp_path / "gatehouse.sqlite3"
     before = os.umask(0)
     try:
@@ -116,7 +116,7 @@ def test_files_of_the_database_are_of_this_user_alone(tmp_path: Path) -> None:
     assert modes == {path.name + end: 0o600 for end in ("", "-wal", "-shm")}
 
 
-def test_it_tells_which_files_others_can_read(
+def test_files_that_others_can_read_are_listed(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "gatehouse.sqlite3"
@@ -135,7 +135,7 @@ def test_it_tells_which_files_others_can_read(
         assert f"chmod 600 {path}" in found.fix
 
 
-def test_it_tells_which_rules_go_beyond_ascii() -> None:
+def test_rules_with_non_ascii_characters_are_listed() -> None:
     AccessRule.objects.create(position=1, name="About us", effect="deny", path="/über-uns")
     AccessRule.objects.create(position=2, name="Admin", effect="deny", path="/admin")
     AccessRule.objects.create(position=3, name="Off", effect="deny", path="/ü", is_enabled=False)
@@ -147,18 +147,18 @@ def test_it_tells_which_rules_go_beyond_ascii() -> None:
     assert not [one for one in doctor.examine() if one.text.startswith("Paths of access rules")]
 
 
-def test_too_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def told() -> list[tuple[str, str]]:
+def test_a_low_limit_of_open_files_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def messages() -> list[tuple[str, str]]:
         found = [finding for finding in doctor.examine() if "open files" in finding.text]
         return [(finding.level, finding.text) for finding in found]
 
     monkeypatch.setattr("resource.getrlimit", lambda _which: (1024, 8448))
-    assert told() == []
+    assert messages() == []
     monkeypatch.setattr("resource.getrlimit", lambda _which: (1024, resource.RLIM_INFINITY))
-    assert told() == []
+    assert messages() == []
 
     monkeypatch.setattr("resource.getrlimit", lambda _which: (1024, 4096))
-    (found,) = told()
+    (found,) = messages()
     level, text = found
     assert level == "warning"
     assert text == (

@@ -39,7 +39,7 @@ def test_doctor_names_every_line(
     assert "re_0123456789" not in printed
 
 
-def test_doctor_warns_while_nobody_has_to_sign_in(
+def test_doctor_warns_while_sign_in_is_off(
     tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.ENV = load({"ANONYMOUS_MODE": "true"}, tmp_path / ".env")
@@ -50,7 +50,7 @@ def test_doctor_warns_while_nobody_has_to_sign_in(
     ) in _doctor(capsys)
 
 
-def test_without_a_file_there_are_no_lines(
+def test_without_an_env_file_no_lines_are_reported(
     tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.ENV = load({}, tmp_path / ".env")

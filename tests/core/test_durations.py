@@ -43,7 +43,7 @@ MILLISECOND = timedelta(milliseconds=1)
         ("\t 1000\u0020", 1_000),
     ],
 )
-def test_a_sum_is_milliseconds(text: str, milliseconds: int) -> None:
+def test_a_product_is_read_as_milliseconds(text: str, milliseconds: int) -> None:
     assert parse_duration(text) == milliseconds * MILLISECOND
 
 
@@ -67,12 +67,12 @@ def test_a_sum_is_milliseconds(text: str, milliseconds: int) -> None:
         ("90m % 1h", timedelta(minutes=30)),
     ],
 )
-def test_a_unit_says_what_is_meant_whatever_the_bare_unit(text: str, duration: timedelta) -> None:
+def test_an_explicit_unit_overrides_the_default_unit(text: str, duration: timedelta) -> None:
     assert parse_duration(text) == duration
     assert parse_duration(text, bare_unit="minutes") == duration
 
 
-def test_a_bare_number_takes_the_unit_of_its_variable() -> None:
+def test_a_plain_number_has_the_unit_of_its_variable() -> None:
     assert parse_duration("5", bare_unit="minutes") == timedelta(minutes=5)
     assert parse_duration("5", bare_unit="seconds") == timedelta(seconds=5)
     assert parse_duration("5") == timedelta(milliseconds=5)
@@ -125,19 +125,19 @@ def test_a_bare_number_takes_the_unit_of_its_variable() -> None:
         ('"1000', "'\"1000' is not understood from '\"1000' on"),
     ],
 )
-def test_a_bad_duration_is_refused_with_its_fault_and_an_example(text: str, what: str) -> None:
-    with pytest.raises(DurationError) as refusal:
+def test_an_invalid_duration_is_rejected_with_reason_and_example(text: str, what: str) -> None:
+    with pytest.raises(DurationError) as problem:
         parse_duration(text)
 
-    assert refusal.value.what == what
-    assert refusal.value.fix == FIX
+    assert problem.value.what == what
+    assert problem.value.fix == FIX
 
 
-def test_zero_is_taken_where_it_is_allowed() -> None:
+def test_zero_is_accepted_if_allowed() -> None:
     assert parse_duration("0", allow_zero=True) == timedelta(0)
 
 
-def test_ten_years_are_the_most_there_is() -> None:
+def test_the_maximum_is_ten_years() -> None:
     assert parse_duration("3653d") == timedelta(days=3653)
     with pytest.raises(DurationError, match="longer than ten years"):
         parse_duration("3653d + 1ms")
@@ -152,12 +152,12 @@ def test_ten_years_are_the_most_there_is() -> None:
         (timedelta(0), "0"),
     ],
 )
-def test_a_duration_is_shown_as_it_would_be_written(duration: timedelta, text: str) -> None:
+def test_a_duration_is_formatted_as_it_can_be_written(duration: timedelta, text: str) -> None:
     assert format_duration(duration) == text
 
 
 @pytest.mark.parametrize("text", ["5", "1000 * 60", "(5)"])
-def test_a_number_without_a_unit_is_refused_where_it_would_be_ambiguous(text: str) -> None:
+def test_an_ambiguous_number_without_a_unit_is_rejected(text: str) -> None:
     with pytest.raises(DurationError, match="has no unit"):
         parse_duration(text, bare_unit=None)
 
@@ -202,7 +202,7 @@ LONGEST_MILLISECONDS = Fraction(timedelta(days=3653) // MILLISECOND)
 
 @settings(deadline=None)
 @given(SUMS)
-def test_every_sum_agrees_with_plain_fractions(generated: Sum) -> None:
+def test_every_expression_agrees_with_fractions(generated: Sum) -> None:
     value = generated.value
     is_taken = (
         value is not None
@@ -236,6 +236,6 @@ def test_precedence_agrees_with_python(tail: list[tuple[str, int]]) -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=250))
-def test_no_text_does_anything_but_be_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     with suppress(DurationError):
         assert timedelta(0) < parse_duration(text) <= timedelta(days=3653)

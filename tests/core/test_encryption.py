@@ -34,7 +34,7 @@ def test_an_unknown_version_is_not_decrypted() -> None:
         decrypt("v9:AAAA", "a.b:1")
 
 
-def test_tokens_are_long_and_never_twice_the_same() -> None:
+def test_tokens_are_long_and_unique() -> None:
     tokens = {make_token() for _number in range(1000)}
 
     assert len(tokens) == 1000

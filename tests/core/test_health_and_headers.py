@@ -15,7 +15,7 @@ from tests.conftest import PASSWORD
 pytestmark = pytest.mark.django_db
 
 
-def test_live_says_ok_and_asks_nothing(
+def test_live_responds_ok_without_a_query(
     stranger: Client, django_assert_num_queries: Callable[..., object]
 ) -> None:
     with django_assert_num_queries(0):  # type: ignore[attr-defined]
@@ -24,7 +24,7 @@ def test_live_says_ok_and_asks_nothing(
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-def test_ready_names_each_part(stranger: Client) -> None:
+def test_ready_lists_each_component(stranger: Client) -> None:
     answer = stranger.get("/health/ready")
 
     assert answer.status_code == 200
@@ -34,7 +34,7 @@ def test_ready_names_each_part(stranger: Client) -> None:
     }
 
 
-def test_ready_tells_when_the_database_is_gone(
+def test_ready_fails_without_the_database(
     stranger: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone() -> None:
@@ -72,7 +72,7 @@ def test_every_answer_carries_the_security_headers(
 
 
 @pytest.mark.parametrize("origin", ["null", "https://good.evil", "https://evil.good"])
-def test_no_foreign_origin_is_echoed(stranger: Client, origin: str) -> None:
+def test_no_other_origin_is_echoed(stranger: Client, origin: str) -> None:
     answer = stranger.get("/sign-in", headers={"origin": origin})
 
     assert "Access-Control-Allow-Origin" not in answer
@@ -80,12 +80,12 @@ def test_no_foreign_origin_is_echoed(stranger: Client, origin: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["abcd1234", "A-b_c" * 10])
-def test_a_well_formed_request_id_is_taken_over(stranger: Client, given: str) -> None:
+def test_a_well_formed_request_id_is_kept(stranger: Client, given: str) -> None:
     assert stranger.get("/health/live", headers={"x-request-id": given})["X-Request-ID"] == given
 
 
 @pytest.mark.parametrize("given", ["short", "x" * 65, "has space1", "new\\nline123"])
-def test_an_odd_request_id_is_replaced(stranger: Client, given: str) -> None:
+def test_an_invalid_request_id_is_replaced(stranger: Client, given: str) -> None:
     answered = stranger.get("/health/live", headers={"x-request-id": given})["X-Request-ID"]
 
     assert answered != given
@@ -101,7 +101,7 @@ def test_a_form_without_its_token_is_refused(viewer: User) -> None:
     assert client.get("/account/").status_code == 302
 
 
-def test_a_form_from_a_foreign_site_is_refused(viewer: User) -> None:
+def test_a_form_from_another_site_is_rejected(viewer: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.get("/sign-in")
     token = client.cookies["gatehouse_csrf"].value
@@ -120,7 +120,7 @@ def test_a_form_from_a_foreign_site_is_refused(viewer: User) -> None:
     ["//evil.com", "https://evil.com", "https:evil.com", "/\\evil.com", "javascript:alert(1)",
      "\\\\evil.com", "/%0d%0aSet-Cookie:x", "http:///evil.com", "///evil.com", " //evil.com"],
 )  # fmt: skip
-def test_sign_in_leads_nowhere_but_home(viewer: User, next_url: str) -> None:
+def test_sign_in_redirects_only_to_own_pages(viewer: User, next_url: str) -> None:
     answer = Client().post(
         "/sign-in", {"login": viewer.email, "password": PASSWORD, "next": next_url}
     )
@@ -130,7 +130,7 @@ def test_sign_in_leads_nowhere_but_home(viewer: User, next_url: str) -> None:
     assert "\n" not in answer["Location"]
 
 
-def test_sign_in_leads_to_a_page_of_its_own(viewer: User) -> None:
+def test_sign_in_redirects_to_the_requested_page(viewer: User) -> None:
     answer = Client().post(
         "/sign-in", {"login": viewer.email, "password": PASSWORD, "next": "/account/password"}
     )
@@ -172,7 +172,7 @@ SECRET_PATH = "/magic-link/a-live-secret"
 
 
 @pytest.mark.parametrize(("method", "status"), [("BREW", 403), ("POST", 403), ("GET", 500)])
-def test_no_message_of_django_repeats_a_path(
+def test_no_message_of_django_contains_a_path(
     method: str, status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A form without its token, an odd method, and a database that is away."""

@@ -11,7 +11,7 @@ from mail.signals import mail_queued
 
 
 @pytest.mark.django_db
-def test_a_worker_with_nothing_to_do_wakes_nobody(
+def test_an_idle_worker_wakes_no_other_process(
     django_capture_on_commit_callbacks: Callable[..., Any],
 ) -> None:
     woken: list[object] = []

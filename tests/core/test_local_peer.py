@@ -65,7 +65,7 @@ def test_an_own_process_is_found_by_ipv6(sockets: ExitStack) -> None:
     assert is_own_client(ipaddress.ip_address("::1"), client, server) is True
 
 
-def test_who_serves_others_is_no_client(sockets: ExitStack) -> None:
+def test_a_server_process_is_not_a_local_client(sockets: ExitStack) -> None:
     client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
     assert is_own_client(HERE, client, server) is True
     ear = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -78,14 +78,14 @@ def test_who_serves_others_is_no_client(sockets: ExitStack) -> None:
     assert is_own_client(HERE, client, server) is False
 
 
-def test_who_listens_for_others_is_no_client(sockets: ExitStack) -> None:
+def test_a_listening_process_is_not_a_local_client(sockets: ExitStack) -> None:
     client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
     sockets.enter_context(socket.create_server(("", 0)))
 
     assert is_own_client(HERE, client, server) is False
 
 
-def test_another_user_is_not_the_own_one(
+def test_a_process_of_another_user_is_not_a_local_client(
     sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
@@ -95,18 +95,18 @@ def test_another_user_is_not_the_own_one(
 
 
 @pytest.mark.parametrize("ports", [("", "8000"), ("x", "8000"), ("1", "1"), ("-1", "80")])
-def test_what_cannot_be_found_is_nobody(ports: tuple[str, str]) -> None:
+def test_an_unknown_peer_is_not_a_local_client(ports: tuple[str, str]) -> None:
     assert is_own_client(HERE, *ports) is False
 
 
-def test_a_client_that_has_gone_is_nobody() -> None:
+def test_a_closed_peer_is_not_a_local_client() -> None:
     with ExitStack() as opened:
         client, server = _connect(opened, "127.0.0.1", "127.0.0.1")
 
     assert is_own_client(HERE, client, server) is False
 
 
-def test_a_process_that_cannot_be_looked_into_is_nobody(
+def test_an_unreadable_process_is_not_a_local_client(
     sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
@@ -115,7 +115,7 @@ def test_a_process_that_cannot_be_looked_into_is_nobody(
     assert is_own_client(HERE, client, server) is False
 
 
-def test_where_the_kernel_tells_nothing_headers_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kernel_information_headers_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
 
     assert is_own_client(HERE, "1", "1") is True
@@ -132,7 +132,7 @@ def test_where_the_kernel_tells_nothing_headers_decide(monkeypatch: pytest.Monke
         ("0000000000000000FFFF00000100007F:1F40", False),
     ],
 )
-def test_who_listens_beyond_this_machine_serves_others(ear: str, serves: bool) -> None:
+def test_a_process_listening_beyond_localhost_is_a_server(ear: str, serves: bool) -> None:
     if sys.byteorder != "little":
         pytest.skip("written as little machines have it")
     listening = local_peer.Connection(ear, "00000000:0000", "0A", 0, "7")

@@ -52,7 +52,7 @@ def test_resend_gets_the_mail_with_its_id_as_idempotency_key(resend_server: Rese
     ("status", "is_permanent"),
     [(422, False), (429, False), (500, False), (302, False), (HANG_UP, False)],
 )
-def test_resend_refusals_are_told_apart(
+def test_resend_rejections_are_classified(
     resend_server: ResendServer, status: int, is_permanent: bool
 ) -> None:
     resend_server.fail_with(status)
@@ -65,7 +65,7 @@ def test_resend_refusals_are_told_apart(
     assert resend_server.delivered == 0
 
 
-def test_smtp_gets_both_forms_and_headers(smtp_server: SMTPServer) -> None:
+def test_smtp_mail_has_text_html_and_headers(smtp_server: SMTPServer) -> None:
     by_smtp(smtp_server, username="gate", password="a secret").send(
         dataclasses.replace(MESSAGE, subject="Grüße")
     )
@@ -114,7 +114,7 @@ def test_smtp_gets_both_forms_and_headers(smtp_server: SMTPServer) -> None:
         (429, "daily_quota_exceeded", "You have reached", False, "The sending limit at Resend"),
     ],
 )
-def test_resend_gives_up_a_refused_recipient_alone(
+def test_resend_gives_up_only_for_a_rejected_recipient(
     resend_server: ResendServer,
     status: int,
     name: str,
@@ -134,7 +134,7 @@ def test_resend_gives_up_a_refused_recipient_alone(
     assert message[:20] in failure.value.reason
 
 
-def test_a_key_of_resend_that_comes_back_is_shown_nowhere(resend_server: ResendServer) -> None:
+def test_an_echoed_resend_key_is_never_shown(resend_server: ResendServer) -> None:
     resend_server.error_message = f"API key {KEY} is invalid"
     resend_server.fail_with(401)
 
@@ -144,7 +144,7 @@ def test_a_key_of_resend_that_comes_back_is_shown_nowhere(resend_server: ResendS
     assert KEY not in f"{found.dialogue}{found.failure}"
 
 
-def test_a_key_that_fits_into_no_header_is_a_failure(resend_server: ResendServer) -> None:
+def test_a_key_that_is_no_header_value_is_a_failure(resend_server: ResendServer) -> None:
     settings = MailSettings("resend", "gate@example.com", "schlüssel€", resend_server.url)
 
     with pytest.raises(MailFailed) as failure:
@@ -156,7 +156,7 @@ def test_a_key_that_fits_into_no_header_is_a_failure(resend_server: ResendServer
 @pytest.mark.parametrize(
     ("kind", "fix"), [("right", ""), ("sending", ""), ("wrong", "Correct RESEND_API_KEY.")]
 )
-def test_the_key_of_resend_is_asked_about(resend_server: ResendServer, kind: str, fix: str) -> None:
+def test_doctor_checks_the_resend_key(resend_server: ResendServer, kind: str, fix: str) -> None:
     resend_server.sending_keys |= {KEY} if kind == "sending" else set()
     resend_server.wrong_keys |= {KEY} if kind == "wrong" else set()
 
@@ -168,7 +168,7 @@ def test_the_key_of_resend_is_asked_about(resend_server: ResendServer, kind: str
 
 
 @pytest.mark.parametrize(("status", "is_permanent"), [(550, False), (451, False), (HANG_UP, False)])
-def test_smtp_refusals_are_told_apart(
+def test_smtp_rejections_are_classified(
     smtp_server: SMTPServer, status: int, is_permanent: bool
 ) -> None:
     smtp_server.fail_with(status)
@@ -180,7 +180,7 @@ def test_smtp_refusals_are_told_apart(
     assert smtp_server.mails == []
 
 
-def test_a_server_that_is_not_there_is_a_failure_to_be_tried_again() -> None:
+def test_an_unreachable_server_is_retried() -> None:
     nobody = free_port()
     settings = MailSettings("smtp", host="127.0.0.1", port=nobody, encryption="none")
 
@@ -205,7 +205,7 @@ def test_credentials_travel_as_utf_8(smtp_server: SMTPServer, mechanism: str) ->
     assert smtp_server.signed_in[-1][1:] == ("gäte", PASSWORD)
 
 
-def test_a_second_way_to_sign_in_is_tried_after_a_refusal(smtp_server: SMTPServer) -> None:
+def test_the_next_authentication_method_is_tried_after_a_failure(smtp_server: SMTPServer) -> None:
     smtp_server.conduct.mechanisms = "CRAM-MD5 PLAIN"
     smtp_server.conduct.replies["AUTH"] = "535 5.7.8 no"
 
@@ -268,7 +268,7 @@ TO_BE_MENDED = [
 
 
 @pytest.mark.parametrize(("verb", "reply"), REFUSED_RECIPIENTS)
-def test_a_refused_recipient_is_given_up(smtp_server: SMTPServer, verb: str, reply: str) -> None:
+def test_a_rejected_recipient_is_given_up(smtp_server: SMTPServer, verb: str, reply: str) -> None:
     smtp_server.conduct.replies[verb] = reply
 
     with pytest.raises(MailFailed) as failure:
@@ -278,7 +278,7 @@ def test_a_refused_recipient_is_given_up(smtp_server: SMTPServer, verb: str, rep
 
 
 @pytest.mark.parametrize(("verb", "reply", "fix"), TO_BE_MENDED)
-def test_what_an_administrator_mends_waits_and_says_so(
+def test_a_failure_for_the_administrator_waits_and_names_the_fix(
     smtp_server: SMTPServer, verb: str, reply: str, fix: str
 ) -> None:
     smtp_server.conduct.replies[verb] = reply
@@ -293,7 +293,7 @@ def test_what_an_administrator_mends_waits_and_says_so(
 
 
 @pytest.mark.parametrize("verb", ["EHLO", "MAIL", "RCPT", "CONTENT"])
-def test_a_refusal_for_now_is_tried_again(smtp_server: SMTPServer, verb: str) -> None:
+def test_a_temporary_rejection_is_retried(smtp_server: SMTPServer, verb: str) -> None:
     smtp_server.conduct.replies[verb] = "451 4.7.1 Greylisted"
 
     with pytest.raises(MailFailed) as failure:
@@ -302,7 +302,7 @@ def test_a_refusal_for_now_is_tried_again(smtp_server: SMTPServer, verb: str) ->
     assert (failure.value.is_permanent, failure.value.waits_for_fix) == (False, False)
 
 
-def test_the_server_is_greeted_with_the_name_of_the_settings(smtp_server: SMTPServer) -> None:
+def test_the_configured_name_is_used_as_greeting(smtp_server: SMTPServer) -> None:
     by_smtp(smtp_server, ehlo_name="gate.example.com").send(MESSAGE)
 
     assert smtp_server.names == ["gate.example.com"]
@@ -317,7 +317,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MailCertific
 
 
 @pytest.mark.parametrize("encryption", ["auto", "starttls"])
-def test_an_upgrade_is_taken_before_anybody_signs_in(
+def test_starttls_happens_before_authentication(
     smtp_server: SMTPServer, certificate: MailCertificate, encryption: str
 ) -> None:
     smtp_server.conduct.tls = certificate.context
@@ -338,7 +338,7 @@ def test_tls_from_the_start(smtp_server: SMTPServer, certificate: MailCertificat
     assert ("STARTTLS", "") not in smtp_server.commands
 
 
-def test_without_an_offer_auto_sends_a_mail_and_no_password(smtp_server: SMTPServer) -> None:
+def test_auto_without_starttls_sends_mail_but_no_password(smtp_server: SMTPServer) -> None:
     by_smtp(smtp_server, encryption="auto").send(MESSAGE)
     with pytest.raises(MailFailed, match="is not sent in clear") as failure:
         by_smtp(smtp_server, encryption="auto", **SIGNED_IN).send(MESSAGE)
@@ -347,7 +347,7 @@ def test_without_an_offer_auto_sends_a_mail_and_no_password(smtp_server: SMTPSer
     assert smtp_server.credentials == []
 
 
-def test_starttls_demands_an_upgrade(smtp_server: SMTPServer) -> None:
+def test_starttls_is_required_if_configured(smtp_server: SMTPServer) -> None:
     with pytest.raises(MailFailed, match="does not offer STARTTLS") as failure:
         by_smtp(smtp_server, encryption="starttls").send(MESSAGE)
 
@@ -355,7 +355,7 @@ def test_starttls_demands_an_upgrade(smtp_server: SMTPServer) -> None:
 
 
 @pytest.mark.parametrize("encryption", ["auto", "starttls"])
-def test_an_upgrade_that_is_refused_sends_nothing(
+def test_a_rejected_starttls_sends_nothing(
     smtp_server: SMTPServer, certificate: MailCertificate, encryption: str
 ) -> None:
     smtp_server.conduct.tls = certificate.context
@@ -367,7 +367,7 @@ def test_an_upgrade_that_is_refused_sends_nothing(
     assert (smtp_server.mails, smtp_server.credentials) == ([], [])
 
 
-def test_what_was_slipped_in_before_tls_is_not_believed(
+def test_data_injected_before_tls_is_not_trusted(
     smtp_server: SMTPServer, certificate: MailCertificate
 ) -> None:
     smtp_server.conduct.tls = certificate.context
@@ -399,7 +399,7 @@ def test_a_certificate_for_another_name_is_refused(
     assert (smtp_server.mails, smtp_server.credentials) == ([], [])
 
 
-def test_any_certificate_is_taken_where_it_is_written(
+def test_an_unverified_certificate_is_accepted_if_configured(
     smtp_server: SMTPServer, tmp_path: Path
 ) -> None:
     smtp_server.conduct.tls = MailCertificate(tmp_path, "mail.example.com").context
@@ -411,14 +411,14 @@ def test_any_certificate_is_taken_where_it_is_written(
     assert len(smtp_server.mails) == 1
 
 
-def test_tls_at_a_port_in_clear_says_which_setting(smtp_server: SMTPServer) -> None:
+def test_tls_at_a_plain_port_names_the_setting(smtp_server: SMTPServer) -> None:
     with pytest.raises(MailFailed) as failure:
         by_smtp(smtp_server, encryption="tls").send(MESSAGE)
 
     assert failure.value.fix.startswith("This port does not speak TLS from the start")
 
 
-def test_nothing_shows_the_password_that_the_server_repeats(smtp_server: SMTPServer) -> None:
+def test_an_echoed_password_is_never_shown(smtp_server: SMTPServer) -> None:
     plain = base64.b64encode(f"\0gäte\0{PASSWORD}".encode()).decode()
     alone = base64.b64encode(PASSWORD.encode()).decode()
     smtp_server.conduct.replies["AUTH"] = f"535 no: {PASSWORD} {plain} {alone}"
@@ -430,7 +430,7 @@ def test_nothing_shows_the_password_that_the_server_repeats(smtp_server: SMTPSer
     assert not [secret for secret in (PASSWORD, plain, alone) if secret in shown]
 
 
-def test_a_link_that_the_server_repeats_is_not_shown(smtp_server: SMTPServer) -> None:
+def test_an_echoed_link_is_never_shown(smtp_server: SMTPServer) -> None:
     link = "http://localhost:8000/magic-link/secret-of-the-test"
     smtp_server.conduct.replies["CONTENT"] = f"554 5.7.1 {link} is on a block list"
 
@@ -442,7 +442,7 @@ def test_a_link_that_the_server_repeats_is_not_shown(smtp_server: SMTPServer) ->
 
 @pytest.mark.parametrize("verb", ["HELLO", "EHLO", "MAIL", "RCPT", "DATA", "CONTENT"])
 @pytest.mark.parametrize("reply", [None, "", "garbage", "99999 x", "250-never ended\r\n\0\udce4"])
-def test_any_answer_is_a_failure_and_nothing_else(
+def test_every_invalid_response_is_a_failure(
     smtp_server: SMTPServer, monkeypatch: pytest.MonkeyPatch, verb: str, reply: str | None
 ) -> None:
     monkeypatch.setattr(smtp, "TIMEOUT_SECONDS", 0.2)
@@ -456,14 +456,14 @@ def test_any_answer_is_a_failure_and_nothing_else(
     assert smtp_server.mails == []
 
 
-def test_a_reply_without_end_is_cut(smtp_server: SMTPServer) -> None:
+def test_an_endless_reply_is_truncated(smtp_server: SMTPServer) -> None:
     smtp_server.conduct.endless = "EHLO"
 
     with pytest.raises(MailFailed, match="replies are too long"):
         by_smtp(smtp_server).send(MESSAGE)
 
 
-def test_a_conversation_ends_in_time(
+def test_a_conversation_has_a_time_limit(
     smtp_server: SMTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smtp, "DEADLINE_SECONDS", -1.0)
@@ -475,7 +475,7 @@ def test_a_conversation_ends_in_time(
 
 
 @pytest.mark.parametrize("host", ["smtp..example.com", "a" * 64 + ".example.com", "x\0y", ".", ""])
-def test_a_host_that_is_none_is_a_failure(host: str) -> None:
+def test_an_invalid_host_is_a_failure(host: str) -> None:
     settings = MailSettings("smtp", "gate@example.com", host=host, port=25)
 
     with pytest.raises(MailFailed) as failure:
@@ -484,7 +484,7 @@ def test_a_host_that_is_none_is_a_failure(host: str) -> None:
     assert (failure.value.is_permanent, failure.value.waits_for_fix) == (False, False)
 
 
-def test_lines_of_the_mail_start_nothing_of_their_own(smtp_server: SMTPServer) -> None:
+def test_mail_content_cannot_inject_smtp_commands(smtp_server: SMTPServer) -> None:
     text = "one\n.\nMAIL FROM:<evil@example.com>\r.\rthree\n"
 
     by_smtp(smtp_server).send(dataclasses.replace(MESSAGE, text=text))

@@ -122,7 +122,7 @@ def test_a_discovery_document_that_is_none(
     assert what in text
 
 
-def test_a_provider_without_a_key_that_is_believed(double: Double, faults: Use) -> None:
+def test_a_provider_without_a_trusted_key(double: Double, faults: Use) -> None:
     double.documents[WELL_KNOWN] = (200, discovery(double.url))
     double.documents["/jwks_uri"] = (200, {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]})
 
@@ -131,7 +131,7 @@ def test_a_provider_without_a_key_that_is_believed(double: Double, faults: Use) 
     assert text == f"Keycloak: {double.url}/jwks_uri holds no key for RS256."
 
 
-def test_keys_that_do_not_come(double: Double, faults: Use) -> None:
+def test_unavailable_keys(double: Double, faults: Use) -> None:
     double.documents[WELL_KNOWN] = (200, discovery(double.url))
 
     ((text, _fix),) = faults(openid(double.url))
@@ -168,7 +168,7 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path, faults: Use) -> None:
 
 
 @pytest.mark.parametrize(("status", "count"), [(200, 0), (404, 0), (502, 1)])
-def test_a_social_provider_is_asked_whether_it_is_there(
+def test_social_providers_are_checked_for_reachability(
     double: Double, faults: Use, status: int, count: int, settings: Settings
 ) -> None:
     double.documents["/login/oauth/access_token"] = (status, {})
@@ -178,7 +178,7 @@ def test_a_social_provider_is_asked_whether_it_is_there(
     assert len(faults(provider)) == count
 
 
-def test_an_issuer_whose_tokens_the_api_takes_is_asked_too(
+def test_external_token_issuers_are_checked_too(
     double: Double, openid_provider: OpenIDProvider, settings: Settings
 ) -> None:
     settings.AUTH_BACKEND = "jwt"

@@ -28,7 +28,7 @@ def _collected(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.glob("*.css")}
 
 
-def test_what_has_not_changed_is_not_collected_again(source: Path, settings: Settings) -> None:
+def test_unchanged_files_are_not_collected_again(source: Path, settings: Settings) -> None:
     collect_static()
     first = _collected(settings.STATIC_ROOT)
     for name in first:
@@ -49,7 +49,7 @@ def test_a_changed_file_is_collected(source: Path, settings: Settings) -> None:
     assert "a { color: blue }" in _collected(settings.STATIC_ROOT).values()
 
 
-def test_a_new_file_and_a_lost_folder_are_noticed(source: Path, settings: Settings) -> None:
+def test_a_new_file_and_a_missing_folder_are_noticed(source: Path, settings: Settings) -> None:
     collect_static()
     source.with_name("more.css").write_text("b { color: red }")
     collect_static()

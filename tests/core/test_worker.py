@@ -17,7 +17,7 @@ from mail.models import OutboxMail
 from tests.magiclinks.conftest import Ask, ask_link  # noqa: F401  # a fixture
 from tests.servers.mail import ResendServer, SMTPServer
 
-PERSON = """
+USER = """
 from accounts.actors import SYSTEM
 from accounts.services.users import create_user
 create_user(actor=SYSTEM, email="anna@example.com", verified=True)
@@ -29,7 +29,7 @@ def test_a_typed_address_becomes_a_mail_by_smtp_and_its_link_signs_in(
     gatehouse_server: Callable[..., Gatehouse],
     smtp_server: SMTPServer,
 ) -> None:
-    sqlite_data.shell(PERSON)
+    sqlite_data.shell(USER)
     gatehouse = gatehouse_server(
         sqlite_data,
         EMAIL_HOST="127.0.0.1",
@@ -55,7 +55,7 @@ def test_a_typed_address_becomes_a_mail_by_resend(
     gatehouse_server: Callable[..., Gatehouse],
     resend_server: ResendServer,
 ) -> None:
-    sqlite_data.shell(PERSON)
+    sqlite_data.shell(USER)
     gatehouse = gatehouse_server(
         sqlite_data,
         RESEND_API_KEY="re_key_of_the_test",
@@ -84,7 +84,7 @@ def test_one_failing_job_stops_no_other(viewer: User, stranger: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_what_nothing_needs_any_more_is_cleared_away(
+def test_obsolete_rows_are_purged(
     viewer: User,
     browser_of: Callable[[User], Client],
     ask_link: Ask,  # noqa: F811
@@ -104,7 +104,7 @@ def test_what_nothing_needs_any_more_is_cleared_away(
 
 
 @pytest.mark.django_db
-def test_a_step_of_clearing_away_that_fails_stops_no_other(
+def test_a_failing_purge_step_stops_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fails(*_arguments: object) -> int:
@@ -120,7 +120,7 @@ def test_a_step_of_clearing_away_that_fails_stops_no_other(
     assert done == ["rotated"]
 
 
-def test_a_turn_that_fails_does_not_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_turn_does_not_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     class Enough(BaseException):
         """Ends the endless loop of the thread."""
 

@@ -72,7 +72,7 @@ def untouched(owner: User) -> User:
     return create_user(actor=owner, email="nina@example.com", role=Role.EDITOR)
 
 
-def test_a_stranger_gets_an_account_that_waits_for_access(db: None) -> None:
+def test_a_new_user_gets_an_account_without_a_role(db: None) -> None:
     user = resolve_user(SOURCE, NINA)
 
     user.refresh_from_db()
@@ -87,7 +87,7 @@ def test_a_stranger_gets_an_account_that_waits_for_access(db: None) -> None:
     assert not OutboxMail.objects.exists()
 
 
-def test_the_same_subject_is_the_same_person_whatever_address_it_has_now(db: None) -> None:
+def test_the_same_subject_is_the_same_user_with_any_address(db: None) -> None:
     first = resolve_user(SOURCE, NINA)
 
     again = resolve_user(SOURCE, replace(NINA, email="other@example.com", email_verified=False))
@@ -98,7 +98,7 @@ def test_the_same_subject_is_the_same_person_whatever_address_it_has_now(db: Non
     assert again.identities.get().email == "other@example.com"
 
 
-def test_an_equal_subject_at_another_provider_is_somebody_else(db: None) -> None:
+def test_an_equal_subject_at_another_provider_is_another_user(db: None) -> None:
     """ASVS 6.8.1: neither an equal subject nor an equal address enters another's account."""
     first = resolve_user(SOURCE, NINA)
     first.last_login = first.created_at
@@ -111,7 +111,7 @@ def test_an_equal_subject_at_another_provider_is_somebody_else(db: None) -> None
     assert facts("account:identity:connect")[-1] == ("refused", first.pk)
 
 
-def test_an_equal_subject_of_another_issuer_is_somebody_else(db: None) -> None:
+def test_an_equal_subject_of_another_issuer_is_another_user(db: None) -> None:
     """The settings may lead to another issuer one day, which gives its own subjects."""
     first = resolve_user(SOURCE, NINA)
 
@@ -126,7 +126,7 @@ def test_an_equal_subject_of_another_issuer_is_somebody_else(db: None) -> None:
     ]
 
 
-def test_a_row_without_an_issuer_is_nobody_of_an_issuer(db: None) -> None:
+def test_a_row_without_an_issuer_matches_no_issuer(db: None) -> None:
     first = resolve_user(SOURCE, replace(NINA, issuer=""))
 
     with pytest.raises(AccountExists):
@@ -135,7 +135,7 @@ def test_a_row_without_an_issuer_is_nobody_of_an_issuer(db: None) -> None:
     assert ExternalIdentity.objects.get().user_id == first.pk
 
 
-def test_an_identity_of_another_issuer_is_no_way_in(settings: Settings) -> None:
+def test_an_identity_of_another_issuer_is_no_sign_in_method(settings: Settings) -> None:
     settings.SIGN_IN_PROVIDERS = (Provider(SOURCE, kind="oidc", client_id="x", issuer=NINA.issuer),)
     settings.ALLOW_MAGIC_LINK_LOGIN = False
     user = resolve_user(SOURCE, NINA)
@@ -151,7 +151,7 @@ def test_an_identity_of_another_issuer_is_no_way_in(settings: Settings) -> None:
     assert user.identities.get() == present
 
 
-def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
+def test_doctor_reports_orphaned_identities_and_a_command_moves_them(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     user = resolve_user(SOURCE, NINA)
@@ -177,7 +177,7 @@ def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
         call_command("moveidentities", "work", "--yes")
 
 
-def test_a_renamed_provider_takes_its_identities_along(settings: Settings) -> None:
+def test_identities_can_be_moved_to_a_renamed_provider(settings: Settings) -> None:
     user = resolve_user(SOURCE, NINA)
     renamed = replace(SOURCE, id="company")
     settings.SIGN_IN_PROVIDERS = (
@@ -190,11 +190,11 @@ def test_a_renamed_provider_takes_its_identities_along(settings: Settings) -> No
 
 
 @pytest.mark.parametrize("said", [False, True])
-def test_a_claimed_address_counts_only_where_the_provider_has_verified_it(said: bool) -> None:
+def test_an_email_claim_counts_only_if_verified(said: bool) -> None:
     assert resolve_user(SOURCE, replace(NINA, email_verified=said)).is_verified is said
 
 
-def test_a_closed_door_makes_no_account(db: None) -> None:
+def test_with_closed_registration_no_account_is_created(db: None) -> None:
     with pytest.raises(RegistrationClosed):
         resolve_user(replace(SOURCE, allows_registration=False), NINA)
 
@@ -202,7 +202,7 @@ def test_a_closed_door_makes_no_account(db: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("email", "is_verified", "comes_in"),
+    ("email", "is_verified", "can_sign_in"),
     [
         ("u@corp.com", True, True),
         ("u@CORP.com", True, True),
@@ -212,31 +212,31 @@ def test_a_closed_door_makes_no_account(db: None) -> None:
     ],
 )
 def test_a101_only_the_listed_domain_registers(
-    email: str, is_verified: bool, comes_in: bool, settings: Settings
+    email: str, is_verified: bool, can_sign_in: bool, settings: Settings
 ) -> None:
     settings.ALLOWED_EMAILS = ("corp.com",)
     info = replace(NINA, email=email, email_verified=is_verified)
 
-    if comes_in:
+    if can_sign_in:
         assert resolve_user(SOURCE, info).email == "u@corp.com"
     else:
         with pytest.raises(RegistrationClosed):
             resolve_user(SOURCE, info)
 
-    assert User.objects.exists() is comes_in
+    assert User.objects.exists() is can_sign_in
 
 
 @pytest.mark.parametrize(
     "email", ["", "u@evil@corp.com", '"u@corp.com"@evil', "u@corp.com\n", "u", "u@corp.com,b@c.d"]
 )
-def test_without_a_usable_address_nobody_registers(email: str, db: None) -> None:
+def test_without_a_usable_address_no_account_is_created(email: str, db: None) -> None:
     with pytest.raises(EmailMissing):
         resolve_user(SOURCE, replace(NINA, email=email))
 
     assert not User.objects.exists()
 
 
-def test_a_directory_may_have_people_without_an_address(db: None) -> None:
+def test_a_directory_user_needs_no_address(db: None) -> None:
     user = resolve_user(
         replace(SOURCE, needs_email=False), replace(NINA, email="", email_verified=False)
     )
@@ -245,7 +245,7 @@ def test_a_directory_may_have_people_without_an_address(db: None) -> None:
     assert not user.is_verified
 
 
-def test_an_account_made_in_advance_is_opened_by_a_verified_address(untouched: User) -> None:
+def test_a_verified_address_connects_an_account_created_in_advance(untouched: User) -> None:
     user = resolve_user(replace(SOURCE, allows_registration=False), NINA)
 
     assert user.pk == untouched.pk
@@ -254,7 +254,9 @@ def test_an_account_made_in_advance_is_opened_by_a_verified_address(untouched: U
     assert facts("account:email:prove") == [("success", user.pk)]
 
 
-def test_an_account_made_in_advance_stays_shut_for_an_unverified_address(untouched: User) -> None:
+def test_an_unverified_address_does_not_connect_an_account_created_in_advance(
+    untouched: User,
+) -> None:
     with pytest.raises(AccountExists):
         resolve_user(SOURCE, replace(NINA, email_verified=False))
 
@@ -262,7 +264,7 @@ def test_an_account_made_in_advance_stays_shut_for_an_unverified_address(untouch
 
 
 @pytest.mark.parametrize("trusts", [False, True])
-def test_a095_an_account_registered_by_somebody_else_is_not_entered(
+def test_a095_an_account_registered_by_another_person_is_not_connected(
     make_user: MakeUser, trusts: bool
 ) -> None:
     user = make_user(email="nina@example.com", is_verified=False)
@@ -275,7 +277,7 @@ def test_a095_an_account_registered_by_somebody_else_is_not_entered(
 
 
 @pytest.mark.parametrize("secret", ["password", "authenticator"])
-def test_a_trusted_provider_steps_round_no_password_and_no_factor(
+def test_a_trusted_provider_bypasses_no_password_and_no_factor(
     make_user: MakeUser, secret: str
 ) -> None:
     user = make_user(email="nina@example.com", password=None)
@@ -292,7 +294,7 @@ def test_a_trusted_provider_steps_round_no_password_and_no_factor(
     assert not ExternalIdentity.objects.exists()
 
 
-def test_a_trusted_provider_opens_an_account_that_had_mailed_links_alone(
+def test_a_trusted_provider_connects_an_account_with_only_magic_links(
     make_user: MakeUser,
 ) -> None:
     user = make_user(email="nina@example.com", password=None)
@@ -305,7 +307,7 @@ def test_a_trusted_provider_opens_an_account_that_had_mailed_links_alone(
     assert OutboxMail.objects.count() == 0  # no mail service: nothing to tell it by
 
 
-def test_the_unclaimed_default_owner_is_nobody_yet(make_user: MakeUser) -> None:
+def test_the_unfinished_default_owner_is_not_connected(make_user: MakeUser) -> None:
     make_user("owner", "nina@example.com", password=None, is_verified=False, setup_completed=False)
 
     with pytest.raises(AccountExists):
@@ -317,7 +319,7 @@ def test_the_unclaimed_default_owner_is_nobody_yet(make_user: MakeUser) -> None:
 # Roles
 
 
-def test_a_new_person_gets_the_mapped_role(db: None) -> None:
+def test_a_new_user_gets_the_mapped_role(db: None) -> None:
     user = resolve_user(MAPPED, with_groups("staff"))
 
     user.refresh_from_db()
@@ -325,7 +327,7 @@ def test_a_new_person_gets_the_mapped_role(db: None) -> None:
     assert user.identities.get().role_reason == "editor: groups holds staff"
 
 
-def test_roles_follow_at_each_sign_in_and_go_with_their_group(db: None) -> None:
+def test_roles_are_updated_at_each_sign_in(db: None) -> None:
     roles = []
     for groups in (["staff"], ["chiefs", "staff"], ["staff"], []):
         resolve_user(MAPPED, with_groups(*groups))
@@ -335,7 +337,7 @@ def test_roles_follow_at_each_sign_in_and_go_with_their_group(db: None) -> None:
     assert len(facts("account:role:change")) == 3
 
 
-def test_without_updates_the_role_is_given_once(db: None) -> None:
+def test_without_updates_the_role_is_set_once(db: None) -> None:
     once = replace(SOURCE, mapping=RoleMapping(rules=RULES))
 
     resolve_user(once, with_groups("staff"))
@@ -344,7 +346,7 @@ def test_without_updates_the_role_is_given_once(db: None) -> None:
     assert User.objects.get().role == "editor"
 
 
-def test_a_kept_role_is_left_alone(db: None) -> None:
+def test_a_locked_role_is_not_changed(db: None) -> None:
     user = resolve_user(MAPPED, with_groups("staff"))
     User.objects.filter(pk=user.pk).update(role="viewer", role_locked=True)
 
@@ -353,7 +355,7 @@ def test_a_kept_role_is_left_alone(db: None) -> None:
     assert User.objects.get().role == "viewer"
 
 
-def test_owners_are_left_alone_unless_a_rule_says_owner(owner: User) -> None:
+def test_owners_are_demoted_only_by_a_mapping_with_owner(owner: User) -> None:
     user = resolve_user(MAPPED, with_groups("staff"))
     change_role(actor=owner, user=user, role=Role.OWNER)
 
@@ -365,7 +367,7 @@ def test_owners_are_left_alone_unless_a_rule_says_owner(owner: User) -> None:
     assert User.objects.get(pk=user.pk).role == "none"
 
 
-def test_the_last_owner_is_never_mapped_away(db: None) -> None:
+def test_the_last_owner_is_never_demoted_by_mapping(db: None) -> None:
     owning = RoleMapping(rules=(RoleRule(GROUPS, frozenset({"heads"}), Role.OWNER),), updates=True)
     source = replace(SOURCE, mapping=owning)
     user = resolve_user(source, with_groups("heads"))
@@ -377,7 +379,7 @@ def test_the_last_owner_is_never_mapped_away(db: None) -> None:
     assert facts("account:role:change") == [("refused", user.pk)]
 
 
-def test_whoever_loses_the_requirement_loses_the_sessions(stranger: Client) -> None:
+def test_a_user_who_loses_the_requirement_is_signed_out(stranger: Client) -> None:
     needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
     source = replace(SOURCE, mapping=needs)
     user = resolve_user(source, with_groups("gate"))
@@ -391,7 +393,7 @@ def test_whoever_loses_the_requirement_loses_the_sessions(stranger: Client) -> N
     assert facts("account:session:start") == [("refused", user.pk)]
 
 
-def test_a_stranger_without_the_requirement_leaves_no_trace_but_the_audit_row(db: None) -> None:
+def test_a_new_user_without_the_requirement_leaves_only_an_audit_row(db: None) -> None:
     needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
 
     with pytest.raises(RoleRequired):
@@ -418,7 +420,7 @@ def link_for(email: str) -> int:
     return OutboxMail.objects.filter(kind="magic-link", recipient=email).count() - before
 
 
-def test_a_new_verified_address_and_name_are_taken_over(db: None) -> None:
+def test_a_new_verified_address_and_name_are_applied(db: None) -> None:
     user = resolve_user(SOURCE, NINA)
 
     resolve_user(SOURCE, NEW)
@@ -432,7 +434,7 @@ def test_a_new_verified_address_and_name_are_taken_over(db: None) -> None:
     assert link_for("nina.new@example.com") == 1
 
 
-def test_no_link_goes_to_an_address_that_the_provider_does_not_tell_any_more(db: None) -> None:
+def test_no_link_goes_to_an_outdated_address(db: None) -> None:
     user = resolve_user(SOURCE, NINA)
     assert link_for("nina@example.com") == 1
     live = LoginLink.objects.get(user=user)
@@ -452,9 +454,7 @@ def test_no_link_goes_to_an_address_that_the_provider_does_not_tell_any_more(db:
     assert link_for("nina.new@example.com") == 1
 
 
-def test_a_reset_and_a_verification_do_not_go_to_the_old_address_either(
-    db: None, settings: Settings
-) -> None:
+def test_no_reset_or_verification_goes_to_an_outdated_address(db: None, settings: Settings) -> None:
     user = resolve_user(SOURCE, NINA)
     resolve_user(SOURCE, replace(NEW, email_verified=False))
     EmailRequest.objects.create(kind="reset-password", email=user.email, language="en")
@@ -465,7 +465,7 @@ def test_a_reset_and_a_verification_do_not_go_to_the_old_address_either(
     assert mailed("reset-password") == mailed("verify-email") == []
 
 
-def test_an_address_that_the_person_chose_here_stays(viewer: User) -> None:
+def test_an_address_chosen_by_the_user_is_kept(viewer: User) -> None:
     connect(user=viewer, source=SOURCE, info=NINA)
 
     resolve_user(SOURCE, NEW)
@@ -476,14 +476,14 @@ def test_an_address_that_the_person_chose_here_stays(viewer: User) -> None:
     assert link_for("viewer@example.com") == 1
 
 
-def test_a_name_that_the_person_chose_here_stays(db: None) -> None:
+def test_a_name_chosen_by_the_user_is_kept(db: None) -> None:
     user = resolve_user(SOURCE, NINA)
     User.objects.filter(pk=user.pk).update(name="Nini")
 
     assert resolve_user(SOURCE, NEW).name == "Nini"
 
 
-def test_a_freed_address_is_the_colleagues(db: None) -> None:
+def test_a_freed_address_can_be_used_by_another_user(db: None) -> None:
     first = resolve_user(SOURCE, NINA)
     resolve_user(SOURCE, NEW)
 
@@ -495,7 +495,7 @@ def test_a_freed_address_is_the_colleagues(db: None) -> None:
     assert set(LoginLink.objects.values_list("user_id", flat=True)) == {second.pk}
 
 
-def test_an_address_that_is_told_of_a_colleague_gets_no_link_into_the_old_account(
+def test_a_reassigned_address_gets_no_link_to_the_old_account(
     db: None,
 ) -> None:
     first = resolve_user(SOURCE, NINA)
@@ -510,7 +510,7 @@ def test_an_address_that_is_told_of_a_colleague_gets_no_link_into_the_old_accoun
     assert resolve_user(SOURCE, replace(NINA, subject="5678")).pk != first.pk
 
 
-def test_an_address_that_somebody_else_has_is_not_taken_over(viewer: User) -> None:
+def test_an_address_of_another_account_is_not_applied(viewer: User) -> None:
     user = resolve_user(SOURCE, NINA)
 
     resolve_user(SOURCE, replace(NEW, email=viewer.email))
@@ -521,7 +521,7 @@ def test_an_address_that_somebody_else_has_is_not_taken_over(viewer: User) -> No
     assert link_for(viewer.email) == 1
 
 
-def test_what_was_mailed_to_the_old_address_dies(db: None) -> None:
+def test_links_mailed_to_the_old_address_end(db: None) -> None:
     user = resolve_user(SOURCE, NINA)
     token = issue_token(user, AccountToken.Purpose.CHANGE_EMAIL, lifetime=timedelta(hours=1),
                         email="eve@example.com").token  # fmt: skip
@@ -537,7 +537,7 @@ def test_what_was_mailed_to_the_old_address_dies(db: None) -> None:
 CUT = replace(NINA, claims={"id": {"_claim_names": {"groups": "src1"}}})
 
 
-def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) -> None:
+def test_a_truncated_list_of_groups_changes_no_role_and_denies_sign_in(browser_of: Any) -> None:
     user = resolve_user(MAPPED, with_groups("chiefs"))
     user.set_password(PASSWORD)
     user.save()
@@ -555,14 +555,14 @@ def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) 
     assert resolve_user(MAPPED, with_groups("staff")).role == "editor"
 
 
-def test_a_cut_list_of_groups_makes_no_account(db: None) -> None:
+def test_a_truncated_list_of_groups_creates_no_account(db: None) -> None:
     with pytest.raises(GroupsIncomplete):
         resolve_user(MAPPED, CUT)
 
     assert not User.objects.exists()
 
 
-def test_a_cut_list_of_groups_is_no_requirement_met(db: None) -> None:
+def test_a_truncated_list_of_groups_meets_no_requirement(db: None) -> None:
     needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
     gated = replace(SOURCE, mapping=needs)
     user = resolve_user(gated, with_groups("gate"))
@@ -574,7 +574,7 @@ def test_a_cut_list_of_groups_is_no_requirement_met(db: None) -> None:
     assert user.is_active
 
 
-def test_where_groups_decide_nothing_a_cut_list_keeps_nobody_out(owner: User) -> None:
+def test_without_a_mapping_a_truncated_list_of_groups_is_ignored(owner: User) -> None:
     user = resolve_user(MAPPED, with_groups("staff"))
 
     assert resolve_user(SOURCE, CUT).pk == user.pk
@@ -588,7 +588,7 @@ def test_where_groups_decide_nothing_a_cut_list_keeps_nobody_out(owner: User) ->
 # Connecting and disconnecting
 
 
-def test_a_person_connects_an_identity_once(viewer: User, editor: User) -> None:
+def test_a_user_connects_an_identity_once(viewer: User, editor: User) -> None:
     first = connect(user=viewer, source=SOURCE, info=NINA)
 
     assert connect(user=viewer, source=SOURCE, info=NINA).pk == first.pk
@@ -600,7 +600,7 @@ def test_a_person_connects_an_identity_once(viewer: User, editor: User) -> None:
     ]  # fmt: skip
 
 
-def test_a103_the_last_way_in_cannot_be_taken_away(settings: Settings) -> None:
+def test_a103_the_last_sign_in_method_cannot_be_removed(settings: Settings) -> None:
     user = resolve_user(SOURCE, NINA)
     identity = user.identities.get()
 
@@ -620,7 +620,7 @@ def test_a103_the_last_way_in_cannot_be_taken_away(settings: Settings) -> None:
     assert facts("account:identity:disconnect") == [("success", user.pk)]
 
 
-def test_nobody_disconnects_what_is_not_his(viewer: User, editor: User) -> None:
+def test_an_identity_of_another_user_is_not_disconnected(viewer: User, editor: User) -> None:
     identity = connect(user=viewer, source=SOURCE, info=NINA)
 
     with pytest.raises(NotFound):
@@ -629,7 +629,7 @@ def test_nobody_disconnects_what_is_not_his(viewer: User, editor: User) -> None:
     assert ExternalIdentity.objects.count() == 1
 
 
-def test_disconnecting_ends_the_sessions_that_came_by_it(viewer: User, browser_of: Any) -> None:
+def test_disconnecting_ends_the_sessions_of_that_provider(viewer: User, browser_of: Any) -> None:
     browser = browser_of(viewer)
     identity = connect(user=viewer, source=SOURCE, info=NINA)
 

@@ -42,7 +42,7 @@ def _provider(page: Path, data_dir: Path) -> Provider:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_settings_of_a_page_make_its_provider_at_its_address(page: Path, tmp_path: Path) -> None:
+def test_settings_of_a_page_configure_its_provider(page: Path, tmp_path: Path) -> None:
     provider = _provider(page, tmp_path)
     text = page.read_text()
 
@@ -74,5 +74,5 @@ def test_every_quoted_text_is_shown_somewhere(page: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "subject", ["redirect URI", "`PUBLIC_URL` says http", "“This sign-in is over”", "No button"]
 )
-def test_every_page_helps_with_the_usual_troubles(page: Path, subject: str) -> None:
+def test_every_page_has_the_usual_troubleshooting(page: Path, subject: str) -> None:
     assert subject in page.read_text().partition("## When it does not work")[2]

@@ -90,7 +90,7 @@ ELSEWHERE = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"en
         ({"groups": [7, "chiefs"]}, ""),
     ],
 )
-def test_a_cut_or_unreadable_list_is_no_answer(claims: Any, reason: str) -> None:
+def test_a_truncated_or_unreadable_list_gives_no_decision(claims: Any, reason: str) -> None:
     rules = RoleMapping(rules=(rule(Role.ADMIN, "chiefs"),))
     needed = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"chiefs"})),))
 
@@ -99,14 +99,14 @@ def test_a_cut_or_unreadable_list_is_no_answer(claims: Any, reason: str) -> None
     assert RoleMapping().why_incomplete({"id": claims}) == ""
 
 
-def test_what_another_answer_tells_whole_is_no_cut_list() -> None:
+def test_a_list_that_is_complete_in_another_source_is_used() -> None:
     rules = RoleMapping(rules=(rule(Role.ADMIN, "chiefs"),))
 
     assert rules.why_incomplete({"id": ELSEWHERE, "userinfo": {"groups": ["staff"]}}) == CUT
     assert rules.why_incomplete({"id": {}, "userinfo": {"groups": ["staff"]}}) == ""
 
 
-def test_a_rule_that_matches_before_the_cut_list_is_asked_decides() -> None:
+def test_a_rule_that_matches_before_the_truncated_list_decides() -> None:
     mapping = RoleMapping(
         rules=(
             rule(Role.ADMIN, "root", path=ClaimPath("roles")),
@@ -127,7 +127,7 @@ def test_the_first_rule_that_matches_wins() -> None:
     assert decision == (True, Role.EDITOR, "editor: groups holds staff")
 
 
-def test_a_missing_requirement_admits_nobody_whatever_the_rules_say() -> None:
+def test_an_unmet_requirement_denies_despite_matching_rules() -> None:
     mapping = RoleMapping(
         requirements=(Requirement(ClaimPath("roles", "id"), frozenset({"gate", "door"})),),
         rules=(rule(Role.ADMIN, "chiefs"),),
@@ -140,7 +140,7 @@ def test_a_missing_requirement_admits_nobody_whatever_the_rules_say() -> None:
     assert admitted == (True, Role.ADMIN, "admin: groups holds chiefs")
 
 
-def test_who_matches_nothing_gets_the_default() -> None:
+def test_without_a_match_the_default_role_applies() -> None:
     rules = (rule(Role.ADMIN, "chiefs"),)
 
     assert RoleMapping(rules=rules).decide({}) == (True, None, "its default: no rule matches")
@@ -150,7 +150,7 @@ def test_who_matches_nothing_gets_the_default() -> None:
     assert RoleMapping().decide({}) == (True, None, "no rule for roles is configured")
 
 
-def test_case_counts_unless_it_is_folded() -> None:
+def test_matching_is_case_sensitive_unless_configured() -> None:
     rules = (rule(Role.ADMIN, "CN=Chiefs,DC=example"),)
     claims = {"ldap": {"groups": ["cn=chiefs,dc=EXAMPLE"]}}
 
@@ -164,7 +164,7 @@ CLAIMS = st.dictionaries(st.sampled_from(["groups", "roles", "a"]), VALUES)
 
 
 @given(claims=st.dictionaries(st.sampled_from(["id", "userinfo"]), CLAIMS))
-def test_nothing_that_a_provider_sends_gives_owner_without_a_rule_for_it(claims: Any) -> None:
+def test_no_claim_gives_owner_without_a_rule(claims: Any) -> None:
     mapping = RoleMapping(
         rules=(rule(Role.ADMIN, "admin"), rule(Role.EDITOR, "editor", path=ClaimPath("roles.x"))),
         default=Role.VIEWER,

@@ -50,7 +50,7 @@ class Reply(proxy_parts.Reply):
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ProxiedApp:
     """A running proxy in front of the app: TLS on `port`."""
 
     name: str
@@ -76,10 +76,10 @@ class Gate:
         return speaks_tls(self.port, self.authority, APP)
 
 
-Start = Callable[..., Gate]
+Start = Callable[..., ProxiedApp]
 
 
-def start_nginx(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
+def start_nginx(gatehouse: str, app: int, folder: Path, demand: str = "") -> ProxiedApp:
     """demand: a role that is asked for beyond the rules, as the file says how."""
     write_certificate(folder, APP)
     port = free_port()
@@ -97,7 +97,7 @@ def start_nginx(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gat
     return _started("nginx", command, folder, port, folder / "certificate.pem")
 
 
-def start_caddy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
+def start_caddy(gatehouse: str, app: int, folder: Path, demand: str = "") -> ProxiedApp:
     port = free_port()
     own = CADDY.format(folder=folder, port=port, plain_port=free_port())
     file = folder / "Caddyfile"
@@ -110,7 +110,7 @@ def start_caddy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gat
     )
 
 
-def start_haproxy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
+def start_haproxy(gatehouse: str, app: int, folder: Path, demand: str = "") -> ProxiedApp:
     write_certificate(folder, APP)
     port = free_port()
     text = _changed("haproxy.cfg", {
@@ -142,9 +142,9 @@ def _started(
     port: int,
     authority: Path,
     environment: Mapping[str, str] | None = None,
-) -> Gate:
+) -> ProxiedApp:
     whole = {"PATH": os.environ["PATH"], **(environment or {})}
     process = ServerProcess(command, folder / "output", environment=whole)
-    gate = Gate(name, port, authority, process)
+    gate = ProxiedApp(name, port, authority, process)
     process.wait_until(gate.speaks)
     return gate

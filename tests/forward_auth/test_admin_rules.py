@@ -68,7 +68,7 @@ def audited(action: str) -> AuditEvent:
 
 
 @pytest.mark.parametrize("address", [RULES, TRY])
-def test_operators_see_rules_and_nobody_else(
+def test_only_administrators_see_rules(
     address: str, stranger: Client, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     statuses = {
@@ -80,7 +80,7 @@ def test_operators_see_rules_and_nobody_else(
     assert stranger.get(address)["location"] == f"/sign-in?next={address}"
 
 
-def test_an_admin_changes_no_rule(admin: User, browser_of: BrowserOf) -> None:
+def test_an_admin_cannot_change_rules(admin: User, browser_of: BrowserOf) -> None:
     row = rule("Wiki")
     browser = browser_of(admin)
 
@@ -99,7 +99,7 @@ def test_an_admin_changes_no_rule(admin: User, browser_of: BrowserOf) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.EDITOR, Role.VIEWER])
-def test_the_service_refuses_all_but_owners(make_user: MakeUser, role: Role) -> None:
+def test_the_service_allows_only_owners(make_user: MakeUser, role: Role) -> None:
     actor, row = make_user(role), rule("Wiki")
     acts: list[Callable[[], Any]] = [
         lambda: service.create_rule(actor=actor, rule=AccessRule(name="x", effect="deny")),
@@ -119,7 +119,7 @@ def test_the_service_refuses_all_but_owners(make_user: MakeUser, role: Role) -> 
 # The form
 
 
-def test_an_owner_adds_a_rule_behind_all_others(panel: Client, owner: User) -> None:
+def test_an_owner_adds_a_rule_at_the_end(panel: Client, owner: User) -> None:
     rule("First")
 
     answer = panel.post(f"{RULES}add/", WIKI)
@@ -135,7 +135,7 @@ def test_an_owner_adds_a_rule_behind_all_others(panel: Client, owner: User) -> N
 
 
 @pytest.mark.parametrize(
-    ("field", "typed", "told"),
+    ("field", "typed", "message"),
     [
         ("host", "https://wiki.example.com", "without https://"),
         ("path", "wiki", "begin with a slash"),
@@ -145,12 +145,14 @@ def test_an_owner_adds_a_rule_behind_all_others(panel: Client, owner: User) -> N
         ("effect", "", "required"),
     ],
 )
-def test_a_wrong_field_says_what_is_wrong(panel: Client, field: str, typed: Any, told: str) -> None:
+def test_an_invalid_field_says_what_is_wrong(
+    panel: Client, field: str, typed: Any, message: str
+) -> None:
     answer = panel.post(f"{RULES}add/", {**WIKI, field: typed})
 
     assert answer.status_code == 200
     assert list(answer.context["adminform"].form.errors) == [field]
-    assert told in answer.content.decode()
+    assert message in answer.content.decode()
     assert names() == []
 
 
@@ -177,7 +179,7 @@ def test_saving_without_a_change_writes_nothing(panel: Client) -> None:
     assert not AuditEvent.objects.filter(action="sso:rule:change").exists()
 
 
-def test_to_delete_asks_first(panel: Client) -> None:
+def test_deleting_asks_first(panel: Client) -> None:
     row = rule("Wiki")
 
     page = panel.get(f"{RULES}{row.pk}/delete/").content.decode()
@@ -189,7 +191,7 @@ def test_to_delete_asks_first(panel: Client) -> None:
     assert audited("sso:rule:delete").detail["name"] == "Wiki"
 
 
-def test_the_audit_log_of_a_rule_is_found_by_its_page(panel: Client) -> None:
+def test_the_page_of_a_rule_links_to_its_audit_log(panel: Client) -> None:
     row = rule("Wiki")
 
     answer = panel.get(f"{RULES}{row.pk}/history/", follow=True)
@@ -233,15 +235,15 @@ def test_rules_of_one_position_are_moved_apart() -> None:
 
 
 @pytest.mark.parametrize("address", ["move/sideways/", "switch/maybe/"])
-def test_an_unknown_way_is_not_found(panel: Client, address: str) -> None:
+def test_an_unknown_direction_is_not_found(panel: Client, address: str) -> None:
     assert panel.post(f"{RULES}{rule('a').pk}/{address}").status_code == 404
 
 
-def test_a_button_is_no_link(panel: Client) -> None:
+def test_a_button_accepts_only_post(panel: Client) -> None:
     assert panel.get(f"{RULES}{rule('a').pk}/move/up/").status_code == 405
 
 
-def test_a_rule_out_of_use_is_kept_and_not_asked(panel: Client) -> None:
+def test_a_disabled_rule_is_kept_and_not_evaluated(panel: Client) -> None:
     row = rule("Wiki")
 
     panel.post(f"{RULES}{row.pk}/switch/off/")
@@ -251,7 +253,7 @@ def test_a_rule_out_of_use_is_kept_and_not_asked(panel: Client) -> None:
     assert [one.name for one in service.load_rules()] == ["Wiki"]
 
 
-def test_a_rule_that_is_gone_is_not_found() -> None:
+def test_a_deleted_rule_is_not_found() -> None:
     row = rule("Wiki")
     AccessRule.objects.all().delete()
 
@@ -260,7 +262,7 @@ def test_a_rule_that_is_gone_is_not_found() -> None:
             act(actor=SYSTEM, rule=AccessRule(pk=row.pk, name="x", effect="deny"))
 
 
-def test_there_are_at_most_so_many_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_rules_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "MAX_RULES", 1)
     rule("a")
 
@@ -268,7 +270,7 @@ def test_there_are_at_most_so_many_rules(monkeypatch: pytest.MonkeyPatch) -> Non
         rule("b")
 
 
-def test_the_list_tells_which_rules_are_never_asked(panel: Client) -> None:
+def test_the_list_marks_rules_that_are_never_reached(panel: Client) -> None:
     rule("all", effect="role", role="viewer")
     rule("late", host="b.example.com")
     service.set_rule_enabled(actor=SYSTEM, rule=rule("off"), is_enabled=False)
@@ -282,7 +284,7 @@ def test_the_list_tells_which_rules_are_never_asked(panel: Client) -> None:
 # Warnings
 
 
-def test_open_registration_and_a_rule_for_viewers_is_warned_of(
+def test_open_registration_with_a_rule_for_viewers_is_a_warning(
     panel: Client, settings: Any
 ) -> None:
     settings.ALLOW_REGISTRATION, settings.DEFAULT_ROLE = True, "viewer"
@@ -302,7 +304,7 @@ def test_open_registration_and_a_rule_for_viewers_is_warned_of(
     ("is_open", "role", "effect"),
     [(False, "viewer", "role"), (True, "none", "role"), (True, "viewer", "deny")],
 )
-def test_where_nobody_can_let_himself_in_nothing_is_warned_of(
+def test_without_open_registration_there_is_no_warning(
     panel: Client, settings: Any, is_open: bool, role: str, effect: str
 ) -> None:
     settings.ALLOW_REGISTRATION, settings.DEFAULT_ROLE = is_open, role
@@ -312,7 +314,7 @@ def test_where_nobody_can_let_himself_in_nothing_is_warned_of(
     assert "Anyone could" not in " ".join(one.text for one in doctor.examine())
 
 
-def test_the_dashboard_is_silent_where_no_proxy_asks(settings: Any) -> None:
+def test_without_forward_auth_the_dashboard_has_no_warning(settings: Any) -> None:
     settings.ALLOW_REGISTRATION, settings.DEFAULT_ROLE = True, "viewer"
 
     titles = [advice.title for advice in dashboard.context()["warnings"]]
@@ -320,7 +322,7 @@ def test_the_dashboard_is_silent_where_no_proxy_asks(settings: Any) -> None:
     assert "Anyone can give themselves access to your sites." not in titles
 
 
-def test_a_whole_host_open_to_everybody_is_warned_of(panel: Client, settings: Any) -> None:
+def test_a_public_host_is_a_warning(panel: Client, settings: Any) -> None:
     settings.ALLOW_REGISTRATION = False
     rule("Blog", effect="public", host="blog.example.com")
     rule("Feed", effect="public", path="/feed")
@@ -342,7 +344,7 @@ def tried(panel: Client, **asked: str) -> dict[str, Any]:
     return result
 
 
-def test_the_page_says_which_rule_decides_and_why_others_do_not(
+def test_the_simulation_names_the_deciding_rule_and_why_others_do_not_match(
     panel: Client, viewer: User
 ) -> None:
     rule("Blog", effect="public", host="blog.example.com")
@@ -361,7 +363,7 @@ def test_the_page_says_which_rule_decides_and_why_others_do_not(
     assert result["headers"] == []
 
 
-def test_the_page_shows_what_the_app_would_be_told(panel: Client, make_user: MakeUser) -> None:
+def test_the_simulation_shows_the_identity_headers(panel: Client, make_user: MakeUser) -> None:
     make_user("editor", "jo@example.com", name="Jö")
 
     result = tried(panel, who="jo@example.com", method="POST")
@@ -377,11 +379,11 @@ def test_the_page_shows_what_the_app_would_be_told(panel: Client, make_user: Mak
     assert dict(result["headers"])["Remote-Groups"] == "editor"
 
 
-def test_nobody_is_asked_to_sign_in(panel: Client) -> None:
+def test_an_anonymous_request_is_simulated(panel: Client) -> None:
     assert tried(panel, who="")["status"] == 401
 
 
-def test_a_banned_person_has_no_session_and_the_page_says_why(panel: Client, viewer: User) -> None:
+def test_a_banned_user_is_simulated_with_the_reason(panel: Client, viewer: User) -> None:
     now = timezone.now()
     Ban.objects.create(user=viewer, kind="manual", until=now + timedelta(hours=1), reason="Spam")
 
@@ -400,7 +402,7 @@ def test_a_banned_person_has_no_session_and_the_page_says_why(panel: Client, vie
         ({"scopes": []}, 403, "no scope"),
     ],
 )
-def test_a_key_is_tried_by_its_id(
+def test_a_key_is_simulated_by_its_id(
     panel: Client, editor: User, change: Any, status: int, why: str
 ) -> None:
     key = made(editor).key
@@ -434,7 +436,7 @@ def _statuses(client: Client, subject: Subject) -> list[int]:
 
 
 @pytest.mark.parametrize(("kind", "status"), [("session", 401), ("key", 403)])
-def test_a_check_of_a_teams_own_is_simulated(
+def test_a_custom_access_check_is_simulated(
     viewer: User, browser_of: Any, settings: Any, kind: str, status: int
 ) -> None:
     client, before = _proxy_client(viewer, kind, browser_of)
@@ -460,7 +462,7 @@ def test_a_missing_second_factor_is_simulated(
     assert _statuses(client, subject) == [status, status]
 
 
-def test_a_link_tries_at_once(panel: Client, viewer: User) -> None:
+def test_a_link_simulates_at_once(panel: Client, viewer: User) -> None:
     answer = panel.get(TRY, {"who": str(viewer.pk), "url": "app.example.com/"})
 
     assert answer.context["result"]["status"] == 204
@@ -470,14 +472,16 @@ def test_a_link_tries_at_once(panel: Client, viewer: User) -> None:
 @pytest.mark.parametrize(
     ("field", "typed"), [("who", "nobody@example.net"), ("ip", "home"), ("url", "")]
 )
-def test_what_is_not_known_is_told_beside_its_field(panel: Client, field: str, typed: str) -> None:
+def test_an_unknown_value_is_reported_beside_its_field(
+    panel: Client, field: str, typed: str
+) -> None:
     answer = panel.post(TRY, {"url": "https://a.example.com/", "method": "GET", field: typed})
 
     assert list(answer.context["form"].errors) == [field]
     assert answer.context["result"] is None
 
 
-def test_an_unclear_path_is_told(panel: Client, owner: User) -> None:
+def test_an_ambiguous_path_is_reported(panel: Client, owner: User) -> None:
     rule("Shut", path="/shut")
 
     result = tried(panel, who=owner.email, url="https://a.example.com/%ff")
@@ -486,9 +490,7 @@ def test_an_unclear_path_is_told(panel: Client, owner: User) -> None:
     assert result["rules"][0].why == "not clear: path"
 
 
-def test_a_path_of_several_readings_is_told_by_the_one_that_decides(
-    panel: Client, owner: User
-) -> None:
+def test_a_path_with_several_readings_shows_the_deciding_one(panel: Client, owner: User) -> None:
     rule("Shut", path="/shut")
 
     result = tried(panel, who=owner.email, url="https://a.example.com/ü/..//shut")

@@ -53,7 +53,7 @@ def cookie(viewer: User, browser_of: BrowserOf) -> str:
 
 @pytest.mark.parametrize("path", ["/auth/check", "/auth/forward"])
 @pytest.mark.parametrize("app", OF_APPS)
-def test_a_live_session_decides_beside_a_credential_of_the_app(
+def test_a_session_decides_beside_a_credential_of_the_app(
     ask: Any, cookie: str, viewer: User, app: dict[str, str], path: str
 ) -> None:
     status, headers, _body = ask(path, HTTP_COOKIE=cookie, **app, **PAGE)
@@ -62,7 +62,7 @@ def test_a_live_session_decides_beside_a_credential_of_the_app(
 
 
 @pytest.mark.parametrize("app", OF_APPS)
-def test_a_live_cookie_of_apps_decides_beside_a_credential_of_the_app(
+def test_a_forward_auth_cookie_decides_beside_a_credential_of_the_app(
     ask: Any, viewer: User, browser_of: BrowserOf, app: dict[str, str], settings: LazySettings
 ) -> None:
     settings.FORWARD_AUTH_DOMAIN = "example.com"
@@ -74,7 +74,7 @@ def test_a_live_cookie_of_apps_decides_beside_a_credential_of_the_app(
 
 
 @pytest.mark.parametrize("app", OF_APPS)
-def test_a_credential_of_the_app_alone_is_as_good_as_none(ask: Any, app: dict[str, str]) -> None:
+def test_a_credential_of_the_app_alone_is_ignored(ask: Any, app: dict[str, str]) -> None:
     refused, _headers, body = ask(**app)
     sent_on, headers, _body = ask("/auth/forward", **app, **PAGE)
 
@@ -107,7 +107,7 @@ def wrong_ones(user: User) -> list[dict[str, str]]:
     ]
 
 
-def test_what_is_ours_and_wrong_is_refused_beside_a_live_session(
+def test_a_wrong_own_credential_is_rejected_beside_a_session(
     ask: Any, cookie: str, viewer: User
 ) -> None:
     for wrong in wrong_ones(viewer):
@@ -116,7 +116,7 @@ def test_what_is_ours_and_wrong_is_refused_beside_a_live_session(
         assert (status, headers.get("Remote-User", "")) == (401, ""), wrong
 
 
-def test_the_navigation_of_somebody_signed_in_is_told_and_not_sent_round(
+def test_a_signed_in_browser_gets_a_page_instead_of_a_redirect_loop(
     ask: Any, cookie: str, viewer: User
 ) -> None:
     for wrong in wrong_ones(viewer):
@@ -128,7 +128,7 @@ def test_the_navigation_of_somebody_signed_in_is_told_and_not_sent_round(
     assert set(Denial.objects.values_list("status", "user")) == {(401, None)}
 
 
-def test_where_both_credentials_are_asked_for_a_session_is_told_so(
+def test_if_both_credentials_are_required_a_session_gets_a_message(
     ask: Any, cookie: str, settings: LazySettings
 ) -> None:
     settings.REQUIRE_API_KEY_AND_TOKEN = True
@@ -139,7 +139,7 @@ def test_where_both_credentials_are_asked_for_a_session_is_told_so(
     assert "requires an API key and an access token" in body
 
 
-def test_a_stale_session_cookie_does_not_hide_the_cookie_of_apps(
+def test_a_stale_session_cookie_does_not_hide_the_forward_auth_cookie(
     ask: Any, viewer: User, browser_of: BrowserOf, settings: LazySettings
 ) -> None:
     settings.FORWARD_AUTH_DOMAIN = "example.com"
@@ -152,7 +152,7 @@ def test_a_stale_session_cookie_does_not_hide_the_cookie_of_apps(
 
 
 @pytest.mark.parametrize("place", ["x-api-key", "bearer", "basic"])
-def test_a_key_opens_from_each_place_that_programs_have(ask: Any, viewer: User, place: str) -> None:
+def test_a_key_is_accepted_in_each_place(ask: Any, viewer: User, place: str) -> None:
     key = made(viewer).text
 
     status, headers, _body = ask(**key_at(place, key))
@@ -161,7 +161,7 @@ def test_a_key_opens_from_each_place_that_programs_have(ask: Any, viewer: User, 
 
 
 @pytest.mark.parametrize("app", OF_APPS)
-def test_a_key_beside_a_credential_of_the_app_opens(
+def test_a_key_beside_a_credential_of_the_app_is_accepted(
     ask: Any, viewer: User, app: dict[str, str]
 ) -> None:
     place = "bearer" if "HTTP_X_API_KEY" in app else "x-api-key"
@@ -170,7 +170,7 @@ def test_a_key_beside_a_credential_of_the_app_opens(
     assert ask(**both)[0] == 204
 
 
-def test_a_key_and_a_token_have_to_be_of_one_person(ask: Any, viewer: User, editor: User) -> None:
+def test_a_key_and_a_token_must_belong_to_one_user(ask: Any, viewer: User, editor: User) -> None:
     key = made(viewer).text
     own = refresh_tokens.start_by_password(viewer, timezone.now()).access
     other = refresh_tokens.start_by_password(editor, timezone.now()).access
@@ -179,7 +179,7 @@ def test_a_key_and_a_token_have_to_be_of_one_person(ask: Any, viewer: User, edit
     assert ask(HTTP_X_API_KEY=key, HTTP_AUTHORIZATION=f"Bearer {other}")[0] == 401
 
 
-def test_a_key_or_token_and_a_cookie_of_apps_have_to_be_of_one_person(
+def test_a_key_or_token_and_a_cookie_must_belong_to_one_user(
     ask: Any, viewer: User, editor: User, browser_of: BrowserOf, settings: LazySettings
 ) -> None:
     settings.FORWARD_AUTH_DOMAIN = "example.com"
@@ -196,7 +196,7 @@ def test_a_key_or_token_and_a_cookie_of_apps_have_to_be_of_one_person(
     assert ask(HTTP_COOKIE=cookie, HTTP_X_API_KEY=key)[0] == 204
 
 
-def test_two_keys_reach_as_far_as_both(ask: Any, viewer: User, editor: User) -> None:
+def test_two_keys_allow_what_both_allow(ask: Any, viewer: User, editor: User) -> None:
     narrow = made(editor, "narrow", scopes=["read"])
     wide = made(editor, "wide", scopes=["read", "write"])
     foreign = made(viewer, "foreign")
@@ -211,7 +211,7 @@ def test_two_keys_reach_as_far_as_both(ask: Any, viewer: User, editor: User) -> 
     assert ask(**mixed)[0] == 401
 
 
-def test_a_program_is_challenged_for_a_password_and_a_browser_is_not(ask: Any) -> None:
+def test_only_programs_get_a_basic_challenge(ask: Any) -> None:
     """git and WebDAV clients send their password only when they are asked for it."""
     basic_first = 'Basic realm="Gatehouse", charset="UTF-8", Bearer'
     for _again in range(2):
@@ -220,7 +220,7 @@ def test_a_program_is_challenged_for_a_password_and_a_browser_is_not(ask: Any) -
         assert ask(HTTP_SEC_FETCH_MODE="cors")[1]["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_credential_of_the_app_leaves_no_trace(ask: Any, cookie: str) -> None:
+def test_a_credential_of_the_app_is_not_cached_or_logged(ask: Any, cookie: str) -> None:
     """It is neither counted as a wrong key nor written down."""
     for _again in range(30):
         assert ask(HTTP_COOKIE=cookie, HTTP_AUTHORIZATION=basic("admin", "secret"))[0] == 204

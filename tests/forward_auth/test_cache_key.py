@@ -33,7 +33,7 @@ def scope(headers: list[tuple[bytes, bytes]], query: bytes = b"", peer: str = "1
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(HEADERS, st.sampled_from([b"", b"role=admin", b"a=\xff"]), st.sampled_from(["::1", ""]))
-def test_both_forms_say_the_same(
+def test_both_forms_of_the_key_are_equal(
     headers: list[tuple[bytes, bytes]], query: bytes, peer: str
 ) -> None:
     request = scope(headers, query, peer)
@@ -49,7 +49,7 @@ def test_both_forms_say_the_same(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_header_of_a_line_is_told_apart(name: str) -> None:
+def test_every_header_changes_the_key(name: str) -> None:
     said = [cache_key_of_scope(scope([(name.encode(), value)])) for value in (b"a", b"b")]
 
     assert len({cache_key_of_scope(scope([])), *said}) == 3
@@ -57,12 +57,12 @@ def test_every_header_of_a_line_is_told_apart(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*SPELT_OTHERWISE, *OTHERS])
-def test_no_other_header_says_anything(name: str) -> None:
+def test_other_headers_do_not_change_the_key(name: str) -> None:
     assert cache_key_of_scope(scope([(name.encode(), b"a")])) == cache_key_of_scope(scope([]))
 
 
 @pytest.mark.parametrize("name", [*NAMES, *OTHERS])
-def test_a_header_that_comes_twice_is_not_told_in_short(name: str) -> None:
+def test_a_repeated_header_has_no_short_key(name: str) -> None:
     twice = [(name.encode(), b"a"), (name.encode(), b"a")]
 
     assert cache_key_of_scope(scope(twice)) is None

@@ -99,12 +99,12 @@ def _check(**more: str) -> Environ:
     return _environ("/auth/check", **more)
 
 
-def test_every_line_that_a_verdict_is_made_of_is_told_apart(
+def test_every_header_of_a_decision_changes_the_key(
     checker: Checker, viewer: User, settings: Any
 ) -> None:
     settings.FORWARD_AUTH_DOMAIN = "example.com"
-    told = _Watched()
-    cache_key_parts(told)
+    environ = _Watched()
+    cache_key_parts(environ)
     key, forwarded = (
         made(viewer).text,
         {
@@ -123,8 +123,8 @@ def test_every_line_that_a_verdict_is_made_of_is_told_apart(
             checker.check(environ)
             looked_at |= environ.names
 
-    assert looked_at == told.names
-    assert len(told.names) == len(cache_key_parts({}))
+    assert looked_at == environ.names
+    assert len(environ.names) == len(cache_key_parts({}))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_every_line_that_a_verdict_is_made_of_is_told_apart(
         ({"HTTP_X_API_KEY": ""}, 401),
     ],
 )
-def test_who_passes_here_passes_nowhere_else(
+def test_an_allowed_request_does_not_allow_another(
     checker: Checker, viewer: User, other: dict[str, str], status: int
 ) -> None:
     key = made(viewer, networks=["127.0.0.1"]).text
@@ -150,7 +150,7 @@ def test_who_passes_here_passes_nowhere_else(
     assert _status(checker, environ) == 204
 
 
-def test_a_mistyped_key_is_no_app_credential(
+def test_a_mistyped_key_is_not_ignored_as_an_app_credential(
     checker: Checker, viewer: User, browser_of: Any
 ) -> None:
     cookie = browser_of(viewer).cookies["gatehouse_session"].value
@@ -163,7 +163,7 @@ def test_a_mistyped_key_is_no_app_credential(
         checker.check(environ | {"HTTP_X_API_KEY": "gth_"})
 
 
-def test_an_unreadable_address_is_not_remembered_as_none(checker: Checker, viewer: User) -> None:
+def test_an_unreadable_address_is_not_cached_as_missing(checker: Checker, viewer: User) -> None:
     AccessRule.objects.create(position=1, path="/shut", effect="deny")
     said = {"HTTP_X_FORWARDED_HOST": "a.example.com", "HTTP_X_FORWARDED_URI": "/board"}
     environ = _check(**said, HTTP_X_FORWARDED_METHOD="GET", HTTP_X_API_KEY=made(viewer).text)
@@ -173,7 +173,7 @@ def test_an_unreadable_address_is_not_remembered_as_none(checker: Checker, viewe
         assert _status(checker, environ | {"HTTP_X_ORIGINAL_URL": ""}) == 403
 
 
-def test_a_line_with_a_break_is_taken_for_no_other(viewer: User) -> None:
+def test_a_line_break_cannot_forge_a_cache_key(viewer: User) -> None:
     """Joined, the lines of both read alike: what was said to one is no answer to the other."""
     key = made(viewer).text
     right = _check(**BOARD, HTTP_X_API_KEY=key, HTTP_COOKIE="\n")
@@ -189,7 +189,7 @@ def test_a_line_with_a_break_is_taken_for_no_other(viewer: User) -> None:
         assert said == {key: [204] * 3, f"{key}\n": [401] * 3}
 
 
-def test_the_database_is_asked_once_for_a_credential_wherever_it_is_used(
+def test_a_credential_is_read_once_for_all_places(
     checker: Checker, viewer: User, asked: list[str]
 ) -> None:
     key = made(viewer).text
@@ -201,7 +201,7 @@ def test_the_database_is_asked_once_for_a_credential_wherever_it_is_used(
 
 
 @pytest.mark.parametrize(("seconds", "times"), [(4, 1), (6, 2)])
-def test_what_is_remembered_is_looked_at_again(
+def test_a_cached_credential_is_verified_again(
     checker: Checker, viewer: User, asked: list[str], later: Later, seconds: int, times: int
 ) -> None:
     environ = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
@@ -213,7 +213,7 @@ def test_what_is_remembered_is_looked_at_again(
     assert asked == ["key"] * times
 
 
-def test_nothing_is_remembered_past_the_end_of_a_credential(
+def test_nothing_is_cached_beyond_the_expiry_of_a_credential(
     checker: Checker, viewer: User, later: Later
 ) -> None:
     environ = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
@@ -224,7 +224,7 @@ def test_nothing_is_remembered_past_the_end_of_a_credential(
     assert _status(checker, environ) == 401
 
 
-def test_without_an_epoch_nothing_is_remembered(viewer: User, asked: list[str]) -> None:
+def test_without_a_data_version_nothing_is_cached(viewer: User, asked: list[str]) -> None:
     checker = Checker(lambda: None)
     environ = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
 
@@ -232,7 +232,7 @@ def test_without_an_epoch_nothing_is_remembered(viewer: User, asked: list[str]) 
     assert asked == ["key"] * 3
 
 
-def test_rules_that_change_while_they_are_read_are_kept_for_no_later_moment(
+def test_rules_that_change_while_being_read_are_not_cached(
     checker: Checker, viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = AccessRule.objects.create(name="shut", effect="deny", path="/board")
@@ -266,14 +266,14 @@ def _held_by(checker: Checker) -> int:
 
 
 @pytest.mark.parametrize("length", [2_049, 8_000, MAX_HEADER_LENGTH])
-def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, length: int) -> None:
+def test_long_headers_are_not_cached(checker: Checker, viewer: User, length: int) -> None:
     for number in range(600):
         _status(checker, _long(number, length))
 
     assert _held_by(checker) < 20_000
 
 
-def test_many_lines_are_held_in_memory_up_to_a_bound(checker: Checker, viewer: User) -> None:
+def test_the_cache_of_headers_is_bounded(checker: Checker, viewer: User) -> None:
     for number in range(6_000):
         _status(checker, _long(number, 900))
         assert checker._generation.rules.evaluated._weight <= cache.MAX_TOTAL_WEIGHT
@@ -282,7 +282,7 @@ def test_many_lines_are_held_in_memory_up_to_a_bound(checker: Checker, viewer: U
     assert 0 < len(checker._generation.rules.evaluated) <= cache.MAX_TOTAL_WEIGHT // 900
 
 
-def test_what_is_asked_is_known_by_its_digest(checker: Checker, viewer: User) -> None:
+def test_cache_keys_are_digests(checker: Checker, viewer: User) -> None:
     for _again in range(3):
         assert _status(checker, _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)) == 204
 
@@ -292,16 +292,16 @@ def test_what_is_asked_is_known_by_its_digest(checker: Checker, viewer: User) ->
 
 
 @pytest.mark.parametrize("number", range(len(cache_key_parts({}))))
-def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: int) -> None:
-    told = _Watched()
-    cache_key_parts(told)
-    name = sorted(told.names)[number]
+def test_a_header_that_is_too_long_is_rejected(checker: Checker, number: int) -> None:
+    environ = _Watched()
+    cache_key_parts(environ)
+    name = sorted(environ.names)[number]
 
     with pytest.raises(HeaderTooLong):
         checker.check(_check(**{name: "x" * (MAX_HEADER_LENGTH + 1)}))
 
 
-def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> None:
+def test_a_long_statement_counts_as_a_write_and_is_not_cached() -> None:
     before = postgresql._is_known_write.cache_info().currsize
     many = ", ".join(["%s"] * 5_000)
     said = [
@@ -313,7 +313,7 @@ def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> No
     assert postgresql._is_known_write.cache_info().currsize == before
 
 
-def test_a_path_of_any_length_is_not_remembered(client: Client) -> None:
+def test_a_long_path_is_not_cached(client: Client) -> None:
     before = api.middleware._cached_resolve.cache_info().currsize
     answer = client.post(f"/api/v1/moderation/actions/{'x' * 5_000}")
 
@@ -321,7 +321,9 @@ def test_a_path_of_any_length_is_not_remembered(client: Client) -> None:
     assert api.middleware._cached_resolve.cache_info().currsize == before
 
 
-def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser_of: Any) -> None:
+def test_no_credential_is_kept_in_the_caches(
+    checker: Checker, viewer: User, browser_of: Any
+) -> None:
     session = browser_of(viewer).cookies["gatehouse_session"].value
     key = made(viewer).text
     token = refresh_tokens.start_by_password(viewer, timezone.now()).access

@@ -42,7 +42,7 @@ def driver(any_data: InstanceData, pages: Gatehouse) -> Iterator[Driver]:
         yield running
 
 
-def test_it_answers_what_the_server_of_pages_decides(checks: HTTPClient, driver: Driver) -> None:
+def test_it_decides_as_the_main_server(checks: HTTPClient, driver: Driver) -> None:
     offer = driver("result = offer(person('vera'), 'key')")
     assert checks.get("/auth/check", {**CHECK_PATHS, **offer}).status == 204
     driver("ApiKey.objects.update(revoked_at=now())")
@@ -56,7 +56,7 @@ def test_it_answers_what_the_server_of_pages_decides(checks: HTTPClient, driver:
     assert wait_for(lambda: driver(f"{count}.count()") == 1)
 
 
-def test_people_are_sent_to_the_pages_and_pages_are_not_here(
+def test_it_redirects_to_the_main_server_and_serves_no_pages(
     checks: HTTPClient, pages: Gatehouse
 ) -> None:
     visit = {**CHECK_PATHS, "X-Original-Method": "GET", "Accept": "text/html"}
@@ -71,7 +71,7 @@ def test_people_are_sent_to_the_pages_and_pages_are_not_here(
     assert checks.get("/metrics").status == 200
 
 
-def test_it_waits_for_nobody_to_prepare_the_data(tmp_path: Path) -> None:
+def test_it_does_not_prepare_the_data(tmp_path: Path) -> None:
     data = InstanceData("empty", f"sqlite:///{tmp_path / 'empty.sqlite3'}", tmp_path)
 
     refused = data.manage("serve", "--checks-only", PORT=str(free_port()))

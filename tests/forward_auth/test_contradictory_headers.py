@@ -30,7 +30,7 @@ def test_an_original_url_of_the_client_opens_no_other_path(url: str, method: str
     assert target_of(FORWARDED).path == "/secret"
 
 
-def test_both_ways_may_say_the_same() -> None:
+def test_both_header_families_may_agree() -> None:
     same = {
         "HTTP_X_ORIGINAL_URL": "https://App.example.com/secret?a=1",
         "HTTP_X_ORIGINAL_METHOD": "POST",

@@ -40,9 +40,7 @@ def _gate(browser: Client) -> str:
     return browser.cookies[COOKIE].value
 
 
-def test_a_sign_in_gives_the_cookie_of_the_whole_domain(
-    viewer: User, browser_of: BrowserOf
-) -> None:
+def test_a_sign_in_sets_a_cookie_for_the_whole_domain(viewer: User, browser_of: BrowserOf) -> None:
     morsel = browser_of(viewer).cookies[COOKIE]
 
     assert (morsel["domain"], morsel["path"]) == ("example.com", "/")
@@ -50,13 +48,13 @@ def test_a_sign_in_gives_the_cookie_of_the_whole_domain(
     assert len(morsel.value) == 43
 
 
-def test_the_cookie_opens_an_app(viewer: User, browser_of: BrowserOf) -> None:
+def test_the_cookie_gives_access_to_an_app(viewer: User, browser_of: BrowserOf) -> None:
     answer = _app(_gate(browser_of(viewer))).get("/auth/check")
 
     assert (answer.status_code, answer["Remote-User"]) == (204, viewer.email)
 
 
-def test_without_the_setting_there_is_no_cookie_and_it_opens_nothing(
+def test_without_the_setting_no_cookie_is_set_or_accepted(
     viewer: User, browser_of: BrowserOf, settings: LazySettings
 ) -> None:
     cookie = _gate(browser_of(viewer))
@@ -67,7 +65,7 @@ def test_without_the_setting_there_is_no_cookie_and_it_opens_nothing(
 
 
 @pytest.mark.parametrize("path", ["/account/", "/admin/", "/sign-out"])
-def test_the_cookie_is_worth_nothing_on_our_own_pages(
+def test_the_cookie_is_not_accepted_on_own_pages(
     owner: User, browser_of: BrowserOf, path: str
 ) -> None:
     answer = _app(_gate(browser_of(owner))).get(path)
@@ -76,7 +74,7 @@ def test_the_cookie_is_worth_nothing_on_our_own_pages(
     assert "/sign-in" in answer["Location"]
 
 
-def test_the_cookie_is_worth_nothing_at_the_api(owner: User, browser_of: BrowserOf) -> None:
+def test_the_cookie_is_not_accepted_by_the_api(owner: User, browser_of: BrowserOf) -> None:
     cookie = _gate(browser_of(owner))
     as_session = Client()
     as_session.cookies["gatehouse_session"] = cookie
@@ -86,13 +84,13 @@ def test_the_cookie_is_worth_nothing_at_the_api(owner: User, browser_of: Browser
     assert as_session.get("/auth/check", headers=CHECK_PATHS).status_code == 401
 
 
-def test_a_session_key_is_no_gate_cookie(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_session_key_is_not_accepted_as_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
     key = browser_of(viewer).cookies["gatehouse_session"].value
 
     assert _app(key).get("/auth/check").status_code == 401
 
 
-def test_the_table_does_not_hold_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
+def test_the_table_does_not_contain_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
     cookie = _gate(browser_of(viewer))
     row = ForwardAuthCookie.objects.get()
 
@@ -100,9 +98,7 @@ def test_the_table_does_not_hold_the_cookie(viewer: User, browser_of: BrowserOf)
     assert row.session.user == viewer
 
 
-def test_the_cookie_ends_with_the_sign_out_and_is_taken_back(
-    viewer: User, browser_of: BrowserOf
-) -> None:
+def test_signing_out_ends_and_deletes_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
     cookie = _gate(browser)
     answer = browser.post("/sign-out")
@@ -113,37 +109,35 @@ def test_the_cookie_ends_with_the_sign_out_and_is_taken_back(
     assert ForwardAuthCookie.objects.count() == 0
 
 
-def test_the_cookie_ends_when_somebody_is_signed_out_everywhere(
-    viewer: User, browser_of: BrowserOf
-) -> None:
+def test_signing_out_everywhere_ends_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
     cookie = _gate(browser_of(viewer))
 
     assert end_sessions(actor=viewer, user=viewer) == 1
     assert _app(cookie).get("/auth/check").status_code == 401
 
 
-def test_a_ban_closes_the_apps(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_ban_ends_access_to_apps(viewer: User, browser_of: BrowserOf) -> None:
     cookie = _gate(browser_of(viewer))
     Ban.objects.create(user=viewer, kind="manual", created_at=timezone.now())
 
     assert _app(cookie).get("/auth/check").status_code == 401
 
 
-def test_a_disabled_account_closes_the_apps(viewer: User, browser_of: BrowserOf) -> None:
+def test_disabling_an_account_ends_access_to_apps(viewer: User, browser_of: BrowserOf) -> None:
     cookie = _gate(browser_of(viewer))
     User.objects.update(is_active=False)
 
     assert _app(cookie).get("/auth/check").status_code == 401
 
 
-def test_a_page_brings_no_second_cookie(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_page_sets_no_second_cookie(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
 
     assert COOKIE not in browser.get("/account/").cookies
     assert ForwardAuthCookie.objects.count() == 1
 
 
-def test_a_browser_that_lost_the_cookie_gets_another_and_the_first_is_dead(
+def test_a_browser_that_lost_the_cookie_gets_a_new_one_and_the_old_one_ends(
     viewer: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(viewer)
@@ -156,7 +150,7 @@ def test_a_browser_that_lost_the_cookie_gets_another_and_the_first_is_dead(
     assert _app(_gate(browser)).get("/auth/check").status_code == 204
 
 
-def test_a_cookie_of_another_person_is_replaced(
+def test_the_cookie_of_another_user_is_replaced(
     viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     foreign = _gate(browser_of(editor))
@@ -168,7 +162,7 @@ def test_a_cookie_of_another_person_is_replaced(
     assert _app(foreign).get("/auth/check")["Remote-User"] == editor.email
 
 
-def test_a_check_gives_no_cookie(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_check_sets_no_cookie(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
     del browser.cookies[COOKIE]
 
@@ -176,7 +170,7 @@ def test_a_check_gives_no_cookie(viewer: User, browser_of: BrowserOf) -> None:
         assert dict(browser.get(path, headers=CHECK_PATHS).cookies) == {}
 
 
-def test_work_in_the_apps_keeps_the_session_alive(
+def test_use_of_apps_extends_the_session(
     viewer: User, browser_of: BrowserOf, at_time: Callable[[timedelta], Any]
 ) -> None:
     cookie = _gate(browser_of(viewer))
@@ -187,7 +181,7 @@ def test_work_in_the_apps_keeps_the_session_alive(
     assert BrowserSession.objects.get().expire_date - before > timedelta(days=19)
 
 
-def test_the_cookie_ends_at_the_absolute_end(
+def test_the_cookie_ends_at_the_absolute_timeout(
     viewer: User, browser_of: BrowserOf, at_time: Callable[[timedelta], Any]
 ) -> None:
     cookie = _gate(browser_of(viewer))
@@ -197,13 +191,13 @@ def test_the_cookie_ends_at_the_absolute_end(
     assert _app(cookie).get("/auth/check").status_code == 401
 
 
-def test_a_wrong_key_is_not_saved_by_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
+def test_a_wrong_key_is_rejected_despite_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
     app = _app(_gate(browser_of(viewer)))
 
     assert app.get("/auth/check", headers={"x-api-key": "gth_wrong"}).status_code == 401
 
 
-def test_a_person_is_sent_to_the_sign_in_and_back_to_the_app(viewer: User) -> None:
+def test_a_user_is_sent_to_sign_in_and_back_to_the_app(viewer: User) -> None:
     asked = {"x-forwarded-proto": "https", "x-forwarded-host": "app.example.com",
              "x-forwarded-uri": "/board?a=1", "x-forwarded-method": "GET",
              "accept": "text/html"}  # fmt: skip
@@ -235,7 +229,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)
-def test_the_sign_in_page_leads_nowhere_else(viewer: User, url: str) -> None:
+def test_the_sign_in_page_redirects_nowhere_else(viewer: User, url: str) -> None:
     fields = {"login": viewer.email, "password": "correct horse battery staple", "next": url}
     answer = Client().post("/sign-in", fields)
 
@@ -248,11 +242,11 @@ def test_the_sign_in_page_leads_nowhere_else(viewer: User, url: str) -> None:
     ["/account/", "https://app.example.com", "https://example.com/a?b=https://c.org#d",
      "https://a.b.example.com:8443/x"],
 )  # fmt: skip
-def test_the_sign_in_page_leads_to_apps_of_the_domain(url: str) -> None:
+def test_the_sign_in_page_redirects_to_apps_of_the_domain(url: str) -> None:
     assert is_safe_destination(url)
 
 
-def test_without_the_setting_it_leads_to_no_other_host(settings: LazySettings) -> None:
+def test_without_the_setting_it_redirects_to_no_other_host(settings: LazySettings) -> None:
     settings.FORWARD_AUTH_DOMAIN = ""
 
     assert not is_safe_destination("https://app.example.com/")
@@ -263,7 +257,7 @@ def test_without_the_setting_it_leads_to_no_other_host(settings: LazySettings) -
     [("example.com", "example.com"), (".Example.COM", "example.com"), ("", ""),
      ("apps.localhost", "apps.localhost"), ("team.example.co.uk", "team.example.co.uk")],
 )  # fmt: skip
-def test_a_domain_of_ones_own_is_taken(text: str, domain: str) -> None:
+def test_a_private_domain_is_accepted(text: str, domain: str) -> None:
     assert check_apps_domain(text) == domain
 
 
@@ -272,7 +266,7 @@ def test_a_domain_of_ones_own_is_taken(text: str, domain: str) -> None:
     ["com", "localhost", "co.uk", "com.au", "github.io", "192.168.1.10", "https://example.com",
      "example.com:443", "*.example.com", "exa mple.com", "-a.example.com", "a..b"],
 )  # fmt: skip
-def test_what_is_shared_with_strangers_is_not_taken(text: str) -> None:
+def test_a_shared_domain_is_rejected(text: str) -> None:
     with pytest.raises(Unreadable):
         check_apps_domain(text)
 
@@ -287,7 +281,7 @@ def test_what_is_shared_with_strangers_is_not_taken(text: str) -> None:
      ("http://gate.example.com", "example.com", True),
      ("http://gate.apps.localhost:8000", "apps.localhost", False)],
 )  # fmt: skip
-def test_the_domain_must_hold_our_own_host(site: str, domain: str, is_wrong: bool) -> None:
+def test_the_domain_must_contain_the_own_host(site: str, domain: str, is_wrong: bool) -> None:
     values = {"PUBLIC_URL": site, "FORWARD_AUTH_DOMAIN": domain}
 
     assert bool(list(check_forward_auth_domain(values))) is is_wrong

@@ -32,7 +32,7 @@ class _Asking:
     """
 
     def __init__(self, gatehouse: Gatehouse, offers: list[dict[str, str]]) -> None:
-        self.told: Counter[tuple[int, int, bool]] = Counter()
+        self.counts: Counter[tuple[int, int, bool]] = Counter()
         self.is_back, self.stops, self._is_over = False, 0, False
         self._lock, self._may_ask, self._idle = threading.Lock(), threading.Event(), 0
         self._may_ask.set()
@@ -55,11 +55,11 @@ class _Asking:
                 was_back, stops = self.is_back, self.stops
                 status = client.get(path, {**CHECK_PATHS, **offer}).status
                 with self._lock:
-                    self.told[right, status, was_back and self.stops == stops] += 1
+                    self.counts[right, status, was_back and self.stops == stops] += 1
 
     def wait_for_more(self, number: int) -> None:
-        wanted = self.told.total() + number
-        assert wait_for(lambda: self.told.total() >= wanted, 60)
+        wanted = self.counts.total() + number
+        assert wait_for(lambda: self.counts.total() >= wanted, 60)
 
     def pause(self) -> None:
         """Returns when nobody asks any more."""
@@ -76,7 +76,7 @@ class _Asking:
             thread.join()
 
 
-def test_a_restart_costs_no_wrong_answer_and_none_once_it_is_over(
+def test_a_database_restart_causes_no_wrong_decision(
     postgres_data: InstanceData, postgres_server: PostgresServer, gatehouse_server: StartGatehouse
 ) -> None:
     gatehouse = gatehouse_server(postgres_data, WEB_THREADS=str(THREADS))
@@ -100,15 +100,15 @@ def test_a_restart_costs_no_wrong_answer_and_none_once_it_is_over(
     finally:
         asking.stop()
 
-    told = asking.told
-    wrong = {key for key in told if key[1] not in (key[0], 503)}
-    late = {key for key in told if key[1] == 503 and key[2]}
+    counts = asking.counts
+    wrong = {key for key in counts if key[1] not in (key[0], 503)}
+    late = {key for key in counts if key[1] == 503 and key[2]}
     assert (wrong, late) == (set(), set())
-    assert min(told[204, 204, True], told[401, 401, True]) > 100
-    assert told[204, 503, False] > 0
+    assert min(counts[204, 204, True], counts[401, 401, True]) > 100
+    assert counts[204, 503, False] > 0
 
 
-def test_what_is_revoked_right_after_a_restart_opens_nothing(
+def test_a_credential_revoked_right_after_a_restart_is_rejected(
     postgres_data: InstanceData, postgres_server: PostgresServer, gatehouse_server: StartGatehouse
 ) -> None:
     gatehouse = gatehouse_server(postgres_data)
@@ -134,7 +134,7 @@ def behind_relay(
     return relay, dataclasses.replace(postgres_data, url=url)
 
 
-def test_a_server_that_answers_nobody_holds_no_check_for_long(
+def test_a_silent_database_delays_no_check_for_long(
     behind_relay: tuple[Relay, InstanceData], gatehouse_server: StartGatehouse
 ) -> None:
     """The client waits for half a minute and fails then."""
@@ -156,17 +156,17 @@ def test_a_server_that_answers_nobody_holds_no_check_for_long(
     ("query", "expected"),
     [("", [5, 10, 3, 3, 10_000]), ("?connect_timeout=2", ["2", 10, 3, 3, 10_000])],
 )
-def test_waiting_for_a_server_that_has_vanished_has_an_end(
+def test_waiting_for_a_vanished_server_times_out(
     postgres_data: InstanceData, query: str, expected: list[object]
 ) -> None:
     data = dataclasses.replace(postgres_data, url=f"{postgres_data.url}{query}")
-    told = data.shell("""
+    counts = data.shell("""
 from django.conf import settings
 from django.db import connection
 connection.ensure_connection()
 result = settings.DATABASES["default"]["OPTIONS"], connection.connection.info.get_parameters()
 """)
-    options, used = told
+    options, used = counts
     names = ["connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
              "tcp_user_timeout"]  # fmt: skip
 

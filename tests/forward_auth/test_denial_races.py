@@ -32,20 +32,20 @@ Denial.objects.all().delete()
 HERE = {"PUBLIC_URL": "http://testserver"}
 BEGIN = "held = transaction.atomic(); held.__enter__()"
 COMMIT = "held.__exit__(None, None, None)"
-ACTS = {
+ACTIONS = {
     "rule": "delete_rule(actor=SYSTEM, rule=rule)",
     "person": "delete_user(actor=SYSTEM, user=user)",
 }
 
 
-def test_what_a_refusal_names_is_deleted_while_it_is_written(
+def test_rule_or_user_deleted_while_a_denial_is_written(
     postgres_data: InstanceData, postgres_server: PostgresServer
 ) -> None:
     with Driver(postgres_data, **HERE) as writer, Driver(postgres_data, **HERE) as deleter:
-        for what, is_written_first in product(ACTS, (True, False)):
+        for what, is_written_first in product(ACTIONS, (True, False)):
             status, rule, user = writer(REFUSED)
             deleter(CACHED_RESULT)
-            sides = [(writer, "write_denials()"), (deleter, ACTS[what])]
+            sides = [(writer, "write_denials()"), (deleter, ACTIONS[what])]
             (early, its_act), (late, other_act) = sides if is_written_first else sides[::-1]
             early(f"{BEGIN}; {its_act}")
             with ThreadPoolExecutor(1) as pool:

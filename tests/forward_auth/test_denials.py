@@ -82,7 +82,7 @@ def ask(browser: Client, path: str = "/x", **headers: str) -> Any:
 # From the request to the page
 
 
-def test_a_refused_person_reads_a_reference_and_the_operator_finds_all(
+def test_a_denied_user_sees_a_reference_and_the_administrator_finds_it(
     panel: Client, viewer: User, browser_of: BrowserOf
 ) -> None:
     row = AccessRule.objects.create(name="Admins", effect="role", role="admin", path="/shut")
@@ -99,7 +99,7 @@ def test_a_refused_person_reads_a_reference_and_the_operator_finds_all(
     assert "rule “Admins” requires admin" in text
 
 
-def test_the_same_refusal_within_a_minute_is_one_row(stranger: Client, viewer: User) -> None:
+def test_the_same_denial_within_a_minute_is_one_row(stranger: Client, viewer: User) -> None:
     for _time in range(3):
         ask(stranger, "/again-and-again")
     write_denials()
@@ -108,7 +108,7 @@ def test_the_same_refusal_within_a_minute_is_one_row(stranger: Client, viewer: U
     assert (row.status, row.code, row.count) == (401, "not_authenticated", 3)
 
 
-def test_a_banned_key_names_its_person_and_the_page_his_ban(panel: Client, editor: User) -> None:
+def test_a_denied_key_of_a_banned_user_shows_user_and_ban(panel: Client, editor: User) -> None:
     key = made(editor)
     ban = Ban.objects.create(user=editor, kind="manual", reason="Spam",
                              until=timezone.now() + timedelta(hours=1))  # fmt: skip
@@ -122,7 +122,7 @@ def test_a_banned_key_names_its_person_and_the_page_his_ban(panel: Client, edito
     assert f"/admin/moderation/ban/{ban.pk}/change/" in page(panel, row)
 
 
-def test_a_person_deleted_before_writing_loses_nobody_else_the_rows(
+def test_a_user_deleted_before_writing_does_not_lose_other_rows(
     stranger: Client, viewer: User, browser_of: BrowserOf
 ) -> None:
     row = AccessRule.objects.create(name="Shut", effect="deny")
@@ -137,14 +137,14 @@ def test_a_person_deleted_before_writing_loses_nobody_else_the_rows(
     }  # fmt: skip
 
 
-def test_a_reference_is_made_of_letters_that_are_not_mistaken() -> None:
+def test_a_reference_has_no_ambiguous_letters() -> None:
     assert set("01IO") & set(ALPHABET) == set()
 
 
 # The list
 
 
-def test_the_newest_stand_first(panel: Client) -> None:
+def test_the_newest_denials_come_first(panel: Client) -> None:
     now = timezone.now()
     denied("AAAA2222", at=now - timedelta(hours=2))
     denied("BBBB2222", at=now)
@@ -163,7 +163,7 @@ def test_a_reference_is_found_however_it_is_typed(panel: Client, typed: str) -> 
 
 
 @pytest.mark.parametrize("text", ["", "ABCD234", "ABCD23455", "ABCD1345", "ABCD234!"])
-def test_what_is_no_reference_is_not_taken_for_one(text: str) -> None:
+def test_invalid_references_are_not_searched(text: str) -> None:
     assert reference_in(text) == ""
 
 
@@ -179,7 +179,7 @@ def test_what_is_no_reference_is_not_taken_for_one(text: str) -> None:
         ("?host=other.example.com", ["HOST2222"]),
     ],
 )
-def test_refusals_are_searched_and_filtered(
+def test_denials_are_searched_and_filtered(
     panel: Client, viewer: User, query: str, found: list[str]
 ) -> None:
     denied("PERS2222", user=viewer)
@@ -190,14 +190,14 @@ def test_refusals_are_searched_and_filtered(
     assert sorted(shown(panel, query)) == found
 
 
-def test_refusals_of_one_person_are_listed(panel: Client, viewer: User, editor: User) -> None:
+def test_denials_of_one_user_are_listed(panel: Client, viewer: User, editor: User) -> None:
     denied("AAAA2222", user=viewer)
     denied("BBBB2222", user=editor)
 
     assert shown(panel, f"?person={viewer.pk}") == ["AAAA2222"]
 
 
-def test_only_operators_see_refusals(
+def test_only_administrators_see_denials(
     stranger: Client, viewer: User, editor: User, admin: User, browser_of: BrowserOf
 ) -> None:
     statuses = [browser_of(one).get(LIST).status_code for one in (viewer, editor, admin)]
@@ -206,7 +206,7 @@ def test_only_operators_see_refusals(
     assert stranger.get(LIST)["location"] == f"/sign-in?next={LIST}"
 
 
-def test_a_refusal_is_neither_added_changed_nor_deleted(panel: Client) -> None:
+def test_a_denial_cannot_be_added_changed_or_deleted(panel: Client) -> None:
     row = denied()
 
     assert panel.get(f"{LIST}add/").status_code == 403
@@ -217,7 +217,7 @@ def test_a_refusal_is_neither_added_changed_nor_deleted(panel: Client) -> None:
 # The page
 
 
-def test_the_page_leads_to_a_trial_of_the_same(panel: Client, viewer: User) -> None:
+def test_the_page_links_to_a_simulation_of_the_request(panel: Client, viewer: User) -> None:
     row = denied(user=viewer, path="/a b/ü", method="POST")
 
     answer = panel.get(f"{LIST}{row.pk}/change/")
@@ -229,11 +229,11 @@ def test_the_page_leads_to_a_trial_of_the_same(panel: Client, viewer: User) -> N
     assert viewer.email in result["who"]
 
 
-def test_an_unclear_request_cannot_be_tried_again(panel: Client) -> None:
+def test_an_ambiguous_request_cannot_be_simulated(panel: Client) -> None:
     assert "cannot be simulated" in page(panel, denied(path=""))
 
 
-def test_the_page_shows_a_ban_of_then_and_one_of_now(panel: Client, viewer: User) -> None:
+def test_the_page_shows_the_ban_of_that_time_and_a_current_one(panel: Client, viewer: User) -> None:
     now = timezone.now()
     spans = {
         "then": (now - timedelta(hours=5), now - timedelta(hours=3)),
@@ -252,7 +252,7 @@ def test_the_page_shows_a_ban_of_then_and_one_of_now(panel: Client, viewer: User
     assert "banned" in answer.context["closed"]
 
 
-def test_a_deleted_rule_and_person_leave_the_refusal(panel: Client, viewer: User) -> None:
+def test_a_deleted_rule_or_user_keeps_the_denial(panel: Client, viewer: User) -> None:
     rule = AccessRule.objects.create(name="Gone", effect="deny")
     row = denied(rule=rule, user=viewer, why="rule “Gone” allows no one")
     rule.delete()
@@ -280,7 +280,7 @@ def test_the_page_names_every_kind_of_credential(panel: Client) -> None:
     assert set(CREDENTIALS) == set(sql.CREDENTIALS)
 
 
-def test_refusals_are_kept_for_a_week() -> None:
+def test_denials_are_kept_for_a_week() -> None:
     now = timezone.now()
     denied("AAAA2222", at=now - timedelta(days=7, minutes=1))
     denied("BBBB2222", at=now - timedelta(days=6))
@@ -319,7 +319,7 @@ def _written() -> tuple[int, int]:
     return found["pk__count"], found["count__sum"]
 
 
-def test_a_flood_of_strangers_writes_few_rows_and_counts_them_all(viewer: User) -> None:
+def test_a_flood_of_one_client_writes_few_rows_and_counts_all(viewer: User) -> None:
     names = {_refused(None, f"/{number}") for number in range(9_000)}
     own = _refused(viewer, "/shut")
 
@@ -338,7 +338,7 @@ def test_a_flood_from_everywhere_writes_few_rows(viewer: User) -> None:
     assert _written() == (CLIENT_LIMITS.minute + 1, 9_000)
 
 
-def test_one_person_leaves_the_others_their_rows(viewer: User, editor: User) -> None:
+def test_one_user_does_not_use_up_the_rows_of_others(viewer: User, editor: User) -> None:
     for number in range(1_000):
         _refused(viewer, f"/{number}")
     own = _refused(editor, "/shut")
@@ -349,7 +349,7 @@ def test_one_person_leaves_the_others_their_rows(viewer: User, editor: User) -> 
     assert Denial.objects.get(pk=own).user_id == editor.pk
 
 
-def test_after_a_minute_there_is_room_again(
+def test_after_a_minute_new_rows_are_written(
     viewer: User, at_time: Callable[[timedelta], Any]
 ) -> None:
     for number in range(100):
@@ -361,14 +361,14 @@ def test_after_a_minute_there_is_room_again(
     assert Denial.objects.get(pk=name).path == "/again"
 
 
-def test_long_targets_are_not_held_in_memory() -> None:
+def test_long_targets_are_not_kept_in_memory() -> None:
     for number in range(100):
         _refused(None, f"/{number}" + "x" * 8_000)
 
     assert len(pickle.dumps(denials._waiting.recent)) < 20_000
 
 
-def test_strangers_push_no_refusal_of_a_person_out(
+def test_anonymous_denials_displace_no_denials_of_users(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
@@ -386,7 +386,7 @@ def test_strangers_push_no_refusal_of_a_person_out(
 # The page of the refused person
 
 
-def test_the_page_works_under_the_name_of_the_app(viewer: User, browser_of: BrowserOf) -> None:
+def test_the_page_works_on_the_host_of_the_app(viewer: User, browser_of: BrowserOf) -> None:
     AccessRule.objects.create(name="Shut", effect="deny")
 
     answer = ask(browser_of(viewer), "/of-the-app")
@@ -401,7 +401,7 @@ def test_the_page_works_under_the_name_of_the_app(viewer: User, browser_of: Brow
     assert viewer.email in text
 
 
-def test_its_look_may_be_taken_from_another_site(stranger: Client, settings: Any) -> None:
+def test_its_stylesheet_can_be_loaded_from_another_origin(stranger: Client, settings: Any) -> None:
     settings.WHITENOISE_USE_FINDERS = True
 
     answer = stranger.get("/static/gatehouse.css")

@@ -42,11 +42,11 @@ pytestmark = pytest.mark.django_db
 NOW = timezone.now
 HOST = "app.example.com"
 SHIPPED = ["moderation.access_checks.get_user_denial"]
-CLOSED, OPEN = f"{__name__}.nobody_enters", f"{__name__}.everybody_enters"
+CLOSED, OPEN = f"{__name__}.sign_in_required", f"{__name__}.sign_in_not_required"
 Environ = dict[str, Any]
 
 DAYS = st.sampled_from([None, timedelta(days=-1), timedelta(seconds=-1), timedelta(days=1)])
-PEOPLE = st.fixed_dictionaries({
+USERS = st.fixed_dictionaries({
     "role": st.sampled_from(list(Role)),
     "is_active": st.sampled_from([True, True, True, False]),
     "setup_completed": st.sampled_from([True, True, True, False]),
@@ -85,15 +85,17 @@ REQUESTS = st.fixed_dictionaries({
     "query": st.sampled_from(["", "role=admin", "role=viewer", "role=root", "role="]),
 })  # fmt: skip
 # What ACCESS_CHECKS says beside the built-in gate, and whether it does.
-GATES = st.sampled_from([*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []])
+ACCESS_CHECKS = st.sampled_from(
+    [*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []]
+)
 
 
-def nobody_enters(_user: User) -> DenialReason:
+def sign_in_required(_user: User) -> DenialReason:
     """A gate of a team's own."""
     return DenialReason("strike", "Not today.")
 
 
-def everybody_enters(_user: User) -> None:
+def sign_in_not_required(_user: User) -> None:
     """Another one."""
 
 
@@ -123,17 +125,19 @@ def rules(db: None, settings: Any, make_user: Callable[..., User]) -> None:
 @settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(person=PEOPLE, credential=CREDENTIALS, beside=BESIDE, asked=REQUESTS, gates=GATES)
-def test_both_ways_give_the_same_answer(
+@given(
+    person=USERS, credential=CREDENTIALS, beside=BESIDE, asked=REQUESTS, access_checks=ACCESS_CHECKS
+)
+def test_fast_path_and_django_give_the_same_response(
     rules: None,
     make_user: Callable[..., User],
     person: Any,
     credential: Any,
     beside: Environ,
     asked: Any,
-    gates: list[str],
+    access_checks: list[str],
 ) -> None:
-    with transaction.atomic(), override_settings(ACCESS_CHECKS=gates):
+    with transaction.atomic(), override_settings(ACCESS_CHECKS=access_checks):
         user = make_user("viewer", "p@example.com")
         environ = _environ(asked) | _together(beside, _offer(user, credential))
         _change(user, person)
@@ -145,11 +149,11 @@ def test_both_ways_give_the_same_answer(
 
     for short in answers:
         assert short is None or _said(short) == _said(long)
-    is_shipped = gates == SHIPPED
+    is_shipped = access_checks == SHIPPED
     # A session beside a credential is Django's work, and so is what has to be written.
     by_django = credential["kind"] in ("session", "gate") or "HTTP_COOKIE" in beside
     assert answers[0] is not None or not is_shipped or by_django
-    if CLOSED in gates:
+    if CLOSED in access_checks:
         assert long.decision.principal is None
 
 
@@ -342,7 +346,7 @@ def test_no_answer_is_remembered_past_an_end(
 
 
 @pytest.mark.parametrize("is_on", [False, True])
-def test_where_nobody_has_to_sign_in_a_request_without_credential_is_the_anonymous_user(
+def test_with_sign_in_off_a_request_without_credential_is_the_anonymous_user(
     db: None, settings: Any, client: Client, is_on: bool
 ) -> None:
     settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = (Role.EDITOR if is_on else None), ()

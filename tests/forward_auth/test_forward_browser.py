@@ -13,12 +13,12 @@ from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from devtools.servers.processes import free_port, program
 from tests.forward_auth.echo import EchoApp
-from tests.forward_auth.proxies import APP, STARTS, Gate
+from tests.forward_auth.proxies import APP, STARTS, ProxiedApp
 from tests.forward_auth.test_forward_proxies import (
     PASSWORD,
-    PEOPLE,
     SETTINGS,
     SITE,
+    USERS,
     forward_auth_cookie,
 )
 from tests.servers.fixtures import CHROMIUM_ARGUMENTS
@@ -28,7 +28,7 @@ def test_a_sign_in_leads_back_to_the_app_with_a_cookie_for_it_alone(
     page: Page, gatehouse_server: Callable[..., Gatehouse], sqlite_data: InstanceData
 ) -> None:
     """The form's redirect leaves our host, which the page's own policy has to admit."""
-    sqlite_data.shell(PEOPLE)
+    sqlite_data.shell(USERS)
     app, port = EchoApp(), free_port()
     server = gatehouse_server(
         sqlite_data,
@@ -61,16 +61,18 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def server(gatehouse_server: Callable[..., Gatehouse], sqlite_data: InstanceData) -> Gatehouse:
-    sqlite_data.shell(PEOPLE)
+    sqlite_data.shell(USERS)
     return gatehouse_server(sqlite_data, **SETTINGS)
 
 
 @pytest.fixture
-def gates(kind: str, server: Gatehouse, tmp_path: Path) -> Iterator[Callable[..., Gate]]:
+def access_checks(
+    kind: str, server: Gatehouse, tmp_path: Path
+) -> Iterator[Callable[..., ProxiedApp]]:
     """gates("admin") -> the shipped file of one proxy, running, that asks for this role."""
     app, running = EchoApp(), []
 
-    def start(demand: str = "") -> Gate:
+    def start(demand: str = "") -> ProxiedApp:
         folder = tmp_path / f"{kind}{demand}"
         folder.mkdir()
         running.append(STARTS[kind](f"127.0.0.1:{server.ports[0]}", app.port, folder, demand))
@@ -89,7 +91,7 @@ def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit
     write_certificate(tmp_path, APP)
     site = EchoApp(tmp_path / "certificate.pem")
 
-    def start(gate: Gate, role: str = "") -> BrowserContext:
+    def start(gate: ProxiedApp, role: str = "") -> BrowserContext:
         rules = [f"MAP {APP}:443 127.0.0.1:{gate.port}", f"MAP {HOST}:443 127.0.0.1:{site.port}"]
         rule = f"--host-resolver-rules={','.join(rules)}"
         chromium = program("chromium", "chromium-browser", "google-chrome")
@@ -111,10 +113,10 @@ def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit
     site.stop()
 
 
-def test_a_browser_sees_every_verdict(
-    gates: Callable[..., Gate], visit: Visit, server: Gatehouse
+def test_a_browser_sees_every_decision(
+    access_checks: Callable[..., ProxiedApp], visit: Visit, server: Gatehouse
 ) -> None:
-    gate = gates()
+    gate = access_checks()
     page = visit(gate, "viewer").new_page()
     passed = page.goto(f"https://{APP}/board")
     assert passed is not None
@@ -135,10 +137,10 @@ def test_a_browser_sees_every_verdict(
     assert gone.status == 503
 
 
-def test_who_is_refused_by_the_role_that_the_proxy_asks_for_sees_the_refusal(
-    gates: Callable[..., Gate], visit: Visit
+def test_a_user_below_the_role_of_the_proxy_sees_the_denial(
+    access_checks: Callable[..., ProxiedApp], visit: Visit
 ) -> None:
-    gate = gates("admin")
+    gate = access_checks("admin")
 
     assert_refused(visit(gate, "editor").new_page(), "/board")
     passed = visit(gate, "admin").new_page().goto(f"https://{APP}/board")

@@ -14,13 +14,13 @@ from tests.forward_auth.proxies import EXAMPLES, STARTS
 NAMES = {name.lower() for name in IDENTITY}
 
 
-def test_every_example_hands_on_every_identity_header() -> None:
+def test_every_example_forwards_every_identity_header() -> None:
     for name in ("nginx.conf", "Caddyfile", "traefik.yaml", "gatehouse.lua"):
         text = (EXAMPLES / name).read_text().lower()
         assert {each for each in NAMES if each not in text} == set(), name
 
 
-def test_the_example_of_traefik_strips_asks_and_copies_the_same() -> None:
+def test_the_traefik_example_handles_the_same_headers() -> None:
     """Traefik itself is not run here: the file is compared with the others as text."""
     text = (EXAMPLES / "traefik.yaml").read_text()
     copied = re.search(r"authResponseHeaders:\n((?: +- .*\n)+)", text)
@@ -41,7 +41,7 @@ def test_the_example_of_traefik_strips_asks_and_copies_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", list(STARTS))
-def test_the_program_finds_no_fault_in_its_example(name: str, tmp_path: Path) -> None:
+def test_the_program_validates_its_example(name: str, tmp_path: Path) -> None:
     app = EchoApp()
     gate = STARTS[name]("127.0.0.1:8000", app.port, tmp_path)
     gate.process.stop()
@@ -50,7 +50,7 @@ def test_the_program_finds_no_fault_in_its_example(name: str, tmp_path: Path) ->
     assert re.findall(r"(?i)\[(?:warn|warning|alert|emerg|error)\].*", gate.process.output()) == []
 
 
-def test_caddy_would_write_its_example_alike() -> None:
+def test_the_caddy_example_is_formatted() -> None:
     command = [program("caddy"), "fmt", str(EXAMPLES / "Caddyfile")]
     done = subprocess.run(command, capture_output=True, text=True)
 

@@ -16,7 +16,7 @@ import pytest
 from devtools.servers.databases import InstanceData, Templates
 from devtools.servers.gatehouse import Gatehouse
 from tests.forward_auth.echo import EchoApp
-from tests.forward_auth.proxies import APP, STARTS, Gate, Reply
+from tests.forward_auth.proxies import APP, STARTS, ProxiedApp, Reply
 from tests.forward_auth.relay import Relay
 from tests.servers.http2 import ask_http2
 
@@ -30,7 +30,7 @@ SETTINGS = {
     "TRUSTED_PROXIES": "127.0.0.1",
     "LOGIN_MAX": "1000",
 }
-PEOPLE = """
+USERS = """
 from django.utils import timezone
 from accounts.models import User
 from forward_auth.models import AccessRule
@@ -58,7 +58,7 @@ Cookies = Callable[[str], dict[str, str]]
 @pytest.fixture(scope="module")
 def data(data_templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> InstanceData:
     found = data_templates.fresh("sqlite", tmp_path_factory.mktemp("data"))
-    found.shell(PEOPLE)
+    found.shell(USERS)
     return found
 
 
@@ -84,7 +84,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def gate(
     kind: str, server: Gatehouse, app: EchoApp, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Gate]:
+) -> Iterator[ProxiedApp]:
     folder = tmp_path_factory.mktemp(kind)
     running = STARTS[kind](f"127.0.0.1:{server.ports[0]}", app.port, folder)
     yield running
@@ -116,7 +116,9 @@ def forward_auth_cookie(server: Gatehouse, role: str) -> str:
     return re.split("[=;]", line)[1]
 
 
-def test_a_person_passes_and_the_app_learns_who_it_is(gate: Gate, cookies: Cookies) -> None:
+def test_a_user_is_allowed_and_the_app_gets_their_identity(
+    gate: ProxiedApp, cookies: Cookies
+) -> None:
     reply = gate.ask("/board?a=1&b=%20", cookies("viewer"))
 
     assert (reply.status, reply.echo["method"], reply.echo["path"]) == (
@@ -131,7 +133,9 @@ def test_a_person_passes_and_the_app_learns_who_it_is(gate: Gate, cookies: Cooki
     assert len(reply.sent("Remote-Id")[0]) == 36
 
 
-def test_a_browser_without_a_session_goes_to_the_sign_in_page(gate: Gate, app: EchoApp) -> None:
+def test_a_browser_without_a_session_goes_to_the_sign_in_page(
+    gate: ProxiedApp, app: EchoApp
+) -> None:
     before = app.seen
     reply = gate.ask("/board?a=1", PAGE)
     place = urlsplit(reply.headers["location"])
@@ -144,7 +148,7 @@ def test_a_browser_without_a_session_goes_to_the_sign_in_page(gate: Gate, app: E
 
 @pytest.mark.parametrize("kind_of_link", ["ascii", "escapes"])
 def test_a_link_of_eight_kilobytes_survives(
-    gate: Gate, cookies: Cookies, kind_of_link: str
+    gate: ProxiedApp, cookies: Cookies, kind_of_link: str
 ) -> None:
     room = 8192 - len(f"https://{APP}/?q=")
     text = "x" * room if kind_of_link == "ascii" else "%C3%BC" * (room // 6)
@@ -156,7 +160,7 @@ def test_a_link_of_eight_kilobytes_survives(
     assert gate.ask(path, cookies("viewer")).echo["path"] == path
 
 
-def test_a_program_without_a_credential_gets_401(gate: Gate, app: EchoApp) -> None:
+def test_a_program_without_a_credential_gets_401(gate: ProxiedApp, app: EchoApp) -> None:
     before = app.seen
     reply = gate.ask("/board", {"Accept": "application/json"})
 
@@ -165,8 +169,8 @@ def test_a_program_without_a_credential_gets_401(gate: Gate, app: EchoApp) -> No
     assert app.seen == before
 
 
-def test_a_refused_person_gets_the_page_with_its_reference(
-    gate: Gate, cookies: Cookies, app: EchoApp
+def test_a_denied_user_gets_the_page_with_a_reference(
+    gate: ProxiedApp, cookies: Cookies, app: EchoApp
 ) -> None:
     before = app.seen
     reply = gate.ask("/board", {**PAGE, **cookies("none")})
@@ -177,14 +181,14 @@ def test_a_refused_person_gets_the_page_with_its_reference(
     assert app.seen == before
 
 
-def test_a_refused_program_gets_403_and_the_reference(gate: Gate, cookies: Cookies) -> None:
+def test_a_denied_program_gets_403_and_the_reference(gate: ProxiedApp, cookies: Cookies) -> None:
     reply = gate.ask("/board", {"Accept": "application/json", **cookies("none")})
 
     assert (reply.status, json.loads(reply.text)["code"]) == (403, "forbidden")
     assert re.fullmatch("[2-9A-Z]{8}", reply.headers["x-gatehouse-reference"])
 
 
-def test_a_method_that_writes_takes_more(gate: Gate, cookies: Cookies) -> None:
+def test_a_writing_method_needs_a_higher_role(gate: ProxiedApp, cookies: Cookies) -> None:
     by_viewer = gate.ask("/board", cookies("viewer"), "POST", b"x=1")
     by_editor = gate.ask("/board", cookies("editor"), "POST", b"x=1")
 
@@ -196,8 +200,8 @@ def test_a_method_that_writes_takes_more(gate: Gate, cookies: Cookies) -> None:
     )
 
 
-def test_a_banned_caller_is_refused_without_any_identity(
-    gate: Gate, server: Gatehouse, data: InstanceData, app: EchoApp
+def test_a_banned_user_is_denied_without_identity_headers(
+    gate: ProxiedApp, server: Gatehouse, data: InstanceData, app: EchoApp
 ) -> None:
     """A053."""
     cookie = {"Cookie": f"__Secure-gatehouse_gate={forward_auth_cookie(server, 'admin')}"}
@@ -228,8 +232,8 @@ IDENTITY = ("Remote-User", "Remote-Email", "Remote-Groups", "Remote-Id")
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
-def test_what_a_client_claims_to_be_never_reaches_the_app(
-    gate: Gate, cookies: Cookies, role: str
+def test_identity_headers_of_a_client_never_reach_the_app(
+    gate: ProxiedApp, cookies: Cookies, role: str
 ) -> None:
     """A141."""
     plain = gate.ask("/", cookies(role))
@@ -243,8 +247,8 @@ def test_what_a_client_claims_to_be_never_reaches_the_app(
 
 
 @pytest.mark.parametrize("connection", [", ".join(IDENTITY), "keep-alive, Remote-User"])
-def test_a_client_cannot_have_its_identity_removed_on_the_way(
-    gate: Gate, cookies: Cookies, connection: str
+def test_a_client_cannot_remove_its_identity_headers(
+    gate: ProxiedApp, cookies: Cookies, connection: str
 ) -> None:
     """RFC 9110, 7.6.1: a proxy drops what Connection names, be it set by an answer of ours."""
     plain = gate.ask("/", cookies("viewer"))
@@ -256,7 +260,7 @@ def test_a_client_cannot_have_its_identity_removed_on_the_way(
     assert reply.sent("Remote-User") == ["viewer@example.com"]
 
 
-def test_where_everybody_passes_nothing_is_inherited(gate: Gate) -> None:
+def test_a_public_path_gets_no_identity_of_an_earlier_request(gate: ProxiedApp) -> None:
     """A141: on an open path there is no identity, so what the client sent would stand alone."""
     reply = gate.ask("/open/x", SPOOFED)
 
@@ -264,7 +268,9 @@ def test_where_everybody_passes_nothing_is_inherited(gate: Gate) -> None:
     assert {name: "".join(reply.sent(name)) for name in SPOOFED} == dict.fromkeys(SPOOFED, "")
 
 
-def test_an_empty_name_is_no_inherited_name(gate: Gate, cookies: Cookies) -> None:
+def test_an_empty_name_is_not_replaced_by_an_earlier_one(
+    gate: ProxiedApp, cookies: Cookies
+) -> None:
     reply = gate.ask("/", {"Remote-Name": "Olga Owner", **cookies("editor")})
 
     assert "".join(reply.sent("Remote-Name")) == ""
@@ -278,7 +284,7 @@ TRICKS = [
 
 
 @pytest.mark.parametrize("path", TRICKS)
-def test_a_trick_with_the_path_does_not_open_another(gate: Gate, app: EchoApp, path: str) -> None:
+def test_a_crafted_path_does_not_reach_another(gate: ProxiedApp, app: EchoApp, path: str) -> None:
     """A139: a path that two servers could read differently fits no open rule."""
     before = app.seen
 
@@ -287,7 +293,7 @@ def test_a_trick_with_the_path_does_not_open_another(gate: Gate, app: EchoApp, p
     assert app.seen == before
 
 
-def raw_status(gate: Gate, path: str) -> str:
+def raw_status(gate: ProxiedApp, path: str) -> str:
     """The status for a path that http.client would not send."""
     with gate.connect() as connection:
         request = f"GET {path} HTTP/1.1\r\nHost: {APP}\r\nConnection: close\r\n\r\n"
@@ -295,7 +301,7 @@ def raw_status(gate: Gate, path: str) -> str:
         return connection.recv(4096).decode(errors="replace").split(" ")[1]
 
 
-def test_a_client_cannot_say_what_it_asks_for(gate: Gate) -> None:
+def test_a_client_cannot_set_the_original_url(gate: ProxiedApp) -> None:
     claimed = {
         "X-Original-URL": f"https://{APP}/open/x", "X-Original-Method": "GET",
         "X-Forwarded-Uri": "/open/x", "X-Forwarded-Method": "GET", "X-Forwarded-Host": APP,
@@ -315,7 +321,7 @@ UNDERSCORES = {
 }  # fmt: skip
 
 
-def ask_by(version: str, gate: Gate, path: str, headers: dict[str, str], method: str) -> int:
+def ask_by(version: str, gate: ProxiedApp, path: str, headers: dict[str, str], method: str) -> int:
     if version == "1.1":
         return gate.ask(path, headers, method).status
     where = f"https://127.0.0.1:{gate.port}"
@@ -323,8 +329,8 @@ def ask_by(version: str, gate: Gate, path: str, headers: dict[str, str], method:
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
-def test_another_spelling_of_what_the_proxy_says_changes_nothing(
-    gate: Gate, cookies: Cookies, app: EchoApp, version: str
+def test_other_spellings_of_proxy_headers_are_ignored(
+    gate: ProxiedApp, cookies: Cookies, app: EchoApp, version: str
 ) -> None:
     before = app.seen
     editor, viewer = cookies("editor"), cookies("viewer")
@@ -338,7 +344,7 @@ def test_another_spelling_of_what_the_proxy_says_changes_nothing(
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
 def test_no_name_with_an_underscore_reaches_the_app(
-    gate: Gate, cookies: Cookies, version: str
+    gate: ProxiedApp, cookies: Cookies, version: str
 ) -> None:
     headers = {**UNDERSCORES, **cookies("viewer")}
     if version == "1.1":
@@ -351,7 +357,7 @@ def test_no_name_with_an_underscore_reaches_the_app(
     assert [name for name in names if "_" in name] == []
 
 
-def test_another_host_does_not_open_this_one(gate: Gate, app: EchoApp) -> None:
+def test_another_host_header_does_not_change_the_decision(gate: ProxiedApp, app: EchoApp) -> None:
     """A143, and a Host that the proxy does not serve."""
     before = app.seen
     connection = http.client.HTTPConnection("evil.example.org")
@@ -363,9 +369,7 @@ def test_another_host_does_not_open_this_one(gate: Gate, app: EchoApp) -> None:
     assert app.seen == before
 
 
-def test_the_app_does_not_see_the_cookie_that_opens_its_neighbours(
-    gate: Gate, cookies: Cookies
-) -> None:
+def test_the_app_does_not_get_the_forward_auth_cookie(gate: ProxiedApp, cookies: Cookies) -> None:
     """A145."""
     ours = cookies("viewer")["Cookie"]
     # An app may set one more for its own path, so that the first one to be found is not ours.
@@ -378,7 +382,7 @@ def test_the_app_does_not_see_the_cookie_that_opens_its_neighbours(
         assert ("a=1" in left, "b=2" in left) == ("a=1" in sent, "b=2" in sent)
 
 
-def test_a_websocket_is_asked_about_and_then_left_alone(gate: Gate, cookies: Cookies) -> None:
+def test_a_websocket_is_checked_once(gate: ProxiedApp, cookies: Cookies) -> None:
     lines = [
         "GET /socket HTTP/1.1", f"Host: {APP}", "Upgrade: websocket", "Connection: Upgrade",
         "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
@@ -414,7 +418,7 @@ def upgrade(word: str) -> list[str]:
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_nothing_but_a_websocket_takes_a_connection_over(
+def test_only_a_websocket_upgrades_a_connection(
     kind: str, server: Gatehouse, cookies: Cookies, tmp_path: Path, word: str
 ) -> None:
     """An app server that accepts h2c would speak on unasked (CVE-2021-21311 and its like)."""
@@ -461,7 +465,7 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
     return found
 
 
-def test_a_large_upload_goes_to_the_app_alone(
+def test_a_large_upload_goes_only_to_the_app(
     kind: str, server: Gatehouse, app: EchoApp, cookies: Cookies, tmp_path: Path
 ) -> None:
     relay = Relay(server.ports[0])
@@ -478,8 +482,8 @@ def test_a_large_upload_goes_to_the_app_alone(
     assert 0 < relay.sent < 10_000
 
 
-def test_a_thousand_idle_connections_stop_nobody(
-    gate: Gate, server: Gatehouse, cookies: Cookies
+def test_a_thousand_idle_connections_block_no_client(
+    gate: ProxiedApp, server: Gatehouse, cookies: Cookies
 ) -> None:
     raise_file_limit(4000)
     idle = [socket.create_connection(("127.0.0.1", gate.port)) for _place in range(1000)]
@@ -499,7 +503,7 @@ def raise_file_limit(most: int) -> None:
 
 
 @pytest.mark.parametrize("asked", [PAGE, {"Accept": "application/json"}])
-def test_without_gatehouse_everything_is_closed(
+def test_without_gatehouse_every_request_is_denied(
     kind: str,
     data: InstanceData,
     app: EchoApp,
@@ -528,5 +532,7 @@ def closed(reply: Reply) -> tuple[int, str]:
     return reply.status, reply.headers.get("retry-after", "")
 
 
-def test_a_denied_path_is_closed_to_whoever_may_go_elsewhere(gate: Gate, cookies: Cookies) -> None:
+def test_a_denied_path_is_denied_to_users_with_access_elsewhere(
+    gate: ProxiedApp, cookies: Cookies
+) -> None:
     assert gate.ask("/shut/x", cookies("editor")).status == 403

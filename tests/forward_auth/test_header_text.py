@@ -19,7 +19,7 @@ from tests.api.keys import made
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["Anna", "Vera Müller", "Łukasz", "愛", "Ada\r\nX-Evil: 1"])
 @pytest.mark.parametrize("path", ["/auth/check", "/auth/forward"])
-def test_a_name_is_handed_on_as_text_by_both_ways(
+def test_fast_path_and_django_encode_names_alike(
     make_user: Callable[..., User], path: str, name: str
 ) -> None:
     user = make_user("viewer", "vera@example.com", name=name)
@@ -50,9 +50,9 @@ def _name(checker: Checker, path: str, asked: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("text", ["", "Anna", "Müller", "Łukasz", "愛", "\xe9"])
-def test_what_is_carried_comes_back(text: str) -> None:
+def test_encoded_text_can_be_decoded(text: str) -> None:
     assert from_wsgi(as_wsgi(text)) == text
 
 
-def test_text_that_was_not_carried_stays() -> None:
+def test_text_that_was_not_encoded_is_unchanged() -> None:
     assert (from_wsgi("M\xfcller"), from_wsgi("Łukasz")) == ("Müller", "Łukasz")

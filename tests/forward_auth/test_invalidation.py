@@ -48,7 +48,7 @@ with transaction.atomic():
 MakeDriver = Callable[..., Driver]
 CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
 # What is done to whom: name, kind of credential, code, and what the next check answers.
-ACTS: list[tuple[str, str, str, int]] = [
+ACTIONS: list[tuple[str, str, str, int]] = [
     ("revoke", "key", "ApiKey.objects.filter(user=user).update(revoked_at=now())", 401),
     ("ban", "key", "Ban.objects.create(user=user, kind='manual', created_at=now())", 403),
     ("ban", "session", "Ban.objects.create(user=user, kind='manual', created_at=now())", 401),
@@ -88,14 +88,14 @@ def _status(client: HTTPClient, offer: dict[str, str]) -> int:
     return client.get("/auth/check", {**CHECK_PATHS, **offer}).status
 
 
-def test_the_next_request_of_every_process_is_refused(
+def test_the_next_request_to_every_process_is_denied(
     any_data: InstanceData, gatehouse_server: StartGatehouse, drivers: MakeDriver
 ) -> None:
     gatehouse = gatehouse_server(any_data, processes=3)
     driver = drivers(any_data, gatehouse)
     clients = [gatehouse.client(number) for number in range(3)]
 
-    for number, (name, kind, code, expected) in enumerate(islice(cycle(ACTS), ROUNDS)):
+    for number, (name, kind, code, expected) in enumerate(islice(cycle(ACTIONS), ROUNDS)):
         driver(NO_RULES)
         offer = driver(f"user = person('p{number}'); result = offer(user, {kind!r})")
         before = [_status(client, offer) for _again in range(3) for client in clients]
@@ -106,7 +106,7 @@ def test_the_next_request_of_every_process_is_refused(
         assert (name, after) == (name, [expected] * 3)
 
 
-def test_what_is_rolled_back_changes_nothing(
+def test_a_rolled_back_change_has_no_effect(
     any_data: InstanceData, gatehouse_server: StartGatehouse, drivers: MakeDriver
 ) -> None:
     gatehouse = gatehouse_server(any_data)
@@ -121,7 +121,7 @@ with transaction.atomic():
     assert _status(gatehouse.client(), offer) == 204
 
 
-def test_the_tables_that_a_verdict_is_made_of_are_watched() -> None:
+def test_all_tables_of_a_decision_are_watched() -> None:
     """Named here and not gathered: whoever joins another one has to tell."""
     statements = [checks_sql._query(kind, "postgresql")[0] for kind in checks_sql.CREDENTIALS]
     statements += [checks_sql._factor_statement("postgresql"),
@@ -134,7 +134,7 @@ def test_the_tables_that_a_verdict_is_made_of_are_watched() -> None:
     assert named == set(postgresql.TABLES)
 
 
-def test_a_change_is_told_before_anything_else_that_follows_its_commit(
+def test_a_change_is_announced_before_other_commit_callbacks(
     postgres_data: InstanceData, tmp_path: Path
 ) -> None:
     """What fails after a commit leaves out all that was to follow it."""
@@ -179,13 +179,13 @@ def hosts(
     return postgres_data, first, gatehouse_server(other, PUBLIC_URL=first.url)
 
 
-def test_another_host_hears_of_it(
+def test_another_host_is_notified(
     hosts: tuple[InstanceData, Gatehouse, Gatehouse], drivers: MakeDriver
 ) -> None:
     data, first, second = hosts
     driver, client = drivers(data, first), second.client()
 
-    for number, (name, kind, code, expected) in enumerate(ACTS):
+    for number, (name, kind, code, expected) in enumerate(ACTIONS):
         driver(NO_RULES)
         offer = driver(f"user = person('p{number}'); result = offer(user, {kind!r})")
         assert wait_for(lambda offer=offer: _status(client, offer) == 204, 2)
@@ -196,7 +196,7 @@ def test_another_host_hears_of_it(
         ), name
 
 
-def test_another_host_refuses_though_it_has_gone_deaf(
+def test_another_host_denies_even_without_notifications(
     hosts: tuple[InstanceData, Gatehouse, Gatehouse],
     drivers: MakeDriver,
     postgres_server: PostgresServer,
@@ -213,7 +213,7 @@ def test_another_host_refuses_though_it_has_gone_deaf(
         assert wait_for(lambda offer=offer: _status(client, offer) == 401)
 
 
-def test_nothing_is_believed_for_longer_than_a_second_without_news() -> None:
+def test_no_cache_is_used_longer_than_a_second_without_a_listener() -> None:
     """How long it really takes is measured by `make bench ARGS=forward`."""
     assert postgresql.BEAT_SECONDS < postgresql.TRUSTED_SECONDS <= 1.0
 
@@ -257,7 +257,7 @@ def other_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.django_db
-def test_the_connection_that_is_read_is_the_one_that_is_watched(
+def test_the_connection_that_reads_is_watched(
     request: pytest.FixtureRequest,
 ) -> None:
     before = opened()
@@ -275,7 +275,7 @@ def test_the_connection_that_is_read_is_the_one_that_is_watched(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("is_undone", [True, False])
-def test_what_is_undone_is_believed_no_longer(viewer: User, is_undone: bool) -> None:
+def test_rolled_back_reads_are_not_cached(viewer: User, is_undone: bool) -> None:
     checker = Checker(current_data_version)
     asked = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     with transaction.atomic():
@@ -346,15 +346,13 @@ def _watches(files: _Files, writer: BaseDatabaseWrapper) -> bool:
     return seen == [True] * 3
 
 
-def test_the_file_that_is_read_is_watched_by_its_memory(files: _Files) -> None:
+def test_the_database_file_is_watched_by_its_shared_memory(files: _Files) -> None:
     assert _watches(files, files.connect())
     assert data_version._here.watched is not None
     assert data_version._here.watched.memory is not None
 
 
-def test_a_file_put_in_the_place_of_the_one_that_is_read_is_not_watched(
-    files: _Files, tmp_path: Path
-) -> None:
+def test_a_replaced_database_file_is_not_watched(files: _Files, tmp_path: Path) -> None:
     """This thread has opened the first one, but was not asked about it until now."""
     opened()
     writer = files.connect()
@@ -366,9 +364,7 @@ def test_a_file_put_in_the_place_of_the_one_that_is_read_is_not_watched(
     assert _watches(files, writer)
 
 
-def test_memory_put_in_the_place_of_the_one_that_is_used_is_not_watched(
-    files: _Files, tmp_path: Path
-) -> None:
+def test_a_replaced_shared_memory_file_is_not_watched(files: _Files, tmp_path: Path) -> None:
     writer = files.connect()
     _write(writer)
     opened()
@@ -380,9 +376,7 @@ def test_memory_put_in_the_place_of_the_one_that_is_used_is_not_watched(
     assert _watches(files, writer)
 
 
-def test_a_connection_that_was_closed_and_opened_watches_the_file_that_is_there_now(
-    files: _Files, tmp_path: Path
-) -> None:
+def test_a_reopened_connection_watches_the_current_file(files: _Files, tmp_path: Path) -> None:
     first = current_data_version()
     files.wrapper.close()
     _moved(files.path, tmp_path / "old.sqlite3")
@@ -392,7 +386,7 @@ def test_a_connection_that_was_closed_and_opened_watches_the_file_that_is_there_
     assert _watches(files, files.connect())
 
 
-def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
+def test_a_file_replaced_while_being_opened_is_not_reported(
     files: _Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect = sqlite3.Connection.__init__
@@ -412,7 +406,7 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
     assert data_version._here.watched.memory is None
 
 
-def test_within_a_transaction_of_its_own_nothing_is_remembered(files: _Files) -> None:
+def test_nothing_is_cached_within_an_open_transaction(files: _Files) -> None:
     raw = opened().connection
     assert current_data_version() is not None
     raw.execute("BEGIN")
@@ -423,7 +417,7 @@ def test_within_a_transaction_of_its_own_nothing_is_remembered(files: _Files) ->
     assert current_data_version() is not None
 
 
-def test_another_database_than_the_listener_has_is_not_believed(
+def test_caches_of_another_database_than_the_listeners_are_not_used(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
 ) -> None:
     settings.DATA_DIR = tmp_path
@@ -446,9 +440,7 @@ def test_another_database_than_the_listener_has_is_not_believed(
     postgresql._shared.cache_clear()
 
 
-def test_a_file_put_in_the_place_of_the_shared_one_is_shared_from_then_on(
-    tmp_path: Path, settings: Any
-) -> None:
+def test_a_replaced_shared_file_is_shared_from_then_on(tmp_path: Path, settings: Any) -> None:
     settings.DATA_DIR = tmp_path
     shared = postgresql._Shared()
     shared.follow()

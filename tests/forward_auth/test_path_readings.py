@@ -32,7 +32,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("uri", TRICKS)
-def test_a_trick_can_be_read_as_what_it_is_for(uri: str) -> None:
+def test_a_crafted_path_has_its_target_among_the_readings(uri: str) -> None:
     paths = readings_of(uri)
 
     assert any(path == "/shut" or path.startswith("/shut/") for path in paths)
@@ -40,7 +40,7 @@ def test_a_trick_can_be_read_as_what_it_is_for(uri: str) -> None:
 
 
 @pytest.mark.parametrize("uri", UNREADABLE)
-def test_what_nobody_can_tell_has_no_reading(uri: str) -> None:
+def test_an_undecidable_path_has_no_reading(uri: str) -> None:
     assert readings_of(uri) == ()
 
 
@@ -73,7 +73,7 @@ def test_the_readings_of_a_path(uri: str, paths: tuple[str, ...]) -> None:
     assert readings_of(uri) == paths
 
 
-def test_a_path_beyond_the_greatest_length_has_none() -> None:
+def test_a_path_that_is_too_long_has_no_reading() -> None:
     assert readings_of("/" + "a" * 8192) == ()
     assert readings_of("/" + "a" * 8191) == ("/" + "a" * 8191,)
 
@@ -86,7 +86,7 @@ PATHS = st.lists(st.sampled_from(PIECES), max_size=8).map(lambda parts: "/" + ""
 
 
 @given(PATHS)
-def test_there_is_a_bound(uri: str) -> None:
+def test_the_number_of_readings_is_limited(uri: str) -> None:
     paths = readings_of(uri)
 
     assert len(paths) <= MAX_READINGS
@@ -94,7 +94,7 @@ def test_there_is_a_bound(uri: str) -> None:
     assert len(set(paths)) == len(paths)
 
 
-def test_the_longest_paths_take_no_longer_than_others_of_their_kind() -> None:
+def test_long_paths_take_no_more_work_than_others() -> None:
     """Counted in characters made, not in time."""
     for piece in (";a//", "%2f..;", "\\..//", "%25252f;"):
         paths = readings_of("/" + piece * (8000 // len(piece)))
@@ -111,7 +111,7 @@ def test_the_longest_paths_take_no_longer_than_others_of_their_kind() -> None:
         ),
     ],
 )
-def test_a_rule_has_a_path_that_requests_are_compared_with(path: str, is_so: bool) -> None:
+def test_the_path_of_a_rule_is_normalized(path: str, is_so: bool) -> None:
     assert is_plain(path) is is_so
 
 
@@ -136,7 +136,7 @@ def combined(uri: str) -> set[str]:
 
 
 @given(PATHS)
-def test_no_chain_of_servers_finds_another_path(uri: str) -> None:
+def test_no_chain_of_servers_finds_a_path_outside_the_readings(uri: str) -> None:
     paths = readings_of(uri)
     text = uri.encode("latin-1").decode()
 

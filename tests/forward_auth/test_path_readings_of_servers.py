@@ -85,21 +85,21 @@ def read_by(port: int, path: str) -> str | None:
     return found
 
 
-def test_an_app_acts_on_a_path_that_rules_were_asked_about(
+def test_an_app_sees_only_paths_that_the_rules_were_checked_for(
     app: tuple[str, int], ports: list[int]
 ) -> None:
-    missed, told = [], 0
+    missed, answered = [], 0
     for path in paths():
         known = readings_of(path)
         for port in (app[1], *ports):
             read = read_by(port, path)
-            told += read is not None
+            answered += read is not None
             # What follows a slash or not is one place for a rule.
             if read is not None and known and not same(read, known):
                 missed.append((path, read, known))
 
     assert missed == []
-    assert told > MANY
+    assert answered > MANY
 
 
 def same(read: str, known: tuple[str, ...]) -> bool:

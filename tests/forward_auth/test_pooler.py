@@ -60,7 +60,7 @@ def pooler(
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_what_another_node_revokes_is_refused_by_the_next_request(
+def test_a_revocation_by_another_node_applies_to_the_next_request(
     postgres_data: InstanceData,
     postgres_server: PostgresServer,
     gatehouse_server: StartGatehouse,

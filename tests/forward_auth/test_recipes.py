@@ -35,7 +35,7 @@ def ask(host: str, path: str, user: User | None = None, method: str = "GET") -> 
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor", "admin", "owner"])
-def test_the_app_is_told_the_role_as_first_group(make_user: Callable[..., User], role: str) -> None:
+def test_the_app_gets_the_role_as_first_group(make_user: Callable[..., User], role: str) -> None:
     rule("public", "app.example.com", "/open")
 
     groups = ask("app.example.com", "/", make_user(role))["Remote-Groups"]
@@ -47,7 +47,7 @@ def test_the_app_is_told_the_role_as_first_group(make_user: Callable[..., User],
 @pytest.mark.parametrize(
     "path", ["/shut", "/Shut", "/SHUT/x", "/shut.", "/shut%20", "/PUBLIC/../shut"]
 )
-def test_where_case_does_not_count_all_is_shut_but_the_open_part(
+def test_with_case_insensitive_paths_only_the_public_part_is_open(
     viewer: User, admin: User, path: str
 ) -> None:
     rule("role", "files.example.com", "/public")
@@ -58,7 +58,7 @@ def test_where_case_does_not_count_all_is_shut_but_the_open_part(
     assert ask("files.example.com", "/public/x", viewer).status_code == 204
 
 
-def test_a_preflight_passes_and_the_call_needs_its_credential(editor: User) -> None:
+def test_a_preflight_is_allowed_and_the_call_needs_a_credential(editor: User) -> None:
     assert ask("api.example.com", "/api/x", method="OPTIONS").status_code == 401
     rule("public", "api.example.com", "/api", methods=["OPTIONS"])
 
@@ -68,7 +68,7 @@ def test_a_preflight_passes_and_the_call_needs_its_credential(editor: User) -> N
     assert ask("api.example.com", "/other", method="OPTIONS").status_code == 401
 
 
-def test_a_manifest_and_its_icons_are_there_without_cookies() -> None:
+def test_a_manifest_and_its_icons_need_no_cookies() -> None:
     for path in ("/manifest.webmanifest", "/icons"):
         rule("public", "app.example.com", path, methods=["GET", "HEAD"])
 

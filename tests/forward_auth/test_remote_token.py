@@ -20,7 +20,7 @@ from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.services.tokens import origin_of, wants_token
 from forward_auth.wsgi import FastPath
 from tests.api.keys import made
-from tests.forward_auth.test_wsgi import Answer, _ask, _environ, _nobody_answers
+from tests.forward_auth.test_wsgi import Answer, _ask, _environ, _without_answers
 
 pytestmark = pytest.mark.django_db
 APP = "https://app.example.com"
@@ -28,7 +28,7 @@ APP = "https://app.example.com"
 
 @pytest.fixture
 def front() -> FastPath:
-    return FastPath(_nobody_answers, Checker(current_data_version))
+    return FastPath(_without_answers, Checker(current_data_version))
 
 
 def _passed(
@@ -60,7 +60,7 @@ def _verified(token: str, audience: str) -> dict[str, Any]:
     return found
 
 
-def test_an_app_can_verify_who_passed(front: FastPath, viewer: User) -> None:
+def test_an_app_can_verify_the_user_of_a_request(front: FastPath, viewer: User) -> None:
     issued = made(viewer)
     claims = _verified(_token(front, issued.text), APP)
 
@@ -75,7 +75,7 @@ def test_an_app_can_verify_who_passed(front: FastPath, viewer: User) -> None:
     }
 
 
-def test_the_program_of_the_documentation_reads_it(
+def test_the_documented_program_verifies_it(
     front: FastPath, viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (ROOT / "docs" / "forward-auth-tokens.md").read_text()
@@ -94,7 +94,7 @@ def test_the_program_of_the_documentation_reads_it(
         names["who_asks"](refresh_tokens.start_by_password(viewer, timezone.now()).access)
 
 
-def test_a_token_is_for_one_app_alone(front: FastPath, viewer: User) -> None:
+def test_a_token_is_valid_for_one_app(front: FastPath, viewer: User) -> None:
     token = _token(front, made(viewer).text)
 
     with pytest.raises(jwt.InvalidAudienceError):
@@ -102,7 +102,7 @@ def test_a_token_is_for_one_app_alone(front: FastPath, viewer: User) -> None:
 
 
 @pytest.mark.parametrize("kind", ["token", "session", "key"])
-def test_both_ways_say_the_same_of_the_same_person(
+def test_fast_path_and_django_issue_equal_tokens(
     front: FastPath, viewer: User, browser_of: Any, kind: str
 ) -> None:
     if kind == "session":
@@ -132,7 +132,7 @@ def test_both_ways_say_the_same_of_the_same_person(
     assert said[0]["sid"] == str(sid)
 
 
-def test_our_own_api_never_takes_it(front: FastPath, owner: User) -> None:
+def test_the_api_never_accepts_it(front: FastPath, owner: User) -> None:
     """Not even when the app asked for has the API's own address."""
     text = made(owner).text
     for url in (f"{APP}/", "http://localhost:8000/api/v1/me"):
@@ -141,16 +141,14 @@ def test_our_own_api_never_takes_it(front: FastPath, owner: User) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
 
 
-def test_forward_auth_itself_never_takes_it(front: FastPath, owner: User) -> None:
+def test_forward_auth_never_accepts_it(front: FastPath, owner: User) -> None:
     token = _token(front, made(owner).text)
     answer = Client(headers={"authorization": f"Bearer {token}"}).get("/auth/check")
 
     assert answer.status_code == 401
 
 
-def test_it_is_remembered_for_twenty_seconds_and_not_past_a_change(
-    front: FastPath, viewer: User
-) -> None:
+def test_it_is_cached_for_twenty_seconds_until_a_change(front: FastPath, viewer: User) -> None:
     text = made(viewer).text
     _token(front, text)  # makes the first signing key, which is a change
     first = [_token(front, text) for _again in range(3)]
@@ -164,7 +162,7 @@ def test_it_is_remembered_for_twenty_seconds_and_not_past_a_change(
     assert _verified(changed, APP)["role"] == "editor"
 
 
-def test_a_killed_key_signs_nothing_more(front: FastPath, viewer: User, owner: User) -> None:
+def test_a_revoked_key_signs_no_more_tokens(front: FastPath, viewer: User, owner: User) -> None:
     text = made(viewer).text
     before = jwt.get_unverified_header(_token(front, text))["kid"]
     signing_keys.replace_all(actor=owner)
@@ -173,7 +171,7 @@ def test_a_killed_key_signs_nothing_more(front: FastPath, viewer: User, owner: U
 
 
 @pytest.mark.parametrize("query", ["", "token=0", "token", "token=11", "tokens=1", "x=token"])
-def test_there_is_no_token_that_nobody_asked_for(front: FastPath, viewer: User, query: str) -> None:
+def test_no_token_is_issued_without_the_setting(front: FastPath, viewer: User, query: str) -> None:
     assert "Remote-Token" not in _passed(front, made(viewer).text, query=query)[1]
     assert not wants_token(query)
 
@@ -193,5 +191,5 @@ def test_without_a_known_app_the_header_is_empty(front: FastPath, viewer: User, 
         ("", ""),
     ],
 )
-def test_the_audience_is_the_origin_as_browsers_write_it(url: str, origin: str) -> None:
+def test_the_audience_is_the_normalized_origin(url: str, origin: str) -> None:
     assert origin_of(url) == origin

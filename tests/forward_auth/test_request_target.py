@@ -34,11 +34,11 @@ from forward_auth.request import Target, clean_host, target_of
         ("", ""),
     ],
 )
-def test_a_host_loses_its_port_or_is_no_host(text: str, host: str) -> None:
+def test_a_host_is_read_without_its_port_or_is_unknown(text: str, host: str) -> None:
     assert clean_host(text) == host
 
 
-def test_nginx_names_the_target_in_one_address() -> None:
+def test_nginx_sends_the_target_as_one_url() -> None:
     environ = {
         "HTTP_X_ORIGINAL_URL": "https://App.example.com:8443/a?b=c",
         "HTTP_X_ORIGINAL_METHOD": "POST",
@@ -49,7 +49,7 @@ def test_nginx_names_the_target_in_one_address() -> None:
     )
 
 
-def test_others_name_it_in_four_headers() -> None:
+def test_other_proxies_send_the_target_in_four_headers() -> None:
     environ = {
         "HTTP_X_FORWARDED_PROTO": "https",
         "HTTP_X_FORWARDED_HOST": "app.example.com",
@@ -63,23 +63,23 @@ def test_others_name_it_in_four_headers() -> None:
 
 
 @pytest.mark.parametrize("method", ["", "get", "GET ", "G E T", "GET\nX", "A" * 21])
-def test_a_word_that_is_no_method_counts_as_writing(method: str) -> None:
+def test_an_unknown_method_counts_as_writing(method: str) -> None:
     target = target_of({"HTTP_X_FORWARDED_METHOD": method})
 
     assert (target.method, target.is_reading) == ("", False)
 
 
-def test_nothing_said_is_nothing_known() -> None:
+def test_without_headers_the_target_is_unknown() -> None:
     assert target_of({}) == Target("", "", "", "")
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "app.example.com/x", "//app/x", "ftp://app/x"])
-def test_a_strange_address_leads_nowhere_back(url: str) -> None:
+def test_an_invalid_url_has_no_return_url(url: str) -> None:
     assert target_of({"HTTP_X_ORIGINAL_URL": url}).url == ""
 
 
 @pytest.mark.parametrize("method", ["VERSION-CONTROL", "UPDATEREDIRECTREF", "M-SEARCH"])
-def test_a_registered_word_with_a_hyphen_is_a_method(method: str) -> None:
+def test_a_registered_method_with_a_hyphen_is_known(method: str) -> None:
     assert target_of({"HTTP_X_FORWARDED_METHOD": method}).method == method
 
 
@@ -91,7 +91,7 @@ def test_a_registered_word_with_a_hyphen_is_a_method(method: str) -> None:
         *((word, False) for word in ("POST", "PROPPATCH", "MKCOL", "LOCK", "TRACE", "QUERYX", "")),
     ],
 )
-def test_what_asks_without_changing_reads(method: str, is_reading: bool) -> None:
+def test_safe_methods_count_as_reading(method: str, is_reading: bool) -> None:
     assert target_of({"HTTP_X_FORWARDED_METHOD": method}).is_reading is is_reading
 
 
@@ -102,21 +102,21 @@ FORWARDED = {
 }
 
 
-def test_the_method_of_nginx_counts_without_its_address() -> None:
+def test_the_method_header_of_nginx_counts_alone() -> None:
     said = {**FORWARDED, "HTTP_X_ORIGINAL_METHOD": "GET"}
 
     assert target_of(said) == Target("app.example.com", "/a", "GET", "https://app.example.com/a")
     assert target_of({**said, "HTTP_X_FORWARDED_METHOD": "GET"}) == target_of(said)
 
 
-def test_two_methods_that_differ_count_as_nothing_said() -> None:
+def test_contradictory_methods_are_unknown() -> None:
     said = {**FORWARDED, "HTTP_X_ORIGINAL_METHOD": "GET", "HTTP_X_FORWARDED_METHOD": "POST"}
 
     assert target_of(said) == Target("", "", "", "")
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "/a", "//app.example.com/a"])
-def test_an_address_that_cannot_be_read_makes_no_room_for_another(address: str) -> None:
+def test_an_unreadable_url_is_not_replaced_by_other_headers(address: str) -> None:
     """A server that cannot read a line tells it as an empty one."""
     said = {**FORWARDED, "HTTP_X_FORWARDED_METHOD": "GET", "HTTP_X_ORIGINAL_URL": address}
 
@@ -134,14 +134,14 @@ def test_an_address_that_cannot_be_read_makes_no_room_for_another(address: str) 
         ("/" + "a" * 8191, "/" + "a" * 8191),
     ],
 )
-def test_the_way_back_is_what_was_asked_for_in_ascii(uri: str, link: str) -> None:
+def test_the_return_url_is_the_requested_url_in_ascii(uri: str, link: str) -> None:
     target = target_of({**FORWARDED, "HTTP_X_FORWARDED_URI": uri})
 
     assert target.url == f"https://app.example.com{link}"
 
 
 @given(st.text(max_size=60), st.sampled_from(["HTTP_X_ORIGINAL_URL", "HTTP_X_FORWARDED_URI"]))
-def test_whatever_is_sent_a_path_is_a_path(text: str, header: str) -> None:
+def test_any_path_is_parsed(text: str, header: str) -> None:
     environ: dict[str, Any] = {header: text, "HTTP_X_FORWARDED_HOST": "app.example.com"}
 
     target = target_of(environ)

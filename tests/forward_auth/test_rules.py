@@ -70,7 +70,7 @@ def wanted(*rules: Rule, target: Target | None = None, ip: str = IP, override: A
         ("", "anything", True),
     ],
 )
-def test_a_host_fits_whole_or_below_a_star(pattern: str, host: str, matches: bool) -> None:
+def test_a_host_matches_exactly_or_by_wildcard(pattern: str, host: str, matches: bool) -> None:
     assert rule(host=pattern).matches(at(host=host), IP) is matches
 
 
@@ -89,7 +89,7 @@ def test_a_host_fits_whole_or_below_a_star(pattern: str, host: str, matches: boo
         ("/", "/x", True),
     ],
 )
-def test_a_path_fits_as_a_whole_beginning(beginning: str, path: str, matches: bool) -> None:
+def test_a_path_matches_as_a_whole_prefix(beginning: str, path: str, matches: bool) -> None:
     assert rule(path=beginning).matches(at(path), IP) is matches
 
 
@@ -104,7 +104,7 @@ def test_a_path_fits_as_a_whole_beginning(beginning: str, path: str, matches: bo
         ("0.0.0.0/0", "2001:db8::1", False),
     ],
 )
-def test_a_network_holds_the_client(network: str, ip: str, matches: bool) -> None:
+def test_a_network_must_contain_the_client(network: str, ip: str, matches: bool) -> None:
     assert rule(networks=(ip_network(network),)).matches(at(), ip) is matches
 
 
@@ -118,7 +118,7 @@ def test_all_conditions_must_be_met() -> None:
 # Order and effects
 
 
-def test_the_first_rule_that_fits_decides() -> None:
+def test_the_first_matching_rule_decides() -> None:
     rules = (rule("a", path="/x"), rule("b", Effect.PUBLIC), rule("c"))
 
     assert wanted(*rules, target=at("/x")) == ("a", "nobody")
@@ -136,7 +136,7 @@ def test_the_first_rule_that_fits_decides() -> None:
         ("", "editor"),
     ],
 )
-def test_without_a_rule_reading_takes_viewer_and_writing_editor(method: str, role: str) -> None:
+def test_without_a_rule_reading_needs_viewer_and_writing_editor(method: str, role: str) -> None:
     assert wanted(target=at(method=method)) == ("", role)
 
 
@@ -151,14 +151,16 @@ def test_without_a_rule_reading_takes_viewer_and_writing_editor(method: str, rol
         (Effect.DENY, Role.VIEWER, Role.ADMIN, "nobody"),
     ],
 )
-def test_the_proxy_only_raises(effect: Effect, role: Role, override: Any, takes: str) -> None:
+def test_the_role_of_the_proxy_only_raises_the_requirement(
+    effect: Effect, role: Role, override: Any, takes: str
+) -> None:
     assert wanted(rule("a", effect, role=role), override=override) == ("a", takes)
 
 
 # What is not clear
 
 
-def test_an_unclear_path_takes_what_the_strictest_rule_takes() -> None:
+def test_an_ambiguous_path_needs_the_strictest_role() -> None:
     rules = (
         rule("open", Effect.PUBLIC, path="/open"),
         rule("admins", Effect.ROLE, role=Role.ADMIN, path="/admin"),
@@ -167,7 +169,7 @@ def test_an_unclear_path_takes_what_the_strictest_rule_takes() -> None:
     assert wanted(*rules, target=at("")) == ("admins", "admin")
 
 
-def test_nobody_passes_a_shut_path_by_another_spelling() -> None:
+def test_no_spelling_of_a_denied_path_is_allowed() -> None:
     rules = (rule("shut", path="/shut"), rule("rest", Effect.PUBLIC))
 
     assert wanted(*rules, target=at("")) == ("shut", "nobody")
@@ -186,7 +188,7 @@ def asking_for(uri: str) -> Target:
 
 
 @pytest.mark.parametrize("uri", [*TRICKS, *UNREADABLE])
-def test_no_trick_opens_what_only_a_path_opens(uri: str) -> None:
+def test_no_crafted_path_matches_a_public_rule(uri: str) -> None:
     public, shut = rule("open", Effect.PUBLIC, path="/open"), rule("shut", path="/shut")
 
     assert wanted(public, target=asking_for(uri)) == ("", "viewer")
@@ -200,7 +202,7 @@ def test_no_trick_opens_what_only_a_path_opens(uri: str) -> None:
         *("/a/./b", "/a/b/..", "/a%3Fb", "/a%23b", "//", "/caf%C3%A9//", "/..", "/a%252Fb"),
     ],
 )
-def test_another_spelling_costs_nobody_a_rule_that_does_not_speak_of_it(uri: str) -> None:
+def test_other_spellings_do_not_match_unrelated_rules(uri: str) -> None:
     admins = rule("admins", Effect.ROLE, role=Role.ADMIN, path="/admin")
 
     assert wanted(admins, target=asking_for(uri)) == ("", "viewer")
@@ -217,7 +219,7 @@ def test_a_public_path_is_public_in_every_spelling(uri: str) -> None:
 
 
 @pytest.mark.parametrize("uri", ["/ü", "/%C3%BC", "/%c3%bc/x", "/u%CC%88", "//ü", "/%25C3%25BC"])
-def test_a_rule_beyond_ascii_meets_each_way_to_write_it(uri: str) -> None:
+def test_a_non_ascii_rule_matches_every_encoding(uri: str) -> None:
     """Raw bytes, escapes of either case, letter and accent apart."""
     shut = rule("shut", path="/ü")
 
@@ -226,12 +228,12 @@ def test_a_rule_beyond_ascii_meets_each_way_to_write_it(uri: str) -> None:
 
 
 @pytest.mark.parametrize("uri", ["/\xfc", "/%FC", "/x/\xfc", "/\xc3"])
-def test_bytes_that_are_no_utf8_miss_no_rule(uri: str) -> None:
+def test_invalid_utf8_misses_no_rule(uri: str) -> None:
     """Who reads them otherwise may find the shut path in them."""
     assert wanted(rule("shut", path="/ü"), target=asking_for(uri)) == ("shut", "nobody")
 
 
-def test_a_rule_of_an_ipv6_host_meets_each_spelling() -> None:
+def test_a_rule_of_an_ipv6_host_matches_every_spelling() -> None:
     shut = rule("shut", host="[2001:db8::1]")
     for host in ("[2001:db8::1]", "[2001:DB8:0:0::1]:8443", "[2001:0db8:0:0:0:0:0:1]"):
         target = target_of({"HTTP_X_FORWARDED_HOST": host, "HTTP_X_FORWARDED_URI": "/"})
@@ -239,7 +241,7 @@ def test_a_rule_of_an_ipv6_host_meets_each_spelling() -> None:
         assert wanted(shut, target=target._replace(method="GET")) == ("shut", "nobody")
 
 
-def test_a_rule_before_an_unclear_one_still_decides() -> None:
+def test_a_rule_before_an_ambiguous_match_still_decides() -> None:
     rules = (rule("all", Effect.PUBLIC), rule("shut", path="/shut"))
 
     assert wanted(*rules, target=at("")) == ("all", "everybody")
@@ -254,18 +256,18 @@ def test_a_rule_before_an_unclear_one_still_decides() -> None:
         ({"networks": (ip_network("10.0.0.0/8"),)}, at(), ""),
     ],
 )
-def test_what_is_not_said_shuts_a_shut_rule(condition: Any, target: Target, ip: str) -> None:
+def test_a_missing_value_matches_a_deny_rule(condition: Any, target: Target, ip: str) -> None:
     assert wanted(rule("shut", **condition), target=target, ip=ip) == ("shut", "nobody")
 
 
-def test_a_rule_of_another_host_says_nothing_of_an_unclear_path() -> None:
+def test_a_rule_of_another_host_does_not_affect_an_ambiguous_path() -> None:
     assert wanted(rule("shut", host="b.example.com", path="/x"), target=at("")) == ("", "viewer")
 
 
 # Who may let himself in
 
 
-def test_rules_behind_one_that_fits_all_are_never_reachable_rules() -> None:
+def test_rules_after_a_catch_all_are_unreachable() -> None:
     first, every, last = rule("a", path="/a"), rule("b", path="/"), rule("c")
 
     assert reachable_rules((first, every, last)) == (first, every)
@@ -279,7 +281,7 @@ def test_rules_behind_one_that_fits_all_are_never_reachable_rules() -> None:
         (Role.EDITOR, ["viewers", "editors", ""]),
     ],
 )
-def test_rules_and_the_default_admit_a_role(role: Role, found: list[str]) -> None:
+def test_rules_and_the_default_allow_a_role(role: Role, found: list[str]) -> None:
     rules = (
         rule("open", Effect.PUBLIC, path="/open"),
         rule("shut", path="/shut"),
@@ -290,7 +292,7 @@ def test_rules_and_the_default_admit_a_role(role: Role, found: list[str]) -> Non
     assert [one.id if one else "" for one in rules_admitting(rules, role)] == found
 
 
-def test_a_last_rule_for_all_leaves_no_default() -> None:
+def test_a_final_catch_all_rule_replaces_the_default() -> None:
     assert rules_admitting((rule("rest", Effect.ROLE, role=Role.ADMIN),), Role.VIEWER) == ()
 
 
@@ -320,12 +322,12 @@ def test_a_last_rule_for_all_leaves_no_default() -> None:
         ("networks", ["2001:DB8::/32", "2001:db8::/32"], ["2001:db8::/32"]),
     ],
 )
-def test_a_field_is_stored_as_requests_are_compared(field: str, typed: Any, stored: Any) -> None:
+def test_rule_fields_are_stored_normalized(field: str, typed: Any, stored: Any) -> None:
     assert clean_fields({field: typed}) == ({field: stored}, {})
 
 
 @pytest.mark.parametrize(
-    ("field", "typed", "told"),
+    ("field", "typed", "message"),
     [
         ("name", " ", "Enter a name"),
         ("name", "x" * 81, "at most 80"),
@@ -352,11 +354,13 @@ def test_a_field_is_stored_as_requests_are_compared(field: str, typed: Any, stor
         ("role", "none", "a role"),
     ],
 )
-def test_what_no_request_can_meet_is_refused(field: str, typed: Any, told: str) -> None:
+def test_a_condition_that_no_request_can_match_is_rejected(
+    field: str, typed: Any, message: str
+) -> None:
     _cleaned, errors = clean_fields({field: typed})
 
     assert list(errors) == [field]
-    assert told in errors[field][0]
+    assert message in errors[field][0]
 
 
 # Any rule, request and credential
@@ -398,7 +402,7 @@ PASSES = st.builds(
     may_read=st.booleans(),
     may_write=st.booleans(),
 )
-REFUSALS = st.builds(
+REJECTIONS = st.builds(
     AuthFailure,
     kind=st.just("key"),
     code=st.sampled_from(["not_authenticated", "banned", "account_disabled"]),
@@ -444,11 +448,11 @@ def test_a_trace_changes_nothing_and_names_every_rule(
         why=st.just(""),
     ),
     target=TARGETS,
-    auth_result=st.one_of(PASSES, REFUSALS),
+    auth_result=st.one_of(PASSES, REJECTIONS),
     ip_allowed=st.booleans(),
     requires_verified_email=st.booleans(),
 )
-def test_a_request_passes_only_if_every_question_is_answered_with_yes(
+def test_a_request_is_allowed_only_if_every_condition_holds(
     requirement: Requirement,
     target: Target,
     auth_result: AuthResult,
@@ -487,7 +491,7 @@ def test_a_request_passes_only_if_every_question_is_answered_with_yes(
 
 
 VIEWERS, ADMINS = (Requirement("r", False, role, "") for role in (Role.VIEWER, Role.ADMIN))
-SHUT = Requirement("r", True, Role.OWNER, "")
+DENIED = Requirement("r", True, Role.OWNER, "")
 VIEWER = Principal("key", "u", "v@example.com", "V", Role.VIEWER, True, 0.0)
 BANNED = AuthFailure("key", "banned", credential_valid=True)
 
@@ -501,15 +505,15 @@ BANNED = AuthFailure("key", "banned", credential_valid=True)
         (VIEWERS, BANNED, True, 403, "banned", Question.CREDENTIAL),
         (VIEWERS, AuthFailure("", "token_expired"), True, 401, "token_expired",
          Question.CREDENTIAL),
-        (SHUT, replace(VIEWER, is_verified=False), True, 403, "email_unverified",
+        (DENIED, replace(VIEWER, is_verified=False), True, 403, "email_unverified",
          Question.VERIFIED_EMAIL),
-        (SHUT, replace(VIEWER, role=Role.OWNER), True, 403, "forbidden", Question.NOT_DENIED),
+        (DENIED, replace(VIEWER, role=Role.OWNER), True, 403, "forbidden", Question.NOT_DENIED),
         (ADMINS, VIEWER, True, 403, "forbidden", Question.ROLE),
         (VIEWERS, replace(VIEWER, role=Role.NONE), True, 403, "forbidden", Question.ROLE),
         (VIEWERS, replace(VIEWER, may_read=False), True, 403, "scope_missing", Question.SCOPE),
     ],
 )  # fmt: skip
-def test_the_first_no_decides(
+def test_the_first_failing_condition_decides(
     requirement: Requirement,
     auth_result: AuthResult,
     ip_allowed: bool,
@@ -525,9 +529,7 @@ def test_the_first_no_decides(
 
 
 @given(rules=st.lists(RULES, max_size=5), target=TARGETS, ip=st.sampled_from(["", IP]))
-def test_nothing_left_unsaid_is_to_anybodys_advantage(
-    rules: list[Rule], target: Target, ip: str
-) -> None:
+def test_a_missing_value_never_allows_more(rules: list[Rule], target: Target, ip: str) -> None:
     clear = Target(
         target.host or HOST, target.path or "/a", target.method or "GET", "", target.others
     )
@@ -537,7 +539,7 @@ def test_nothing_left_unsaid_is_to_anybodys_advantage(
     assert vague.strictness >= requirement_for(rules, clear, ip or IP).strictness
 
 
-def test_the_trace_names_each_rule_and_what_did_not_fit() -> None:
+def test_the_trace_names_each_rule_and_its_unmet_conditions() -> None:
     rules = (rule("a", path="/x"), rule("b", Effect.PUBLIC, host=HOST), rule("c"))
     trace: list[ReadingStep] = []
     requirement_for(rules, at("/y"), IP, None, trace)

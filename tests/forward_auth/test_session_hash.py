@@ -11,7 +11,7 @@ MOMENT = datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("credentials_valid_from", [MOMENT, MOMENT.replace(microsecond=45)])
-def test_the_state_of_a_person_is_bound_as_the_model_binds_it(
+def test_the_session_hash_equals_that_of_the_model(
     credentials_valid_from: datetime,
 ) -> None:
     user = User(password="a$b$c", credentials_valid_from=credentials_valid_from)

@@ -69,14 +69,14 @@ def front() -> FastPath:
     return FastPath(WSGIHandler(), Checker(current_data_version))
 
 
-def _nobody_answers(_environ: Environ, _start: Any) -> list[bytes]:
+def _without_answers(_environ: Environ, _start: Any) -> list[bytes]:
     raise AssertionError("Django was asked")
 
 
 @pytest.fixture
 def alone() -> FastPath:
     """Has no Django behind it."""
-    return FastPath(_nobody_answers, Checker(current_data_version))
+    return FastPath(_without_answers, Checker(current_data_version))
 
 
 def _same(answer: Answer) -> Answer:
@@ -122,7 +122,7 @@ def _token(user: User) -> str:
 
 @pytest.mark.parametrize("path", ["/health/live", "/.well-known/jwks.json"])
 @pytest.mark.parametrize("language", ["", "de", "en", "xx"])
-def test_public_answers_are_djangos_own(front: FastPath, path: str, language: str) -> None:
+def test_public_responses_equal_djangos(front: FastPath, path: str, language: str) -> None:
     assert _assert_same(front, _environ(path, HTTP_ACCEPT_LANGUAGE=language)) == "200 OK"
 
 
@@ -138,7 +138,7 @@ def test_public_answers_are_djangos_own(front: FastPath, path: str, language: st
     ],
 )
 @pytest.mark.parametrize("path", ["/health/live", "/.well-known/jwks.json", *PATHS])
-def test_odd_requests_get_djangos_own_answer(
+def test_unusual_requests_get_djangos_response(
     front: FastPath, path: str, more: dict[str, str]
 ) -> None:
     _assert_same(front, _environ(path))
@@ -146,17 +146,17 @@ def test_odd_requests_get_djangos_own_answer(
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/.well-known/jwks.json"])
-def test_public_answers_are_for_our_own_hosts_alone(front: FastPath, path: str) -> None:
+def test_public_responses_are_only_for_allowed_hosts(front: FastPath, path: str) -> None:
     _assert_same(front, _environ(path))
 
     assert _ask(front, _environ(path, HTTP_HOST="evil.example"))[0] == "400 Bad Request"
 
 
-def test_known_answers_do_not_wake_django(front: FastPath) -> None:
+def test_cached_decisions_do_not_call_django(front: FastPath) -> None:
     paths = ["/health/live", "/.well-known/jwks.json", "/auth/check"]
     _ask(front, _environ(paths[1]))  # makes the first key, and with that another epoch
     first = [_ask(front, _environ(path)) for path in paths]
-    front.django = _nobody_answers
+    front.django = _without_answers
 
     assert [_same(_ask(front, _environ(path))) for path in paths] == list(map(_same, first))
 
@@ -172,7 +172,7 @@ def test_a_request_keeps_the_id_that_the_proxy_gave(front: FastPath) -> None:
 
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize("path", PATHS)
-def test_refusals_are_djangos_own(
+def test_denials_equal_djangos(
     front: FastPath, viewer: User, make_user: Callable[..., User], path: str, language: str
 ) -> None:
     AccessRule.objects.create(name="shut", effect="deny", path="/shut")
@@ -196,7 +196,7 @@ def test_refusals_are_djangos_own(
         assert _assert_same(front, environ) == status
 
 
-def test_what_django_says_otherwise_is_kept_for_nobody_else(
+def test_other_responses_of_django_are_not_cached(
     front: FastPath, viewer: User, settings: Any
 ) -> None:
     """A key over its quota is no key to Django, while the short way knows its person."""
@@ -216,9 +216,7 @@ def test_what_django_says_otherwise_is_kept_for_nobody_else(
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"code": "banned"}'])
-def test_a_refusal_is_kept_only_where_it_says_what_it_is_kept_for(
-    viewer: User, body: bytes
-) -> None:
+def test_a_denial_is_cached_only_with_a_matching_vary(viewer: User, body: bytes) -> None:
     asked = []
 
     def django(environ: Environ, start: Callable[..., Any]) -> list[bytes]:
@@ -237,7 +235,7 @@ def test_a_refusal_is_kept_only_where_it_says_what_it_is_kept_for(
     "name", ["HTTP_COOKIE", "HTTP_X_ORIGINAL_URL", "HTTP_X_FORWARDED_FOR", "HTTP_AUTHORIZATION"]
 )
 @pytest.mark.parametrize("path", [*PATHS, "/sign-in", "/api/v1/me"])
-def test_a_header_of_more_than_16_kilobytes_is_answered_at_once(
+def test_a_header_over_16_kilobytes_is_rejected_at_once(
     alone: FastPath, path: str, name: str
 ) -> None:
     status, headers, body = _ask(alone, _environ(path, **BOARD | {name: "x" * 16_385}))
@@ -254,7 +252,7 @@ def test_a_header_of_16_kilobytes_is_read(front: FastPath, viewer: User) -> None
         assert _ask(front, asked)[0] == "204 No Content"
 
 
-def test_every_refusal_has_a_reference_of_its_own_place(front: FastPath) -> None:
+def test_every_denial_contains_its_own_reference(front: FastPath) -> None:
     answers = [
         _ask(front, _environ("/auth/check", **{**BOARD, "HTTP_X_ORIGINAL_URL": url}))
         for url in ("https://a.example.com/", "https://b.example.com/", "https://a.example.com/")
@@ -266,7 +264,7 @@ def test_every_refusal_has_a_reference_of_its_own_place(front: FastPath) -> None
         assert re.findall(rb"[2-9A-Z]{8}", body) == [name.encode()] * 2
 
 
-def test_who_passes_never_wakes_django(alone: FastPath, viewer: User) -> None:
+def test_allowed_requests_never_call_django(alone: FastPath, viewer: User) -> None:
     offers = [
         {"HTTP_X_API_KEY": made(viewer).text},
         {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
@@ -288,19 +286,19 @@ def strike(_user: User) -> DenialReason:
     [("key", "403 Forbidden"), ("session", "401 Unauthorized"), ("token", "403 Forbidden")],
 )
 @pytest.mark.parametrize(
-    "gates",
+    "access_checks",
     [
         ["moderation.access_checks.get_user_denial", f"{__name__}.strike"],
         [f"{__name__}.strike"],
     ],
 )
-def test_a_further_gate_closes_at_once_and_for_all(
-    front: FastPath, viewer: User, settings: Any, kind: str, status: str, gates: list[str]
+def test_an_additional_access_check_applies_at_once(
+    front: FastPath, viewer: User, settings: Any, kind: str, status: str, access_checks: list[str]
 ) -> None:
     offer = _offer(viewer, kind)
     asked = [_environ(path, **BOARD, HTTP_ACCEPT="application/json", **offer) for path in PATHS]
     before = [_ask(front, one)[0] for one in asked * 2]
-    settings.ACCESS_CHECKS = gates
+    settings.ACCESS_CHECKS = access_checks
     after = [_ask(front, one) for one in asked * 2]
 
     assert before == ["204 No Content"] * 4
@@ -308,7 +306,7 @@ def test_a_further_gate_closes_at_once_and_for_all(
     assert {name for answer in after for name in answer[1] if name.startswith("Remote-")} == set()
 
 
-def test_the_row_of_an_older_node_is_djangos_until_it_is_written_again(
+def test_a_session_row_of_an_older_version_is_left_to_django(
     front: FastPath, alone: FastPath, viewer: User
 ) -> None:
     asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
@@ -322,7 +320,7 @@ def test_the_row_of_an_older_node_is_djangos_until_it_is_written_again(
     assert _ask(alone, asked)[0] == "204 No Content"
 
 
-def test_a_session_of_before_a_new_password_opens_nothing(front: FastPath, viewer: User) -> None:
+def test_a_session_from_before_a_password_change_is_rejected(front: FastPath, viewer: User) -> None:
     asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
     assert _ask(front, asked)[0] == "204 No Content"
 
@@ -331,7 +329,7 @@ def test_a_session_of_before_a_new_password_opens_nothing(front: FastPath, viewe
     assert _ask(front, asked)[0] == "401 Unauthorized"
 
 
-def test_a_row_that_was_given_to_somebody_else_does_not_make_one_him(
+def test_a_session_row_moved_to_another_user_is_rejected(
     front: FastPath, viewer: User, owner: User
 ) -> None:
     """Whoever can write the table of sessions cannot sign."""
@@ -359,7 +357,7 @@ def _odd_cookies(right: str) -> list[str]:
     ]  # fmt: skip
 
 
-def test_cookies_of_any_shape_are_read_as_django_reads_them(front: FastPath, viewer: User) -> None:
+def test_cookies_are_parsed_as_by_django(front: FastPath, viewer: User) -> None:
     statuses = {
         _assert_same(front, _environ("/auth/check", **BOARD, HTTP_COOKIE=cookie))
         for cookie in _odd_cookies(_session(viewer))
@@ -368,7 +366,7 @@ def test_cookies_of_any_shape_are_read_as_django_reads_them(front: FastPath, vie
     assert statuses == {"204 No Content", "401 Unauthorized"}
 
 
-def test_headers_of_any_shape_are_read_as_django_reads_them(front: FastPath, viewer: User) -> None:
+def test_headers_are_parsed_as_by_django(front: FastPath, viewer: User) -> None:
     key = made(viewer).text
     token = _token(viewer)
     offers = [
@@ -395,7 +393,7 @@ def test_headers_of_any_shape_are_read_as_django_reads_them(front: FastPath, vie
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", ["key", "session", "token"])
-def test_without_the_database_nobody_passes(
+def test_without_the_database_every_request_is_denied(
     alone: FastPath, viewer: User, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
 ) -> None:
     def gone(*_arguments: Any) -> None:
@@ -409,7 +407,7 @@ def test_without_the_database_nobody_passes(
     assert [name for name in headers if name.startswith("Remote-")] == []
 
 
-def test_rules_that_cannot_be_read_let_nobody_in(
+def test_unreadable_rules_deny_every_request(
     alone: FastPath, viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone() -> None:
@@ -421,7 +419,7 @@ def test_rules_that_cannot_be_read_let_nobody_in(
     assert _ask(alone, environ)[0] == wsgi.UNAVAILABLE
 
 
-def test_a_failure_of_django_itself_can_be_tried_again(viewer: User) -> None:
+def test_a_failed_start_of_django_is_retried(viewer: User) -> None:
     def broken(_environ: Environ, start: Callable[..., Any]) -> list[bytes]:
         start("500 Internal Server Error", [("Content-Type", "text/html")])
         return [b"broken"]
@@ -432,7 +430,7 @@ def test_a_failure_of_django_itself_can_be_tried_again(viewer: User) -> None:
         assert (status, headers["Retry-After"]) == (wsgi.UNAVAILABLE, "1")
 
 
-def test_a_ban_is_seen_by_the_next_check(front: FastPath, viewer: User) -> None:
+def test_a_ban_applies_to_the_next_check(front: FastPath, viewer: User) -> None:
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     before = [_ask(front, environ)[0] for _again in range(2)]
     Ban.objects.create(user=viewer, kind="manual", created_at=timezone.now())
@@ -454,7 +452,7 @@ def test_the_use_of_a_key_is_written_by_the_worker(alone: FastPath, viewer: User
 
 
 @pytest.mark.parametrize(("seconds", "written"), [(5, 0), (65, 1)])
-def test_a_use_that_another_process_has_just_noted_is_not_noted_again(
+def test_a_use_just_recorded_by_another_process_is_not_recorded_again(
     alone: FastPath, viewer: User, seconds: int, written: int
 ) -> None:
     key = made(viewer).text
@@ -483,7 +481,7 @@ def _scope(environ: Environ, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("kind", ["key", "session", "token"])
-def test_the_short_answer_is_the_whole_one(
+def test_the_cached_response_equals_the_full_one(
     alone: FastPath, viewer: User, path: str, method: str, kind: str
 ) -> None:
     offer = _offer(viewer, kind)
@@ -504,7 +502,7 @@ def test_the_short_answer_is_the_whole_one(
     assert again[0] is message
 
 
-def test_the_short_answer_is_for_the_same_request_alone(alone: FastPath, viewer: User) -> None:
+def test_a_cached_response_applies_only_to_the_same_request(alone: FastPath, viewer: User) -> None:
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     for _again in range(2):
         _ask(alone, environ)
@@ -533,7 +531,7 @@ def test_the_short_answer_is_for_the_same_request_alone(alone: FastPath, viewer:
     )
 
 
-def test_a_ban_is_seen_by_the_short_answer(front: FastPath, viewer: User) -> None:
+def test_a_ban_invalidates_the_cached_response(front: FastPath, viewer: User) -> None:
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     for _again in range(2):
         _ask(front, environ)
@@ -544,7 +542,7 @@ def test_a_ban_is_seen_by_the_short_answer(front: FastPath, viewer: User) -> Non
     assert front.cached_response(_scope(environ)) == (None, None)
 
 
-def test_a_denial_of_forward_is_never_short(front: FastPath) -> None:
+def test_a_denial_with_a_redirect_is_never_cached(front: FastPath) -> None:
     """It is a page or a redirect, which Django makes."""
     environ = _environ("/auth/forward", **BOARD)
     whole = [_ask(front, environ)[0] for _again in range(3)]
@@ -571,7 +569,7 @@ def _denied(front: FastPath, environ: dict[str, Any]) -> tuple[int, dict[str, st
 
 @pytest.mark.parametrize("client", [{}, {"HTTP_USER_AGENT": "Mozilla/5.0"}])
 @pytest.mark.parametrize("credential", [{}, {"HTTP_X_API_KEY": "gh_unknown"}])
-def test_the_short_denial_is_the_whole_one(
+def test_the_cached_denial_equals_the_full_one(
     front: FastPath, client: dict[str, str], credential: dict[str, str]
 ) -> None:
     environ = _environ("/auth/check", **BOARD, **client, **credential, HTTP_X_REQUEST_ID="a" * 16)
@@ -586,7 +584,7 @@ def test_the_short_denial_is_the_whole_one(
     assert len(whole[1]["X-Gatehouse-Reference"]) == 8
 
 
-def test_a_short_denial_has_an_id_of_its_own_and_counts(front: FastPath) -> None:
+def test_a_cached_denial_has_its_own_id_and_is_counted(front: FastPath) -> None:
     environ = _environ("/auth/check", **BOARD)
     for _first in range(2):
         _ask(front, environ)
@@ -598,7 +596,7 @@ def test_a_short_denial_has_an_id_of_its_own_and_counts(front: FastPath) -> None
     assert Denial.objects.get().count == 5
 
 
-def test_a_short_denial_is_for_the_same_client_alone(front: FastPath) -> None:
+def test_a_cached_denial_applies_only_to_the_same_client(front: FastPath) -> None:
     environ = _environ("/auth/check", **BOARD, HTTP_USER_AGENT="curl/8")
     for _first in range(2):
         _ask(front, environ)
@@ -616,7 +614,7 @@ def test_a_short_denial_is_for_the_same_client_alone(front: FastPath) -> None:
     assert [_denied(front, {**environ, **other}) for other in others] == [None] * len(others)
 
 
-def test_a_short_denial_ends_after_a_second(
+def test_a_cached_denial_expires_after_a_second(
     front: FastPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environ = _environ("/auth/check", **BOARD)
@@ -629,23 +627,21 @@ def test_a_short_denial_ends_after_a_second(
     assert _denied(front, environ) is None
 
 
-def test_a_failing_epoch_is_left_to_the_whole_way(viewer: User) -> None:
+def test_an_unknown_data_version_is_left_to_the_full_check(viewer: User) -> None:
     def gone() -> None:
         raise OperationalError("disk I/O error")
 
-    broken = FastPath(_nobody_answers, Checker(gone))
+    broken = FastPath(_without_answers, Checker(gone))
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
 
     assert broken.cached_response(_scope(environ)) == (None, None)
     assert _ask(broken, environ)[0] == wsgi.UNAVAILABLE
 
 
-def test_below_a_path_of_the_host_the_short_answer_takes_whole_paths(
-    viewer: User, settings: Any
-) -> None:
+def test_below_a_path_prefix_the_cache_compares_whole_paths(viewer: User, settings: Any) -> None:
     """What is cut from the path may stand in it again: /auth/check is not ours below /auth."""
     settings.PUBLIC_PATH = "/auth"
-    below = FastPath(_nobody_answers, Checker(current_data_version))
+    below = FastPath(_without_answers, Checker(current_data_version))
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     for _again in range(2):
         _ask(below, environ)

@@ -30,7 +30,7 @@ def urls_in(answer: object) -> list[str]:
     return re.findall(r'value="http://localhost:8000(/magic-link/[^"]+)"', answer.content.decode())  # type: ignore[attr-defined]
 
 
-def test_an_owner_fetches_a_link_that_signs_a_colleague_in(
+def test_an_owner_gets_a_link_that_signs_in_another_user(
     owner: User, viewer: User, stranger: Client, browser_of: Callable[[User], Client]
 ) -> None:
     answer = fetch(browser_of(owner), viewer)
@@ -45,7 +45,7 @@ def test_an_owner_fetches_a_link_that_signs_a_colleague_in(
     assert (event.actor_id, event.target_id) == (owner.pk, viewer.pk)
 
 
-def test_fetching_again_makes_a_fresh_link_and_says_that_the_older_died(
+def test_a_second_link_replaces_the_first_and_says_so(
     owner: User, viewer: User, stranger: Client, browser_of: Callable[[User], Client]
 ) -> None:
     panel = browser_of(owner)
@@ -59,7 +59,7 @@ def test_fetching_again_makes_a_fresh_link_and_says_that_the_older_died(
     assert stranger.post(second).status_code == 302
 
 
-def test_the_link_is_shown_once_and_only_there(
+def test_the_link_is_shown_exactly_once(
     owner: User, viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     panel = browser_of(owner)
@@ -74,7 +74,7 @@ def test_the_link_is_shown_once_and_only_there(
 
 
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("editor", 403), (None, 302)])
-def test_below_admin_nobody_fetches_a_link(
+def test_only_administrators_get_links_for_others(
     make_user: Callable[..., User],
     viewer: User,
     stranger: Client,
@@ -107,7 +107,7 @@ def test_a019_an_admin_gets_links_for_lower_ranks_only(
     assert "disabled@example.com: This account is disabled. Ask an administrator." in page
 
 
-def test_a019_a_list_of_hundreds_is_bounded(
+def test_a019_the_number_of_selected_users_is_limited(
     owner: User, make_user: Callable[..., User], browser_of: Callable[[User], Client]
 ) -> None:
     people = [make_user("viewer", f"p{number}@example.com", None) for number in range(105)]
@@ -130,7 +130,7 @@ def test_a019_a_list_of_hundreds_is_bounded(
         ("100000", timedelta(hours=1)),
     ],
 )
-def test_the_administrator_chooses_how_long_it_works(
+def test_the_administrator_chooses_the_lifetime(
     owner: User,
     viewer: User,
     browser_of: Callable[[User], Client],
@@ -144,7 +144,7 @@ def test_the_administrator_chooses_how_long_it_works(
 
 
 @pytest.mark.parametrize("lifetime", [timedelta(seconds=59), timedelta(hours=24, seconds=1)])
-def test_a_lifetime_out_of_bounds_is_refused_and_kills_nothing(
+def test_an_invalid_lifetime_is_rejected_and_invalidates_nothing(
     owner: User, viewer: User, lifetime: timedelta
 ) -> None:
     issue_link(viewer, actor=owner, lifetime=timedelta(hours=1), source="panel")
@@ -155,7 +155,7 @@ def test_a_lifetime_out_of_bounds_is_refused_and_kills_nothing(
     assert LoginLink.objects.get().replaced_at is None
 
 
-def test_a_refused_operator_kills_no_link(viewer: User, admin: User, owner: User) -> None:
+def test_a_denied_administrator_invalidates_no_link(viewer: User, admin: User, owner: User) -> None:
     issue_link(owner, actor=owner, lifetime=timedelta(hours=1), source="panel")
 
     with pytest.raises(Forbidden):
@@ -164,7 +164,7 @@ def test_a_refused_operator_kills_no_link(viewer: User, admin: User, owner: User
     assert LoginLink.objects.get().replaced_at is None
 
 
-def test_the_table_tells_the_facts_and_changes_nothing(
+def test_the_table_of_links_is_read_only(
     owner: User, viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     panel = browser_of(owner)
@@ -183,7 +183,7 @@ def test_the_table_tells_the_facts_and_changes_nothing(
     assert LoginLink.objects.count() == 1
 
 
-def test_the_table_needs_as_many_queries_for_many_links_as_for_few(
+def test_the_table_needs_the_same_number_of_queries_for_many_links(
     owner: User,
     viewer: User,
     make_user: Callable[..., User],
@@ -201,7 +201,7 @@ def test_the_table_needs_as_many_queries_for_many_links_as_for_few(
         panel.get("/admin/magiclinks/loginlink/")
 
 
-def test_the_command_prints_the_link_alone_on_standard_output(
+def test_the_command_prints_only_the_link_on_standard_output(
     viewer: User, stranger: Client
 ) -> None:
     out, err = StringIO(), StringIO()
@@ -224,15 +224,17 @@ def test_the_command_prints_the_link_alone_on_standard_output(
         (["vera", "--lifetime", "0"], "lifetime: Choose between 1 minute and 24 hours."),
     ],
 )
-def test_the_command_says_what_is_wrong(viewer: User, arguments: list[str], message: str) -> None:
-    with pytest.raises(CommandError) as refusal:
+def test_the_command_reports_what_is_wrong(
+    viewer: User, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(CommandError) as problem:
         call_command("magiclink", *arguments)
 
-    assert str(refusal.value) == message
+    assert str(problem.value) == message
     assert LoginLink.objects.count() == 0
 
 
-def test_rank_is_checked_before_anything_is_said_about_the_account(
+def test_the_rank_is_checked_before_anything_about_the_account_is_revealed(
     admin: User, owner: User
 ) -> None:
     with pytest.raises(Forbidden):

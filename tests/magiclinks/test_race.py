@@ -79,7 +79,7 @@ def requests_for(gatehouse: Gatehouse, number: int, path: str) -> list[RaceReque
     ]
 
 
-def test_a001_of_32_clients_at_several_processes_exactly_one_gets_in(
+def test_a001_of_32_clients_at_several_processes_exactly_one_signs_in(
     any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
     gatehouse = racing_instance(any_data)
@@ -96,7 +96,7 @@ def test_a001_of_32_clients_at_several_processes_exactly_one_gets_in(
     assert any_data.shell(COUNT) == [[1, 1, 1, 1]] * ROUNDS
 
 
-def test_a_killed_server_leaves_each_link_unused_and_usable_or_used_with_its_session(
+def test_a_killed_server_redeems_a_link_completely_or_not_at_all(
     any_data: InstanceData, gatehouse_server: Callable[..., Gatehouse], racers: Racers
 ) -> None:
     gatehouse = gatehouse_server(any_data)

@@ -29,7 +29,7 @@ def is_in(client: Client, as_email: str = "") -> bool:
     return answer.status_code == 200 and as_email.encode() in answer.content
 
 
-def test_the_browser_that_asked_is_in_at_once(
+def test_the_requesting_browser_is_signed_in_at_once(
     stranger: Client, viewer: User, ask_link: Ask
 ) -> None:
     path = ask_link(stranger, viewer.email, next="/account/email")
@@ -46,7 +46,7 @@ def test_the_browser_that_asked_is_in_at_once(
     assert started.detail == {"methods": ["magic_link"]}
 
 
-def test_another_browser_is_asked_and_only_its_post_redeems(
+def test_another_browser_must_confirm_by_post(
     stranger: Client, viewer: User, ask_link: Ask
 ) -> None:
     path = ask_link(stranger, viewer.email)
@@ -65,9 +65,7 @@ def test_another_browser_is_asked_and_only_its_post_redeems(
     assert is_in(other, viewer.email)
 
 
-def test_a_post_from_another_site_redeems_nothing(
-    stranger: Client, viewer: User, ask_link: Ask
-) -> None:
+def test_a_cross_site_post_redeems_nothing(stranger: Client, viewer: User, ask_link: Ask) -> None:
     path = ask_link(stranger, viewer.email)
     other = Client(enforce_csrf_checks=True)
 
@@ -75,7 +73,7 @@ def test_a_post_from_another_site_redeems_nothing(
     assert LoginLink.objects.get().used_at is None
 
 
-def test_a003_scanners_burn_nothing(stranger: Client, viewer: User, ask_link: Ask) -> None:
+def test_a003_scanners_consume_nothing(stranger: Client, viewer: User, ask_link: Ask) -> None:
     path = ask_link(stranger, viewer.email)
 
     answers = [Client().head(path), stranger.head(path), stranger.options(path)]
@@ -96,7 +94,7 @@ def test_a003_scanners_burn_nothing(stranger: Client, viewer: User, ask_link: As
         {"X-Moz": "prefetch"},
     ],
 )
-def test_loading_ahead_redeems_nothing(
+def test_prefetching_redeems_nothing(
     stranger: Client, viewer: User, ask_link: Ask, headers: dict[str, str]
 ) -> None:
     path = ask_link(stranger, viewer.email)
@@ -105,7 +103,9 @@ def test_loading_ahead_redeems_nothing(
     assert LoginLink.objects.get().used_at is None
 
 
-def test_always_asks_when_told_so(stranger: Client, viewer: User, ask_link: Ask, settings) -> None:
+def test_confirmation_can_always_be_required(
+    stranger: Client, viewer: User, ask_link: Ask, settings
+) -> None:
     settings.MAGIC_LINK_CONFIRM = "always"
     path = ask_link(stranger, viewer.email)
 
@@ -113,7 +113,7 @@ def test_always_asks_when_told_so(stranger: Client, viewer: User, ask_link: Ask,
     assert stranger.post(path).status_code == 302
 
 
-def test_who_is_signed_in_as_somebody_else_is_asked(
+def test_a_browser_signed_in_as_another_user_must_confirm(
     stranger: Client, viewer: User, editor: User, ask_link: Ask
 ) -> None:
     path = ask_link(stranger, viewer.email)
@@ -127,7 +127,7 @@ def test_who_is_signed_in_as_somebody_else_is_asked(
 
 
 @pytest.mark.parametrize("method", ["get", "post", "head"])
-def test_a_used_link_leads_back_to_the_sign_in_page(
+def test_a_used_link_redirects_to_the_sign_in_page(
     stranger: Client, viewer: User, ask_link: Ask, method: str
 ) -> None:
     path = ask_link(stranger, viewer.email)
@@ -143,14 +143,14 @@ def test_a_used_link_leads_back_to_the_sign_in_page(
     assert b'action="/magic-link"' in page.content
 
 
-def test_an_unknown_link_leads_back_to_the_sign_in_page(stranger: Client, db: None) -> None:
+def test_an_unknown_link_redirects_to_the_sign_in_page(stranger: Client, db: None) -> None:
     for path in ("/magic-link/" + "x" * 43, "/magic-link/x", "/magic-link/%00"):
         answer = stranger.get(path)
         assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-unknown")
 
 
 @pytest.mark.parametrize(("seconds", "is_let_in"), [(595, True), (601, False)])
-def test_a005_a_link_ends_on_time(
+def test_a005_a_link_expires_on_time(
     stranger: Client,
     viewer: User,
     ask_link: Ask,
@@ -186,7 +186,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a011_a013_a_link_from_before_a_loss_opens_nothing(
+def test_a011_a013_a_link_from_before_access_was_lost_is_rejected(
     stranger: Client, viewer: User, ask_link: Ask, loss: str
 ) -> None:
     path = ask_link(stranger, viewer.email)
@@ -202,7 +202,9 @@ def test_a011_a013_a_link_from_before_a_loss_opens_nothing(
     assert (event.result, event.detail) == ("refused", {"reason": reason})
 
 
-def test_a_deleted_account_leaves_no_link(stranger: Client, viewer: User, ask_link: Ask) -> None:
+def test_deleting_an_account_deletes_its_links(
+    stranger: Client, viewer: User, ask_link: Ask
+) -> None:
     path = ask_link(stranger, viewer.email)
     users.delete_user(actor=SYSTEM, user=viewer)
 
@@ -219,7 +221,7 @@ def test_a_deleted_account_leaves_no_link(stranger: Client, viewer: User, ask_li
         "/%0d%0aX: y",
     ],
 )
-def test_a015_a_link_leads_only_to_the_own_host(
+def test_a015_a_link_redirects_only_to_the_own_host(
     stranger: Client, viewer: User, ask_link: Ask, target: str
 ) -> None:
     path = ask_link(stranger, viewer.email, next=target)
@@ -229,7 +231,7 @@ def test_a015_a_link_leads_only_to_the_own_host(
     assert location in {"/account/", "/%0d%0aX:%20y"}
 
 
-def test_a021_the_pages_of_a_link_give_no_path_away_and_stay_in_no_cache(
+def test_a021_pages_of_a_link_have_no_referrer_and_are_not_cached(
     stranger: Client, viewer: User, ask_link: Ask
 ) -> None:
     path = ask_link(stranger, viewer.email)
@@ -239,7 +241,7 @@ def test_a021_the_pages_of_a_link_give_no_path_away_and_stay_in_no_cache(
         assert answer["Cache-Control"] == "no-store"
 
 
-def test_redeeming_proves_the_address(
+def test_redeeming_verifies_the_address(
     stranger: Client, make_user: Callable[..., User], ask_link: Ask
 ) -> None:
     user = make_user("viewer", "new@example.com", is_verified=False)
@@ -251,7 +253,7 @@ def test_redeeming_proves_the_address(
     assert is_in(stranger)
 
 
-def test_a023_what_was_set_up_before_the_proof_dies_with_it(
+def test_a023_credentials_from_before_the_verification_end(
     stranger: Client, make_user: Callable[..., User], ask_link: Ask, settings
 ) -> None:
     settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
@@ -280,13 +282,13 @@ def test_a_verified_account_keeps_its_password_and_its_other_devices(
     assert viewer.check_password(PASSWORD)
 
 
-def test_a_new_device_needs_its_own_link(stranger: Client, viewer: User, ask_link: Ask) -> None:
+def test_a_link_signs_in_only_one_device(stranger: Client, viewer: User, ask_link: Ask) -> None:
     stranger.get(ask_link(stranger, viewer.email))
 
     assert not is_in(Client())
 
 
-def test_the_session_of_a_link_lasts_thirty_days_and_slides(
+def test_the_session_of_a_link_lasts_thirty_days_from_the_last_use(
     stranger: Client, viewer: User, ask_link: Ask, at_time: Callable[[timedelta], object]
 ) -> None:
     stranger.get(ask_link(stranger, viewer.email))
@@ -299,7 +301,7 @@ def test_the_session_of_a_link_lasts_thirty_days_and_slides(
     assert not is_in(stranger)
 
 
-def test_a_failure_after_the_use_leaves_the_link_usable(
+def test_a_failure_after_the_redemption_leaves_the_link_usable(
     stranger: Client, viewer: User, ask_link: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = ask_link(stranger, viewer.email)
@@ -326,7 +328,7 @@ def _fail(*_args: object, **_options: object) -> None:
         (lambda user: users.delete_user(actor=SYSTEM, user=user), TokenInvalid),
     ],
 )
-def test_what_happens_between_looking_and_using_is_seen(
+def test_changes_between_look_up_and_redemption_are_respected(
     viewer: User,
     issued_path: Issue,
     happens: Callable[[User], object],
@@ -335,14 +337,14 @@ def test_what_happens_between_looking_and_using_is_seen(
     link = find_link(issued_path(viewer).rpartition("/")[2])
     happens(viewer)
 
-    with pytest.raises(TokenInvalid) as refusal:
+    with pytest.raises(TokenInvalid) as problem:
         redeem_link(link)
 
-    assert type(refusal.value) is error
+    assert type(problem.value) is error
     assert not AuditEvent.objects.filter(action="link:login:redeem").exists()
 
 
-def test_the_requester_who_has_signed_in_meanwhile_is_in_at_once(
+def test_a_requester_who_signed_in_meanwhile_is_redirected(
     stranger: Client, viewer: User, ask_link: Ask
 ) -> None:
     path = ask_link(stranger, viewer.email, next="/account/email")
@@ -352,7 +354,7 @@ def test_the_requester_who_has_signed_in_meanwhile_is_in_at_once(
     assert LoginLink.objects.get().used_at is not None
 
 
-def test_a_link_opened_again_leads_to_no_other_site(
+def test_a_link_opened_again_redirects_to_no_other_site(
     stranger: Client, viewer: User, ask_link: Ask
 ) -> None:
     path = ask_link(stranger, viewer.email, next="/account/email")
@@ -362,7 +364,7 @@ def test_a_link_opened_again_leads_to_no_other_site(
     assert stranger.get(path).headers.get("Location", "/").startswith("/")
 
 
-def test_a_link_that_was_made_a_moment_ahead_ends_with_the_access(
+def test_a_link_issued_by_a_clock_ahead_ends_with_the_access(
     stranger: Client, viewer: User, issued_path: Issue, at_time: Callable[[timedelta], object]
 ) -> None:
     # Another node may have issued it, whose clock is ahead of ours.

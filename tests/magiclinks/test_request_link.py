@@ -16,7 +16,7 @@ from tests.magiclinks.conftest import Ask
 pytestmark = pytest.mark.django_db
 
 
-def test_asking_mails_one_link_to_the_address(
+def test_a_request_mails_one_link_to_the_address(
     stranger: Client,
     viewer: User,
     owner: User,
@@ -36,7 +36,7 @@ def test_asking_mails_one_link_to_the_address(
     assert event.detail == {"source": "request", "link": str(link.pk)}
 
 
-def test_the_token_is_kept_nowhere_in_the_clear(
+def test_the_token_is_stored_nowhere_in_plain_text(
     stranger: Client, viewer: User, ask_link: Ask, mails: Callable[[], list[OutboxMail]]
 ) -> None:
     token = ask_link(stranger, viewer.email).removeprefix("/magic-link/")
@@ -47,7 +47,7 @@ def test_the_token_is_kept_nowhere_in_the_clear(
     assert repr(mails()[0]).find(token) == -1
 
 
-def test_a017_the_answer_and_the_log_hold_no_token(
+def test_a017_response_and_log_contain_no_token(
     stranger: Client, viewer: User, ask_link: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -77,7 +77,7 @@ def test_an_unknown_address_gets_an_account_only_when_registration_is_open(
         assert (refused.result, refused.detail) == ("refused", {"reason": "no account"})
 
 
-def test_an_address_outside_of_the_allow_list_gets_no_account(
+def test_an_address_outside_the_allow_list_gets_no_account(
     stranger: Client, owner: User, ask_link: Ask, settings
 ) -> None:
     settings.ALLOWED_EMAILS = ("example.org",)
@@ -98,7 +98,7 @@ def test_an_address_outside_of_the_allow_list_gets_no_account(
         "",
     ],
 )
-def test_a009_odd_addresses_are_refused_beside_the_field(
+def test_a009_invalid_addresses_are_reported_beside_the_field(
     stranger: Client, viewer: User, typed: str
 ) -> None:
     answer = stranger.post("/magic-link", {"email": typed})
@@ -109,7 +109,7 @@ def test_a009_odd_addresses_are_refused_beside_the_field(
     assert (OutboxMail.objects.count(), User.objects.count()) == (0, 1)
 
 
-def test_a007_a_refused_request_kills_no_link(
+def test_a007_a_rejected_request_invalidates_no_link(
     stranger: Client, viewer: User, ask_link: Ask, settings
 ) -> None:
     settings.LIMITS = {**settings.LIMITS, "magic-link": (2, settings.LIMITS["magic-link"][1])}
@@ -124,7 +124,7 @@ def test_a007_a_refused_request_kills_no_link(
     assert stranger.get(last).status_code == 302
 
 
-def test_a007_a_flood_from_many_clients_leaves_the_last_link_alive(
+def test_a007_a_flood_from_many_clients_keeps_the_last_link_valid(
     stranger: Client, viewer: User, ask_link: Ask, settings
 ) -> None:
     settings.LIMITS = {**settings.LIMITS, "recipient": (5, settings.LIMITS["recipient"][1])}
@@ -142,7 +142,7 @@ def test_a007_a_flood_from_many_clients_leaves_the_last_link_alive(
 
 
 @pytest.mark.parametrize("state", [{"is_active": False}, {"setup_completed": False}])
-def test_who_may_not_sign_in_gets_no_link(
+def test_a_user_who_may_not_sign_in_gets_no_link(
     stranger: Client, make_user: Callable[..., User], ask_link: Ask, state: dict[str, bool]
 ) -> None:
     user = make_user("editor", **state)
@@ -151,7 +151,7 @@ def test_who_may_not_sign_in_gets_no_link(
     assert LoginLink.objects.count() == 0
 
 
-def test_switched_off_the_door_is_shut(stranger: Client, viewer: User, settings) -> None:
+def test_magic_links_can_be_switched_off(stranger: Client, viewer: User, settings) -> None:
     settings.ALLOW_MAGIC_LINK_LOGIN = False
 
     assert stranger.get("/magic-link").status_code == 403
@@ -174,7 +174,7 @@ def test_a_newer_link_replaces_the_older_one(stranger: Client, viewer: User, ask
     [("", "/account/"), ("?next=/account/email", "/account/email"),
      ("?next=https://evil.example.com/", "/account/")],
 )  # fmt: skip
-def test_whoever_is_signed_in_needs_no_link(
+def test_a_signed_in_user_is_redirected(
     viewer: User, browser_of: Callable[[User], Client], query: str, location: str
 ) -> None:
     answer = browser_of(viewer).get(f"/magic-link{query}")

@@ -28,13 +28,13 @@ pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
 
 
-def test_this_machine_alone_may_read_by_default(stranger: Client) -> None:
+def test_only_localhost_may_read_by_default(stranger: Client) -> None:
     assert stranger.get("/metrics").status_code == 200
     assert stranger.get("/metrics", REMOTE_ADDR="203.0.113.9").status_code == 404
     assert stranger.get("/metrics", REMOTE_ADDR="::1").status_code == 200
 
 
-def test_a_refused_reader_gets_the_page_of_any_unknown_path(stranger: Client) -> None:
+def test_a_denied_reader_gets_404(stranger: Client) -> None:
     refused = stranger.get("/metrics", REMOTE_ADDR="203.0.113.9")
     unknown = stranger.get("/nothing-here", REMOTE_ADDR="203.0.113.9")
 
@@ -43,13 +43,13 @@ def test_a_refused_reader_gets_the_page_of_any_unknown_path(stranger: Client) ->
     assert "gatehouse_" not in page
 
 
-def test_a_proxy_that_nobody_declared_opens_nothing(stranger: Client) -> None:
+def test_an_undeclared_proxy_gives_no_access(stranger: Client) -> None:
     answer = stranger.get("/metrics", headers={"x-forwarded-for": "127.0.0.1"})
 
     assert answer.status_code == 404
 
 
-def test_behind_a_proxy_the_address_of_the_caller_counts(stranger: Client, settings: Any) -> None:
+def test_behind_a_proxy_the_address_of_the_client_counts(stranger: Client, settings: Any) -> None:
     settings.TRUSTED_PROXIES = (ip_network("127.0.0.0/8"),)
     settings.METRICS_NETWORKS = (ip_network("192.0.2.0/24"),)
 
@@ -58,13 +58,13 @@ def test_behind_a_proxy_the_address_of_the_caller_counts(stranger: Client, setti
     assert (outside.status_code, inside.status_code) == (404, 200)
 
 
-def test_no_network_means_nobody(stranger: Client, settings: Any) -> None:
+def test_without_a_network_no_one_may_read(stranger: Client, settings: Any) -> None:
     settings.METRICS_NETWORKS = ()
 
     assert stranger.get("/metrics").status_code == 404
 
 
-def test_the_answer_is_text_of_prometheus_and_never_cached(stranger: Client) -> None:
+def test_the_response_is_in_prometheus_format_and_not_cached(stranger: Client) -> None:
     answer = stranger.get("/metrics")
 
     assert answer["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -95,7 +95,7 @@ def test_sign_ins_are_counted_by_method_and_result(
     assert after["gatehouse_sessions", (("kind", "browser"),)] == 1
 
 
-def test_an_act_that_was_undone_is_not_counted(viewer: User, stranger: Client) -> None:
+def test_a_rolled_back_action_is_not_counted(viewer: User, stranger: Client) -> None:
     """The test's own transaction is never committed."""
     before = scrape()
 
@@ -104,7 +104,7 @@ def test_an_act_that_was_undone_is_not_counted(viewer: User, stranger: Client) -
     assert not [key for key in grown(before, scrape()) if key[0] == "gatehouse_acts_total"]
 
 
-def test_tries_beyond_a_limit_are_counted(stranger: Client, settings: Any) -> None:
+def test_attempts_beyond_a_limit_are_counted(stranger: Client, settings: Any) -> None:
     settings.LIMITS = {**settings.LIMITS, "sign-in": (1, timedelta(minutes=5))}
     before = scrape()
 
@@ -115,7 +115,7 @@ def test_tries_beyond_a_limit_are_counted(stranger: Client, settings: Any) -> No
     assert grown(before, scrape())[key] == 2
 
 
-def test_mails_are_counted_by_status_with_the_age_of_the_oldest_on_its_way() -> None:
+def test_mails_are_counted_by_status_with_the_age_of_the_oldest_queued() -> None:
     for minutes, status in ((7, "queued"), (90, "sent"), (99, "dead")):
         at = timezone.now() - timedelta(minutes=minutes)
         OutboxMail.objects.create(recipient="a@example.com", status=status, created_at=at)
@@ -137,7 +137,7 @@ def test_bans_in_force_are_counted(viewer: User) -> None:
     assert values["gatehouse_bans", (("kind", "automatic"),)] == 1
 
 
-def test_checks_are_counted_by_status_and_way(viewer: User, browser_of: BrowserOf) -> None:
+def test_checks_are_counted_by_status_and_path(viewer: User, browser_of: BrowserOf) -> None:
     cookies = browser_of(viewer).cookies
     cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
     before = scrape()
@@ -192,7 +192,7 @@ def _check(cookie: str) -> str:
     return statuses[0].partition(" ")[0]
 
 
-def test_hashes_that_wait_and_run_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_and_running_hashes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashers, "_semaphore", threading.BoundedSemaphore(1))
     before = scrape()
     asked, served = threading.Event(), threading.Event()
@@ -230,7 +230,7 @@ def _until(holds: Callable[[], bool]) -> None:
     raise AssertionError("it never came to that")
 
 
-def test_a_database_that_is_gone_leaves_the_server_s_own_counts(
+def test_without_the_database_counters_of_the_process_are_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def gone(*_arguments: Any) -> None:
@@ -244,7 +244,7 @@ def test_a_database_that_is_gone_leaves_the_server_s_own_counts(
     assert ("gatehouse_mail_queue_age_seconds", ()) not in values
 
 
-def test_nothing_in_it_names_a_person(viewer: User, browser_of: BrowserOf) -> None:
+def test_no_metric_names_a_user(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
     text = browser.get("/metrics").content.decode()
 
@@ -255,7 +255,7 @@ def test_nothing_in_it_names_a_person(viewer: User, browser_of: BrowserOf) -> No
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_no_role_opens_it_from_elsewhere(
+def test_no_role_gives_access_from_elsewhere(
     role: Role, make_user: Callable[..., User], browser_of: BrowserOf
 ) -> None:
     browser = browser_of(make_user(role))

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_a_query_names_only_what_is_measured(expression: str) -> None:
+def test_a_query_names_only_existing_metrics(expression: str) -> None:
     assert set(re.findall(r"gatehouse_\w+", expression)) <= names()
     assert expression.count("(") == expression.count(")")
 
@@ -37,13 +37,13 @@ def test_a_query_chooses_only_by_labels_that_exist(expression: str) -> None:
         assert labels <= LABELS[name] | EVERYWHERE
 
 
-def test_every_measure_is_on_the_page_and_the_page_names_no_other() -> None:
+def test_the_page_lists_exactly_the_metrics() -> None:
     named = set(re.findall(r"`(gatehouse_\w+)`", PAGE))
 
     assert named == names()
 
 
-def test_every_measure_is_on_the_dashboard_or_wakes_somebody() -> None:
+def test_every_metric_is_on_the_dashboard_or_has_an_alert() -> None:
     shown = {name for text in EXPRESSIONS for name in re.findall(r"gatehouse_\w+", text)}
 
     assert names() - shown == {"gatehouse_address_requests"}
@@ -57,7 +57,7 @@ def test_every_alert_is_explained_and_says_how_bad_it_is() -> None:
     assert [rule["alert"] for rule in RULES if not rule["annotations"]["summary"]] == []
 
 
-def test_panels_lie_beside_each_other_and_have_ids_of_their_own() -> None:
+def test_panels_do_not_overlap_and_have_unique_ids() -> None:
     panels = DASHBOARD["panels"]
     places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
 

@@ -29,7 +29,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> SharedCounters:
     return shared
 
 
-def test_counts_of_several_processes_are_added_up(counts: SharedCounters) -> None:
+def test_counts_of_several_processes_are_summed(counts: SharedCounters) -> None:
     counts.add("checks", "204", "short", by=3)
     in_a_process(lambda: counts.add("checks", "204", "short"))
     in_a_process(lambda: counts.add("limits", "sign-in"))
@@ -37,7 +37,7 @@ def test_counts_of_several_processes_are_added_up(counts: SharedCounters) -> Non
     assert counts.counts() == {("checks", "204", "short"): 4, ("limits", "sign-in"): 1}
 
 
-def test_a_worker_that_was_replaced_takes_no_counts_along(counts: SharedCounters) -> None:
+def test_counts_of_a_replaced_worker_are_kept(counts: SharedCounters) -> None:
     counts.add("checks")
     for _worker in range(2 * metrics.COLUMNS):
         in_a_process(lambda: counts.add("checks"))
@@ -45,7 +45,7 @@ def test_a_worker_that_was_replaced_takes_no_counts_along(counts: SharedCounters
     assert counts.counts() == {("checks",): 1 + 2 * metrics.COLUMNS}
 
 
-def test_what_was_under_way_ends_with_its_process(counts: SharedCounters) -> None:
+def test_gauges_of_a_process_end_with_it(counts: SharedCounters) -> None:
     counts.add("mine")
     in_a_process(lambda: counts.add(*HASHES_WAITING))
     in_a_process(lambda: counts.add("successor"))
@@ -67,7 +67,7 @@ def test_no_count_of_many_threads_is_lost(counts: SharedCounters) -> None:
     assert counts.counts() == {("checks",): 160_000}
 
 
-def test_keys_without_end_are_bounded(counts: SharedCounters) -> None:
+def test_the_number_of_keys_is_limited(counts: SharedCounters) -> None:
     for number in range(ROWS + 50):
         counts.add("names", str(number))
     counts.add("long", "x" * NAME_BYTES)
@@ -77,7 +77,7 @@ def test_keys_without_end_are_bounded(counts: SharedCounters) -> None:
     assert counts.counts()["names", "0"] == 2
 
 
-def test_a_quick_count_is_the_same_count_in_every_process(counts: SharedCounters) -> None:
+def test_a_counter_handle_is_the_same_counter_in_every_process(counts: SharedCounters) -> None:
     handle = counts.handle("checks", "204")
     handle.add()
     in_a_process(handle.add)

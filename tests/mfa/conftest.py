@@ -8,7 +8,7 @@ from tests.mfa.authenticator import App, set_up_app
 
 
 @pytest.fixture(autouse=True)
-def _doors_from_elsewhere(settings: Settings) -> None:
+def _external_sign_in_urls(settings: Settings) -> None:
     """Adds the addresses of doors.py to those of the house."""
     settings.ROOT_URLCONF = "tests.mfa.sign_in_methods"
 

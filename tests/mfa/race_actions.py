@@ -7,7 +7,7 @@ from audit import audit_log
 from audit.models import AuditEvent
 from mfa import totp
 from mfa.services import authenticators
-from tests.accounts.race_actions import empty_house
+from tests.accounts.race_actions import clear_instance
 from tests.mfa.authenticator import set_up_app
 
 NAME = "racer@example.com"
@@ -15,7 +15,7 @@ NAME = "racer@example.com"
 
 def one_app() -> None:
     """One person with an app and recovery codes; what will be shown stands in his name."""
-    empty_house()
+    clear_instance()
     user = User.objects.create(email=NAME)
     app = set_up_app(user)
     user.name = f"{totp.as_text(app.secret)} {app.code()} {app.recovery_codes[0]}"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 Mails = Callable[[], list[OutboxMail]]
 
 
-def test_an_app_is_set_up_by_a_code_of_it(viewer: User, mails: Mails) -> None:
+def test_an_authenticator_is_set_up_with_one_of_its_codes(viewer: User, mails: Mails) -> None:
     begun = authenticators.begin_totp_setup(viewer)
     secret = totp.from_text(begun.secret)
     with pytest.raises(RecordInvalid):
@@ -45,7 +45,7 @@ def _now_step() -> int:
     return totp.step_at(timezone.now().timestamp())
 
 
-def test_the_seed_is_sealed_for_its_row(viewer: User, editor: User) -> None:
+def test_the_seed_is_encrypted_for_its_row(viewer: User, editor: User) -> None:
     secret = set_up_app(viewer).secret
     other = set_up_app(editor)
     row, foreign = Authenticator.objects.order_by("id")
@@ -60,7 +60,7 @@ def test_the_seed_is_sealed_for_its_row(viewer: User, editor: User) -> None:
 @pytest.mark.parametrize(
     ("steps", "method"), [(-2, ""), (-1, "totp"), (0, "totp"), (1, "totp"), (2, "")]
 )
-def test_a_code_works_for_its_time_and_once(viewer: User, steps: int, method: str) -> None:
+def test_a_code_works_once_in_its_time(viewer: User, steps: int, method: str) -> None:
     app = set_up_app(viewer)
 
     assert authenticators.verify_second_factor(viewer, app.code(steps)) == method
@@ -75,7 +75,7 @@ def test_an_older_code_does_not_work_after_a_newer_one(viewer: User) -> None:
     assert authenticators.verify_second_factor(viewer, app.code(1)) == "totp"
 
 
-def test_a_new_app_replaces_the_old_one_and_keeps_the_recovery_codes(viewer: User) -> None:
+def test_a_new_authenticator_replaces_the_old_and_keeps_recovery_codes(viewer: User) -> None:
     old = set_up_app(viewer)
     new = set_up_app(viewer)
 
@@ -96,7 +96,7 @@ def test_a_recovery_code_works_once_however_it_is_typed(viewer: User, mails: Mai
     assert "9 are left" in text_of(mails()[-1])
 
 
-def test_recovery_codes_have_112_bits_and_only_digests_are_kept(viewer: User) -> None:
+def test_recovery_codes_have_112_bits_and_only_digests_are_stored(viewer: User) -> None:
     codes = set_up_app(viewer).recovery_codes
 
     assert {len(code.replace("-", "")) for code in codes} == {25}
@@ -106,7 +106,7 @@ def test_recovery_codes_have_112_bits_and_only_digests_are_kept(viewer: User) ->
     assert {len(digest) for digest in kept} == {64}
 
 
-def test_a_new_set_kills_the_old_one(viewer: User) -> None:
+def test_a_new_set_of_recovery_codes_invalidates_the_old_one(viewer: User) -> None:
     old = set_up_app(viewer).recovery_codes
     new = recovery_codes.make_codes(viewer)
 
@@ -114,7 +114,7 @@ def test_a_new_set_kills_the_old_one(viewer: User) -> None:
     assert authenticators.verify_second_factor(viewer, new[0]) == "recovery_code"
 
 
-def test_a_code_of_somebody_else_opens_nothing(viewer: User, editor: User) -> None:
+def test_a_code_of_another_user_is_rejected(viewer: User, editor: User) -> None:
     codes = set_up_app(viewer).recovery_codes
     set_up_app(editor)
 
@@ -122,9 +122,7 @@ def test_a_code_of_somebody_else_opens_nothing(viewer: User, editor: User) -> No
     assert second_factors.remaining_codes(viewer).left == 10
 
 
-def test_removing_the_last_factor_takes_the_recovery_codes_along(
-    viewer: User, mails: Mails
-) -> None:
+def test_removing_the_last_factor_deletes_the_recovery_codes(viewer: User, mails: Mails) -> None:
     codes = set_up_app(viewer).recovery_codes
 
     authenticators.remove_totp(viewer)
@@ -137,7 +135,7 @@ def test_removing_the_last_factor_takes_the_recovery_codes_along(
         authenticators.remove_totp(viewer)
 
 
-def test_who_needs_a_factor_cannot_remove_the_last_one(admin: User, settings) -> None:
+def test_a_required_factor_cannot_be_removed(admin: User, settings) -> None:
     settings.MFA_REQUIRED_ROLES = ("admin",)
     set_up_app(admin)
 
@@ -147,7 +145,7 @@ def test_who_needs_a_factor_cannot_remove_the_last_one(admin: User, settings) ->
     assert second_factors.has_factor(admin)
 
 
-def test_an_operator_resets_whom_he_may_manage(
+def test_an_administrator_resets_factors_of_users_they_manage(
     admin: User, viewer: User, mails: Mails, browser_of
 ) -> None:
     browser = browser_of(viewer)
@@ -166,7 +164,7 @@ def test_an_operator_resets_whom_he_may_manage(
 
 
 @pytest.mark.parametrize("role", ["admin", "owner"])
-def test_nobody_resets_the_factors_of_an_equal_or_higher_rank(admin: User, make_user, role) -> None:
+def test_factors_of_an_equal_or_higher_rank_cannot_be_reset(admin: User, make_user, role) -> None:
     other = make_user(role)
     set_up_app(other)
 
@@ -176,7 +174,7 @@ def test_nobody_resets_the_factors_of_an_equal_or_higher_rank(admin: User, make_
     assert second_factors.has_factor(other)
 
 
-def test_an_owner_does_not_reset_himself(owner: User) -> None:
+def test_an_owner_cannot_reset_their_own_factors(owner: User) -> None:
     set_up_app(owner)
 
     with pytest.raises(RecordInvalid):
@@ -185,7 +183,7 @@ def test_an_owner_does_not_reset_himself(owner: User) -> None:
     assert second_factors.has_factor(owner)
 
 
-def test_every_change_is_in_the_audit_log_without_a_secret(viewer: User) -> None:
+def test_every_change_is_audited_without_a_secret(viewer: User) -> None:
     app = set_up_app(viewer)
     authenticators.rename_totp(viewer, "Old phone")
     authenticators.verify_second_factor(viewer, app.recovery_codes[0])
@@ -204,7 +202,7 @@ def test_every_change_is_in_the_audit_log_without_a_secret(viewer: User) -> None
     assert not any(code in written for code in app.recovery_codes)
 
 
-def test_a_code_ends_after_its_time(viewer: User, at_time: Callable[[timedelta], datetime]) -> None:
+def test_a_code_expires(viewer: User, at_time: Callable[[timedelta], datetime]) -> None:
     app = set_up_app(viewer)
     code = app.code()
     at_time(timedelta(seconds=2 * totp.STEP_SECONDS))

@@ -15,7 +15,7 @@ from tests.pages.test_in_browser import DESKTOP, examine, press
 
 pytestmark = pytest.mark.browser
 Visit = Callable[[str], None]
-PEOPLE = f"""
+USERS = f"""
 from accounts.actors import SYSTEM
 from accounts.services.users import create_user
 for name, role in (("vera", "viewer"), ("olga", "owner")):
@@ -38,8 +38,8 @@ for row in BrowserSession.objects.exclude(user=None):
 SUBMIT = "form:has(input[name=code]) button[type=submit]"
 
 
-def type_password(page: Page, house: Gatehouse, login: str) -> None:
-    page.goto(f"{house.url}/sign-in")
+def type_password(page: Page, instance: Gatehouse, login: str) -> None:
+    page.goto(f"{instance.url}/sign-in")
     page.fill("input[name=login]", login)
     page.fill("input[name=password]", PASSWORD)
     press(page, "form:has(input[name=password]) button[type=submit]")
@@ -55,9 +55,9 @@ def app_on(page: Page) -> App:
     return App(totp.from_text(re.sub(r"\s", "", text)))
 
 
-def walk(page: Page, house: Gatehouse, data: InstanceData, visit: Visit) -> None:
+def walk(page: Page, instance: Gatehouse, data: InstanceData, visit: Visit) -> None:
     """Set up, sign in, remember, confirm, reset; `visit` sees each page by a name."""
-    type_password(page, house, "vera@example.com")
+    type_password(page, instance, "vera@example.com")
     visit("account without a factor")
     page.click("text=Set up an app")
     visit("set up an app")
@@ -70,11 +70,11 @@ def walk(page: Page, house: Gatehouse, data: InstanceData, visit: Visit) -> None
     assert page.locator(".codes li").count() == 10
     press(page, "text=I have saved them")
     visit("account with a factor")
-    page.goto(f"{house.url}/sign-out")
+    page.goto(f"{instance.url}/sign-out")
     press(page, "main button[type=submit]")
 
     data.shell(UNSPEND)
-    type_password(page, house, "vera@example.com")
+    type_password(page, instance, "vera@example.com")
     visit("second factor")
     send_code(page, app.wrong_code())
     visit("wrong code")
@@ -83,11 +83,11 @@ def walk(page: Page, house: Gatehouse, data: InstanceData, visit: Visit) -> None
     page.wait_for_url("**/account/")
     visit("account with a remembered browser")
     for name in ("rename", "remove"):
-        page.goto(f"{house.url}/account/authenticator/{name}")
+        page.goto(f"{instance.url}/account/authenticator/{name}")
         visit(f"{name} the app")
 
     data.shell(UNSPEND + FORGET_PROOFS)
-    page.goto(f"{house.url}/account/keys")
+    page.goto(f"{instance.url}/account/keys")
     page.fill("input[name=name]", "Backup")
     press(page, "form:has(input[name=name]) button[type=submit]")
     visit("confirm with a factor")
@@ -95,20 +95,20 @@ def walk(page: Page, house: Gatehouse, data: InstanceData, visit: Visit) -> None
     visit("continue")
     press(page, "main button[type=submit]")
     assert page.locator(".key-secret code").inner_text().startswith("gth_")
-    page.goto(f"{house.url}/sign-out")
+    page.goto(f"{instance.url}/sign-out")
     press(page, "main button[type=submit]")
 
 
-def walk_of_an_owner(page: Page, house: Gatehouse, data: InstanceData, visit: Visit) -> None:
+def walk_of_an_owner(page: Page, instance: Gatehouse, data: InstanceData, visit: Visit) -> None:
     """The role needs a factor; then the panel with somebody else's."""
-    type_password(page, house, "olga@example.com")
+    type_password(page, instance, "olga@example.com")
     page.wait_for_url("**/second-factor/set-up")
     visit("required set-up")
     send_code(page, app_on(page).code())
     visit("recovery codes of the set-up")
     press(page, "text=I have saved them")
     page.wait_for_url("**/account/")
-    page.goto(f"{house.url}/admin/accounts/user/?factor=yes&role=viewer")
+    page.goto(f"{instance.url}/admin/accounts/user/?factor=yes&role=viewer")
     press(page, "text=Vera")
     visit("person in the panel")
     press(page, "text=Reset second factors")
@@ -117,13 +117,13 @@ def walk_of_an_owner(page: Page, house: Gatehouse, data: InstanceData, visit: Vi
     assert "All second factors were removed" in page.content()
 
 
-def test_no_page_of_second_factors_breaks_a_rule(
+def test_second_factor_pages_are_accessible_and_follow_the_csp(
     sqlite_data: InstanceData,
     gatehouse_server: Callable[..., Gatehouse],
     browser: Browser,
 ) -> None:
-    sqlite_data.shell(PEOPLE)
-    house = gatehouse_server(sqlite_data, MFA_REQUIRED_ROLES="owner", LOGIN_MAX="100")
+    sqlite_data.shell(USERS)
+    instance = gatehouse_server(sqlite_data, MFA_REQUIRED_ROLES="owner", LOGIN_MAX="100")
     context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
     said: list[str] = []
@@ -134,8 +134,8 @@ def test_no_page_of_second_factors_breaks_a_rule(
         if "panel" not in name:
             found.extend(examine(page, name))
 
-    walk(page, house, sqlite_data, visit)
-    walk_of_an_owner(page, house, sqlite_data, visit)
+    walk(page, instance, sqlite_data, visit)
+    walk_of_an_owner(page, instance, sqlite_data, visit)
 
     context.close()
     assert found == []

@@ -35,7 +35,9 @@ def seed_on(page: str) -> App:
     return App(totp.from_text(found[1].replace(" ", "")))
 
 
-def test_an_app_is_set_up_on_the_account_page(viewer: User, browser_of: BrowserOf) -> None:
+def test_an_authenticator_is_set_up_on_the_account_page(
+    viewer: User, browser_of: BrowserOf
+) -> None:
     browser = browser_of(viewer)
     page = browser.get(SET_UP)
     text = page.content.decode()
@@ -52,7 +54,7 @@ def test_an_app_is_set_up_on_the_account_page(viewer: User, browser_of: BrowserO
     assert "10 of 10 are left" in account
 
 
-def test_the_first_code_of_an_app_does_not_sign_in_too(
+def test_the_code_used_for_set_up_cannot_sign_in_too(
     viewer: User, browser_of: BrowserOf, stranger: Client
 ) -> None:
     browser = browser_of(viewer)
@@ -66,7 +68,7 @@ def test_the_first_code_of_an_app_does_not_sign_in_too(
 
 
 @pytest.mark.parametrize("form", [{}, {"code": ""}, {"code": "12"}, {"code": "abcdef"}])
-def test_without_a_right_code_no_app_is_kept(
+def test_without_a_valid_code_no_authenticator_is_stored(
     viewer: User, browser_of: BrowserOf, form: dict[str, str]
 ) -> None:
     browser = browser_of(viewer)
@@ -76,7 +78,7 @@ def test_without_a_right_code_no_app_is_kept(
     assert not second_factors.has_factor(viewer)
 
 
-def test_the_app_is_renamed_and_removed(editor: User, app: App) -> None:
+def test_an_authenticator_can_be_renamed_and_removed(editor: User, app: App) -> None:
     browser = signed_in(editor, app)
 
     browser.post("/account/authenticator/rename", {"name": "Old phone"})
@@ -88,7 +90,7 @@ def test_the_app_is_renamed_and_removed(editor: User, app: App) -> None:
 
 
 @pytest.mark.parametrize("path", ["rename", "remove"])
-def test_without_an_app_there_is_nothing_to_change(
+def test_without_an_authenticator_there_is_nothing_to_change(
     viewer: User, browser_of: BrowserOf, path: str
 ) -> None:
     assert browser_of(viewer).post(f"/account/authenticator/{path}").status_code == 404
@@ -114,7 +116,7 @@ def test_the_export_names_factors_without_secrets(editor: User, app: App) -> Non
 # The panel
 
 
-def test_the_page_of_a_person_shows_factors_and_resets_them(
+def test_the_admin_page_of_a_user_shows_and_resets_factors(
     admin: User, editor: User, app: App, browser_of: BrowserOf
 ) -> None:
     panel = browser_of(admin)
@@ -135,7 +137,7 @@ def test_the_page_of_a_person_shows_factors_and_resets_them(
     assert OutboxMail.objects.latest("id").kind == "factors-reset"
 
 
-def test_nobody_resets_factors_above_his_rank_from_the_panel(
+def test_factors_of_higher_ranks_cannot_be_reset_in_the_admin(
     admin: User, owner: User, browser_of: BrowserOf
 ) -> None:
     set_up_app(owner)
@@ -147,7 +149,7 @@ def test_nobody_resets_factors_above_his_rank_from_the_panel(
     assert second_factors.has_factor(owner)
 
 
-def test_a_bulk_reset_leaves_out_whom_the_operator_may_not_manage(
+def test_a_bulk_reset_skips_users_of_higher_rank(
     admin: User, editor: User, owner: User, app: App, browser_of: BrowserOf
 ) -> None:
     set_up_app(owner)
@@ -166,7 +168,7 @@ def test_a_bulk_reset_leaves_out_whom_the_operator_may_not_manage(
 
 
 @pytest.mark.parametrize(("choice", "shown"), [("yes", True), ("no", False)])
-def test_people_are_filtered_by_their_factor(
+def test_users_are_filtered_by_their_factor(
     admin: User, editor: User, app: App, browser_of: BrowserOf, choice: str, shown: bool
 ) -> None:
     page = browser_of(admin).get(f"/admin/accounts/user/?factor={choice}").content.decode()
@@ -177,7 +179,7 @@ def test_people_are_filtered_by_their_factor(
 # The command
 
 
-def test_resetmfa_takes_all_factors_away(owner: User) -> None:
+def test_resetmfa_removes_all_factors(owner: User) -> None:
     set_up_app(owner)
     out = io.StringIO()
 
@@ -189,6 +191,6 @@ def test_resetmfa_takes_all_factors_away(owner: User) -> None:
     assert (event.channel, event.actor_id) == ("command", None)
 
 
-def test_resetmfa_says_when_there_is_nothing(owner: User) -> None:
+def test_resetmfa_fails_if_there_is_no_factor(owner: User) -> None:
     with pytest.raises(CommandError, match="there is no second factor"):
         call_command("resetmfa", owner.email, "--yes")

@@ -8,14 +8,14 @@ from tests.accounts.race_processes import Race, run_race
 
 pytestmark = pytest.mark.race
 ROUNDS = 5
-ACTS = "tests.mfa.race_actions"
+ACTIONS = "tests.mfa.race_actions"
 
 
 @pytest.mark.parametrize("act", ["verify_totp", "spend_recovery_code"])
-def test_of_32_with_the_same_code_exactly_one_wins(
+def test_of_32_uses_of_one_code_exactly_one_succeeds(
     any_database: str, tmp_path: Path, act: str
 ) -> None:
-    race = Race(prepare="one_app", act=act, count="count_won", acts=ACTS, threads=16)
+    race = Race(prepare="one_app", act=act, count="count_won", acts=ACTIONS, threads=16)
 
     found = run_race(any_database, str(tmp_path), race, ROUNDS)
 

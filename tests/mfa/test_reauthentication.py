@@ -51,7 +51,7 @@ def leads_to_confirm(answer, path: str) -> bool:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_opens_after_a_sign_in_and_not_16_minutes_later(
+def test_a_sensitive_page_opens_only_15_minutes_after_sign_in(
     own: Client, at_time: AtTime, path: str
 ) -> None:
     assert own.get(path).status_code == 200
@@ -61,7 +61,7 @@ def test_a_page_opens_after_a_sign_in_and_not_16_minutes_later(
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_code_opens_it_again(own: Client, app: App, at_time: AtTime, path: str) -> None:
+def test_a_code_reauthenticates(own: Client, app: App, at_time: AtTime, path: str) -> None:
     at_time(LATE)
 
     answer = own.post("/confirm", {"code": app.code(), "next": path})
@@ -72,7 +72,7 @@ def test_a_code_opens_it_again(own: Client, app: App, at_time: AtTime, path: str
     assert event.detail == {"method": "totp"}
 
 
-def test_the_password_alone_does_not_confirm_for_whoever_has_a_factor(
+def test_with_a_factor_the_password_alone_does_not_reauthenticate(
     own: Client, at_time: AtTime
 ) -> None:
     at_time(LATE)
@@ -83,7 +83,7 @@ def test_the_password_alone_does_not_confirm_for_whoever_has_a_factor(
     assert own.get("/account/email").status_code == 303
 
 
-def test_a_wrong_code_is_refused_and_written_down(own: Client, app: App, at_time: AtTime) -> None:
+def test_a_wrong_code_is_rejected_and_audited(own: Client, app: App, at_time: AtTime) -> None:
     at_time(LATE)
 
     answers = [own.post("/confirm", {"code": app.wrong_code()}).status_code for _try in range(6)]
@@ -93,7 +93,7 @@ def test_a_wrong_code_is_refused_and_written_down(own: Client, app: App, at_time
     assert refused.count() == 5
 
 
-def test_a_code_that_signed_in_does_not_confirm_too(
+def test_a_code_used_to_sign_in_does_not_reauthenticate_too(
     editor: User, app: App, stranger: Client
 ) -> None:
     code = app.code()
@@ -103,7 +103,7 @@ def test_a_code_that_signed_in_does_not_confirm_too(
     assert stranger.post("/confirm", {"code": code}).status_code == 401
 
 
-def test_without_a_factor_the_password_confirms(
+def test_without_a_factor_the_password_reauthenticates(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
@@ -117,12 +117,12 @@ def test_without_a_factor_the_password_confirms(
     assert browser.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("door", [by_magic_link, by_provider])
-def test_who_has_neither_signs_in_again_and_comes_back(
-    make_user: Callable[..., User], stranger: Client, at_time: AtTime, door
+@pytest.mark.parametrize("method", [by_magic_link, by_provider])
+def test_without_factor_and_password_a_new_sign_in_is_needed(
+    make_user: Callable[..., User], stranger: Client, at_time: AtTime, method
 ) -> None:
     user = make_user(password=None)
-    door(user)(stranger)
+    method(user)(stranger)
     at_time(LATE)
     path = "/account/authenticator/set-up"
     assert "Sign in again" in stranger.get(f"/confirm?next={path}").content.decode()
@@ -132,11 +132,13 @@ def test_who_has_neither_signs_in_again_and_comes_back(
     assert (answer.status_code, answer["Location"]) == (302, f"/sign-in?next={path}")
     assert stranger.get("/account/").status_code == 302
     ExternalIdentity.objects.all().delete()
-    door(user)(stranger)
+    method(user)(stranger)
     assert stranger.get(path).status_code == 200
 
 
-def test_an_empty_answer_confirms_nothing(viewer: User, browser_of: BrowserOf, at_time) -> None:
+def test_an_empty_form_does_not_reauthenticate(
+    viewer: User, browser_of: BrowserOf, at_time
+) -> None:
     browser = browser_of(viewer)
     at_time(LATE)
 
@@ -149,13 +151,13 @@ def test_an_empty_answer_confirms_nothing(viewer: User, browser_of: BrowserOf, a
     "next_url",
     ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"],
 )
-def test_it_leads_nowhere_else(viewer: User, browser_of: BrowserOf, next_url: str) -> None:
+def test_it_redirects_only_to_own_pages(viewer: User, browser_of: BrowserOf, next_url: str) -> None:
     answer = browser_of(viewer).post("/confirm", {"password": PASSWORD, "next": next_url})
 
     assert answer["Location"] == "/account/"
 
 
-def test_a_form_that_asks_for_the_password_is_enough_without_a_factor(
+def test_without_a_factor_a_form_with_the_password_is_enough(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
@@ -165,7 +167,7 @@ def test_a_form_that_asks_for_the_password_is_enough_without_a_factor(
     assert browser.get("/account/password").status_code == 200
 
 
-def test_a_remembered_browser_proves_only_the_password(
+def test_a_trusted_browser_counts_only_as_password(
     editor: User, app: App, stranger: Client
 ) -> None:
     form = {"login": editor.email, "password": PASSWORD}
@@ -180,7 +182,7 @@ def test_a_remembered_browser_proves_only_the_password(
     assert stranger.get("/account/authenticator/remove").status_code == 303
 
 
-def test_signing_out_other_devices_is_no_proof(
+def test_signing_out_other_devices_does_not_reauthenticate(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
@@ -205,7 +207,7 @@ def resent(browser: Client, page: str) -> object:
     return browser.post(html.unescape(action), fields)
 
 
-def test_a_new_api_key_is_made_after_the_proof_with_what_was_typed(
+def test_the_typed_api_key_form_is_kept_through_reauthentication(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
@@ -225,7 +227,7 @@ def test_a_new_api_key_is_made_after_the_proof_with_what_was_typed(
     assert browser.get("/confirm/continue")["Location"] == "/account/"
 
 
-def test_a_kept_form_is_not_offered_without_the_proof(
+def test_a_pending_form_is_not_shown_without_reauthentication(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
@@ -235,7 +237,7 @@ def test_a_kept_form_is_not_offered_without_the_proof(
     assert browser.get("/confirm/continue")["Location"] == "/account/"
 
 
-def test_the_export_waits_for_the_proof(
+def test_the_export_needs_reauthentication(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
@@ -246,7 +248,7 @@ def test_the_export_waits_for_the_proof(
     assert browser.post("/account/export").status_code == 200
 
 
-def test_new_recovery_codes_wait_for_the_proof(
+def test_new_recovery_codes_need_reauthentication(
     own: Client, editor: User, app: App, at_time: AtTime
 ) -> None:
     at_time(LATE)
@@ -273,7 +275,7 @@ def _page(user: User, end: str) -> str:
     return f"/admin/accounts/user/{user.pk}/{end}/"
 
 
-def test_dangerous_acts_of_the_panel_wait_for_the_proof(
+def test_sensitive_admin_actions_need_reauthentication(
     panel: Client, viewer: User, at_time: AtTime
 ) -> None:
     set_up_app(viewer)
@@ -304,7 +306,7 @@ def test_dangerous_acts_of_the_panel_wait_for_the_proof(
     assert Authenticator.objects.filter(user=viewer).count() == 1
 
 
-def test_looking_and_taking_away_need_no_proof(
+def test_viewing_and_revoking_need_no_reauthentication(
     panel: Client, viewer: User, at_time: AtTime
 ) -> None:
     at_time(LATE)
@@ -315,7 +317,7 @@ def test_looking_and_taking_away_need_no_proof(
     assert not User.objects.get(pk=viewer.pk).is_active
 
 
-def test_an_act_of_the_panel_is_done_after_the_proof_with_the_same_ticks(
+def test_an_admin_action_keeps_its_selection_through_reauthentication(
     panel: Client, viewer: User, at_time: AtTime
 ) -> None:
     at_time(LATE)

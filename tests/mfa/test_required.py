@@ -15,7 +15,7 @@ from mfa import totp
 from mfa.models import Authenticator
 from operations import doctor
 from tests.mfa.authenticator import App, set_up_app
-from tests.mfa.sign_in_methods import DOORS, by_password
+from tests.mfa.sign_in_methods import SIGN_IN_METHODS, by_password
 
 pytestmark = pytest.mark.django_db
 SET_UP = "/second-factor/set-up"
@@ -34,12 +34,12 @@ def app_on(page: str) -> App:
 
 
 @pytest.mark.parametrize("role", ["owner", "admin"])
-@pytest.mark.parametrize("door", DOORS)
-def test_each_door_leads_to_the_set_up_and_then_in(
-    make_user: Callable[..., User], stranger: Client, door: str, role: str
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
+def test_each_sign_in_method_leads_to_the_set_up_of_a_factor(
+    make_user: Callable[..., User], stranger: Client, method: str, role: str
 ) -> None:
     user = make_user(role)
-    answer = DOORS[door](user)(stranger)
+    answer = SIGN_IN_METHODS[method](user)(stranger)
 
     assert (answer.status_code, answer["Location"]) == (302, SET_UP)
     assert stranger.get("/account/").status_code == 302
@@ -57,13 +57,13 @@ def test_each_door_leads_to_the_set_up_and_then_in(
 
 
 @pytest.mark.parametrize("role", ["editor", "viewer", "none"])
-def test_other_roles_choose_for_themselves(
+def test_other_roles_need_no_factor(
     make_user: Callable[..., User], stranger: Client, role: str
 ) -> None:
     assert by_password(make_user(role))(stranger)["Location"] == "/account/"
 
 
-def test_a_wrong_code_keeps_the_key_and_lets_nobody_in(admin: User, stranger: Client) -> None:
+def test_a_wrong_code_keeps_the_key_and_signs_no_one_in(admin: User, stranger: Client) -> None:
     by_password(admin)(stranger)
     app = app_on(stranger.get(SET_UP).content.decode())
 
@@ -75,14 +75,14 @@ def test_a_wrong_code_keeps_the_key_and_lets_nobody_in(admin: User, stranger: Cl
     assert Authenticator.objects.count() == 0
 
 
-def test_the_key_waits_sealed_in_the_session(admin: User, stranger: Client) -> None:
+def test_the_key_is_encrypted_in_the_session(admin: User, stranger: Client) -> None:
     by_password(admin)(stranger)
     app = app_on(stranger.get(SET_UP).content.decode())
 
     assert totp.as_text(app.secret) not in unquote(str(dict(stranger.session.items())))
 
 
-def test_a_session_from_before_the_rule_ends(
+def test_a_session_from_before_the_requirement_ends(
     admin: User, browser_of: Callable[[User], Client], settings: Settings
 ) -> None:
     settings.MFA_REQUIRED_ROLES = ()
@@ -95,7 +95,7 @@ def test_a_session_from_before_the_rule_ends(
     assert by_password(admin)(browser)["Location"] == SET_UP
 
 
-def test_the_last_factor_of_an_admin_stays(admin: User, stranger: Client) -> None:
+def test_the_last_required_factor_cannot_be_removed(admin: User, stranger: Client) -> None:
     app = set_up_app(admin)
     by_password(admin)(stranger)
     stranger.post("/second-factor", {"code": app.code()})
@@ -117,7 +117,7 @@ def test_names_of_roles_are_read_in_any_case() -> None:
     assert check_roles(["Owner", "ADMIN"]) == ["owner", "admin"]
 
 
-def test_the_doctor_recommends_it_for_operators(settings: Settings) -> None:
+def test_doctor_recommends_factors_for_administrators(settings: Settings) -> None:
     settings.IS_HTTPS = True
     assert list(doctor._factors()) == []
 

@@ -19,7 +19,7 @@ from mfa.services import authenticators
 from moderation.models import Violation
 from tests.conftest import PASSWORD
 from tests.mfa.authenticator import App, set_up_app
-from tests.mfa.sign_in_methods import DOORS, by_password, by_password_reset
+from tests.mfa.sign_in_methods import SIGN_IN_METHODS, by_password, by_password_reset
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]
@@ -39,11 +39,11 @@ def send(client: Client, code: str, **fields: str) -> int:
     return client.post(STEP, {"code": code, **fields}).status_code
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_every_door_asks_for_the_factor_and_then_lets_in(
-    editor: User, app: App, stranger: Client, door: str
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
+def test_every_sign_in_method_asks_for_the_factor(
+    editor: User, app: App, stranger: Client, method: str
 ) -> None:
-    answer = DOORS[door](editor)(stranger)
+    answer = SIGN_IN_METHODS[method](editor)(stranger)
 
     assert (answer.status_code, answer["Location"]) == (302, STEP)
     assert not is_in(stranger)
@@ -55,11 +55,11 @@ def test_every_door_asks_for_the_factor_and_then_lets_in(
     assert "totp" in event.detail["methods"]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_recovery_code_opens_every_door_once(
-    editor: User, app: App, stranger: Client, door: str
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
+def test_a_recovery_code_works_once_with_every_sign_in_method(
+    editor: User, app: App, stranger: Client, method: str
 ) -> None:
-    DOORS[door](editor)(stranger)
+    SIGN_IN_METHODS[method](editor)(stranger)
 
     assert send(stranger, app.recovery_codes[3]) == 302
     assert is_in(stranger)
@@ -70,11 +70,11 @@ def test_a_recovery_code_opens_every_door_once(
         assert not is_in(other)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_who_has_no_factor_and_needs_none_is_not_asked(
-    editor: User, stranger: Client, door: str
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
+def test_without_a_factor_no_second_step_is_asked(
+    editor: User, stranger: Client, method: str
 ) -> None:
-    DOORS[door](editor)(stranger)
+    SIGN_IN_METHODS[method](editor)(stranger)
 
     assert is_in(stranger)
 
@@ -87,7 +87,7 @@ def test_next_survives_the_step(admin: User, stranger: Client) -> None:
     assert stranger.post(STEP, {"code": app.code()})["Location"] == "/admin/"
 
 
-def test_nothing_but_the_step_opens_while_it_waits(
+def test_a_pending_sign_in_has_access_only_to_its_step(
     editor: User, app: App, stranger: Client
 ) -> None:
     begun(stranger, editor)
@@ -112,7 +112,7 @@ def test_nothing_but_the_step_opens_while_it_waits(
 
 
 @pytest.mark.parametrize("path", ["/second-factor/cancel", "/sign-out"])
-def test_cancel_and_sign_out_wipe_what_waits(
+def test_cancelling_and_signing_out_end_the_pending_sign_in(
     editor: User, app: App, stranger: Client, path: str
 ) -> None:
     begun(stranger, editor)
@@ -127,7 +127,7 @@ def test_cancel_and_sign_out_wipe_what_waits(
 
 
 @pytest.mark.parametrize("fields", [{}, {"code": ""}, {"code": "  "}, {"passkey": ""}])
-def test_an_empty_form_passes_no_step(
+def test_an_empty_form_does_not_pass(
     editor: User, app: App, stranger: Client, fields: dict[str, str]
 ) -> None:
     begun(stranger, editor)
@@ -138,13 +138,13 @@ def test_an_empty_form_passes_no_step(
 
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("path", [STEP, "/second-factor/set-up"])
-def test_the_step_alone_leads_nowhere(stranger: Client, path: str, method: str) -> None:
+def test_the_step_needs_a_pending_sign_in(stranger: Client, path: str, method: str) -> None:
     answer = getattr(stranger, method)(path)
 
     assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=second-factor-over")
 
 
-def test_set_up_is_no_way_round_a_factor_that_is_there(
+def test_setting_up_a_factor_does_not_bypass_an_existing_one(
     editor: User, app: App, stranger: Client, settings: Settings
 ) -> None:
     settings.MFA_REQUIRED_ROLES = ("editor",)
@@ -158,7 +158,7 @@ def test_set_up_is_no_way_round_a_factor_that_is_there(
     assert Authenticator.objects.count() == 1
 
 
-def test_a_step_passed_for_one_person_is_not_passed_for_another(
+def test_a_factor_of_one_user_does_not_count_for_another(
     editor: User, viewer: User, app: App, stranger: Client
 ) -> None:
     other = set_up_app(viewer)
@@ -171,7 +171,7 @@ def test_a_step_passed_for_one_person_is_not_passed_for_another(
     assert viewer.email in page
 
 
-def test_a_code_opens_once(editor: User, app: App, stranger: Client) -> None:
+def test_a_code_works_once(editor: User, app: App, stranger: Client) -> None:
     other = Client()
     begun(stranger, editor)
     begun(other, editor)
@@ -182,7 +182,7 @@ def test_a_code_opens_once(editor: User, app: App, stranger: Client) -> None:
 
 
 @pytest.mark.parametrize("steps", [-3, -2, 2, 3])
-def test_a_code_of_another_time_opens_nothing(
+def test_a_code_of_another_time_is_rejected(
     editor: User, app: App, stranger: Client, steps: int
 ) -> None:
     begun(stranger, editor)
@@ -208,7 +208,7 @@ def test_guesses_are_counted_for_the_account_and_not_for_the_session(
     assert set(Violation.objects.values_list("type", flat=True)) == {"second_factor"}
 
 
-def test_a_browser_that_the_account_knows_is_not_locked_out_by_strangers(
+def test_a_known_device_is_not_locked_out_by_others(
     editor: User, app: App, stranger: Client
 ) -> None:
     begun(stranger, editor)
@@ -223,14 +223,14 @@ def test_a_browser_that_the_account_knows_is_not_locked_out_by_strangers(
     assert send(stranger, app.code(1)) == 302
 
 
-def test_right_codes_are_not_counted(editor: User, app: App) -> None:
+def test_valid_codes_are_not_counted(editor: User, app: App) -> None:
     for number, code in enumerate(app.recovery_codes):
         client = Client(REMOTE_ADDR=f"203.0.{number}.9")
         begun(client, editor)
         assert send(client, code) == 302
 
 
-def test_waiting_ends_after_ten_minutes(
+def test_a_pending_sign_in_expires_after_ten_minutes(
     editor: User, app: App, stranger: Client, at_time: AtTime
 ) -> None:
     begun(stranger, editor)
@@ -253,7 +253,7 @@ def test_waiting_ends_after_ten_minutes(
         "deleted": lambda user: users.delete_user(actor=SYSTEM, user=user),
     }.values(),
 )
-def test_what_ends_sessions_ends_the_waiting(
+def test_revoking_sessions_ends_a_pending_sign_in(
     editor: User, app: App, stranger: Client, change: Callable[[User], object]
 ) -> None:
     begun(stranger, editor)
@@ -264,7 +264,7 @@ def test_what_ends_sessions_ends_the_waiting(
     assert not is_in(stranger)
 
 
-def test_a_reset_password_does_not_get_round_the_factor(
+def test_a_password_reset_does_not_bypass_the_factor(
     editor: User, app: App, stranger: Client
 ) -> None:
     answer = by_password_reset(editor)(stranger)
@@ -286,7 +286,7 @@ def remembered_browser(user: User, app: App) -> Client:
     return client
 
 
-def test_a_remembered_browser_is_not_asked_for_30_days(
+def test_a_trusted_browser_is_not_asked_for_30_days(
     editor: User, app: App, at_time: AtTime
 ) -> None:
     client = remembered_browser(editor, app)
@@ -299,7 +299,7 @@ def test_a_remembered_browser_is_not_asked_for_30_days(
     assert by_password(editor)(client)["Location"] == STEP
 
 
-def test_only_a_digest_bound_to_the_person_is_kept(editor: User, viewer: User, app: App) -> None:
+def test_only_a_digest_bound_to_the_user_is_stored(editor: User, viewer: User, app: App) -> None:
     set_up_app(viewer)
     client = remembered_browser(editor, app)
 
@@ -308,9 +308,7 @@ def test_only_a_digest_bound_to_the_person_is_kept(editor: User, viewer: User, a
     assert by_password(viewer)(client)["Location"] == STEP
 
 
-def test_without_the_wish_no_browser_is_remembered(
-    editor: User, app: App, stranger: Client
-) -> None:
+def test_a_browser_is_trusted_only_on_request(editor: User, app: App, stranger: Client) -> None:
     begun(stranger, editor)
     send(stranger, app.code())
 
@@ -326,7 +324,7 @@ def test_without_the_wish_no_browser_is_remembered(
         "new app": set_up_app,
     }.values(),
 )
-def test_a_browser_is_forgotten_when_things_change(
+def test_a_trusted_browser_is_forgotten_after_security_changes(
     editor: User, app: App, change: Callable[[User], object]
 ) -> None:
     client = remembered_browser(editor, app)
@@ -340,7 +338,7 @@ def test_a_browser_is_forgotten_when_things_change(
     assert not is_in(client)
 
 
-def test_the_person_can_forget_a_browser(editor: User, app: App, stranger: Client) -> None:
+def test_a_user_can_forget_a_trusted_browser(editor: User, app: App, stranger: Client) -> None:
     client = remembered_browser(editor, app)
     begun(stranger, editor)
     send(stranger, app.code(1))
@@ -353,7 +351,7 @@ def test_the_person_can_forget_a_browser(editor: User, app: App, stranger: Clien
     assert by_password(editor)(client)["Location"] == STEP
 
 
-def test_nobody_forgets_somebody_elses_browser(
+def test_a_user_cannot_forget_the_browser_of_another(
     editor: User, viewer: User, app: App, browser_of
 ) -> None:
     remembered_browser(editor, app)
@@ -363,14 +361,16 @@ def test_nobody_forgets_somebody_elses_browser(
     assert TrustedBrowser.objects.count() == 1
 
 
-def test_the_clock_of_the_stage_is_the_servers(editor: User, app: App, stranger: Client) -> None:
+def test_the_pending_sign_in_uses_the_server_clock(
+    editor: User, app: App, stranger: Client
+) -> None:
     begun(stranger, editor)
 
     since = stranger.session["account_login"]["state"]["stages"]["second-factor"]["data"]["since"]
     assert abs(timezone.now() - datetime.fromisoformat(since)) < timedelta(minutes=1)
 
 
-def test_a_mark_of_a_node_whose_clock_is_ahead_lets_the_right_code_in(
+def test_a_revocation_by_a_clock_ahead_does_not_reject_a_valid_code(
     editor: User, app: App, stranger: Client
 ) -> None:
     User.objects.filter(pk=editor.pk).update(
@@ -384,7 +384,7 @@ def test_a_mark_of_a_node_whose_clock_is_ahead_lets_the_right_code_in(
     assert stranger.get("/account/").status_code == 200
 
 
-def test_what_ends_sessions_ends_the_waiting_whatever_the_clocks_say(
+def test_revoking_sessions_ends_a_pending_sign_in_despite_clock_skew(
     editor: User, app: App, stranger: Client
 ) -> None:
     User.objects.filter(pk=editor.pk).update(
@@ -399,7 +399,7 @@ def test_what_ends_sessions_ends_the_waiting_whatever_the_clocks_say(
     assert stranger.get("/account/").status_code == 302
 
 
-def test_the_cookie_of_a_remembered_browser_is_a_new_one_each_time(
+def test_the_cookie_of_a_trusted_browser_is_new_each_time(
     editor: User, app: App, stranger: Client
 ) -> None:
     planted = "known-to-a-stranger"
@@ -425,7 +425,7 @@ def test_the_cookie_of_a_remembered_browser_is_a_new_one_each_time(
     assert by_password(editor)(thief)["Location"] == STEP
 
 
-def test_everybody_who_uses_a_browser_stays_remembered_in_it(
+def test_a_browser_can_be_trusted_by_several_users(
     editor: User, viewer: User, app: App, stranger: Client
 ) -> None:
     other = set_up_app(viewer)

@@ -20,14 +20,16 @@ VECTORS = {
 
 
 @pytest.mark.parametrize(("moment", "code"), VECTORS.items())
-def test_codes_are_those_of_the_standard(moment: int, code: str) -> None:
+def test_codes_match_rfc_6238(moment: int, code: str) -> None:
     assert totp.code_of(SEED, totp.step_at(moment)) == code
 
 
 @pytest.mark.parametrize(
     ("offset", "is_right"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)]
 )
-def test_a_code_is_right_for_its_step_and_one_beside_it(offset: int, is_right: bool) -> None:
+def test_a_code_is_valid_in_its_time_step_and_the_adjacent_ones(
+    offset: int, is_right: bool
+) -> None:
     step = 1000
     code = totp.code_of(SEED, step + offset)
 
@@ -49,11 +51,11 @@ def test_a_code_is_right_for_its_step_and_one_beside_it(offset: int, is_right: b
         ("", ""),
     ],
 )
-def test_spaces_do_not_matter_and_other_things_are_no_code(typed: str, code: str) -> None:
+def test_spaces_are_ignored_and_invalid_codes_rejected(typed: str, code: str) -> None:
     assert totp.parse_code(typed) == code
 
 
-def test_a_seed_is_160_random_bits_and_comes_back_from_its_text() -> None:
+def test_a_seed_has_160_random_bits_and_can_be_parsed() -> None:
     seed = totp.make_secret()
 
     assert len(seed) == 20
@@ -61,7 +63,7 @@ def test_a_seed_is_160_random_bits_and_comes_back_from_its_text() -> None:
     assert totp.from_text(totp.as_text(seed)) == seed
 
 
-def test_the_address_names_everything_an_app_needs() -> None:
+def test_the_provisioning_uri_contains_all_parameters() -> None:
     url = urlsplit(totp.provisioning_uri(SEED, issuer="Gate house", account="anna@example.com"))
 
     assert (url.scheme, url.netloc) == ("otpauth", "totp")

@@ -7,7 +7,7 @@ from audit import audit_log
 from moderation.models import Ban, Score, Violation
 from moderation.scoring import NEVER
 from moderation.services.violations import record_violation
-from tests.accounts.race_actions import empty_house
+from tests.accounts.race_actions import clear_instance
 
 EACH = 3
 AWAY = "203.0.113.7"
@@ -15,7 +15,7 @@ AWAY = "203.0.113.7"
 
 def clean_sheet() -> None:
     """A viewer, two owners, no violation."""
-    empty_house()
+    clear_instance()
     for model in (Violation, Ban, Score):
         model.objects.all().delete()
     for name in ("first", "second"):
@@ -23,7 +23,7 @@ def clean_sheet() -> None:
     User.objects.create(email="viewer@example.com", role="viewer")
 
 
-def violate_as_stranger(_place: int) -> None:
+def violate_as_client(_place: int) -> None:
     settings.MODERATION_SCORE_HALF_LIFE = NEVER
     for _ in range(EACH):
         record_violation(type="x", network=AWAY, score=5)

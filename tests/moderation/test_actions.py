@@ -53,12 +53,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def _refused(action: str, subject: ActionSubject, begin: Any = count_action) -> LimitExceeded:
-    with pytest.raises(LimitExceeded) as refusal:
+    with pytest.raises(LimitExceeded) as problem:
         begin(action, subject)
-    return refusal.value
+    return problem.value
 
 
-def test_the_limit_of_an_address_admits_just_so_many_and_scores_the_next(owner: User) -> None:
+def test_the_limit_of_an_address_is_exact_and_the_next_action_scores(owner: User) -> None:
     subject = ActionSubject(network=OFFICE, reported_by=owner)
 
     left = [count_action("message", subject).remaining for _ in range(4)]
@@ -73,7 +73,7 @@ def test_the_limit_of_an_address_admits_just_so_many_and_scores_the_next(owner: 
     assert violation.detail == {"by": "ip", "count": 5}
 
 
-def test_a_window_begins_with_the_first_and_ends_in_time(
+def test_a_window_starts_with_the_first_action_and_expires(
     owner: User, clock: Callable[[float], None]
 ) -> None:
     subject = ActionSubject(network=OFFICE, reported_by=owner)
@@ -88,7 +88,7 @@ def test_a_window_begins_with_the_first_and_ends_in_time(
     assert count_action("message", subject).remaining == 3
 
 
-def test_each_address_person_and_action_has_a_counter_of_its_own(
+def test_each_address_user_and_action_has_its_own_counter(
     owner: User, viewer: User, editor: User
 ) -> None:
     for user in (viewer, editor):
@@ -106,7 +106,7 @@ def test_each_address_person_and_action_has_a_counter_of_its_own(
         )
 
 
-def test_the_tightest_limit_is_told(owner: User, viewer: User, settings: Any) -> None:
+def test_the_tightest_limit_is_reported(owner: User, viewer: User, settings: Any) -> None:
     subject = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
 
     assert count_action("image", subject)[:2] == (2, 1)
@@ -114,7 +114,7 @@ def test_the_tightest_limit_is_told(owner: User, viewer: User, settings: Any) ->
     assert count_action("image", subject)[:2] == (5, 3)
 
 
-def test_where_nothing_is_limited_nothing_is_counted(owner: User, viewer: User) -> None:
+def test_without_limits_nothing_is_counted(owner: User, viewer: User) -> None:
     for _ in range(9):
         assert count_action("free", ActionSubject(user=viewer, reported_by=owner)) == LimitState()
         # An address is limited here, and none was named.
@@ -129,9 +129,7 @@ def test_an_action_that_is_not_configured_is_not_found(owner: User) -> None:
             act("mesage", ActionSubject(network=OFFICE, reported_by=owner))
 
 
-def test_colleagues_behind_one_address_wait_and_do_not_score(
-    owner: User, make_user: MakeUser
-) -> None:
+def test_users_sharing_an_address_wait_without_a_score(owner: User, make_user: MakeUser) -> None:
     people = [make_user("viewer") for _ in range(4)]
     for user in people:
         count_action("message", ActionSubject(user=user, network=OFFICE, reported_by=owner))
@@ -141,7 +139,7 @@ def test_colleagues_behind_one_address_wait_and_do_not_score(
     assert [(each.user, each.score) for each in Violation.objects.all()] == [(people[0], 0)]
 
 
-def test_whoever_fills_a_shared_address_alone_scores(owner: User, make_user: MakeUser) -> None:
+def test_a_user_who_fills_a_shared_address_alone_scores(owner: User, make_user: MakeUser) -> None:
     loud, quiet = make_user("viewer"), make_user("viewer")
     for user in (quiet, loud, loud, loud):
         count_action("message", ActionSubject(user=user, network=OFFICE, reported_by=owner))
@@ -153,7 +151,7 @@ def test_whoever_fills_a_shared_address_alone_scores(owner: User, make_user: Mak
     assert list(scores) == [(quiet.pk, 0), (loud.pk, 1)]
 
 
-def test_the_excess_that_reaches_the_interval_bans_and_tells_until_when(
+def test_exceeding_the_interval_bans_and_returns_its_end(
     owner: User, viewer: User, settings: Any
 ) -> None:
     settings.BAN_INTERVAL, settings.MODERATION_SCORE_HALF_LIFE = 3, timedelta(0)
@@ -168,7 +166,7 @@ def test_the_excess_that_reaches_the_interval_bans_and_tells_until_when(
     assert (ban.user, ban.network, ban.kind) == (viewer, OFFICE, "automatic")
 
 
-def test_an_app_scores_nobody_whom_the_owner_of_its_key_could_not_ban(
+def test_an_app_cannot_score_users_above_the_owner_of_its_key(
     admin: User, owner: User, make_user: MakeUser
 ) -> None:
     colleague = make_user("admin")
@@ -182,7 +180,7 @@ def test_an_app_scores_nobody_whom_the_owner_of_its_key_could_not_ban(
     assert list(scores) == [0, 0, 0, 1]
 
 
-def test_what_goes_on_at_once_is_limited_and_given_back(owner: User, viewer: User) -> None:
+def test_concurrent_actions_are_limited_and_released(owner: User, viewer: User) -> None:
     subject = ActionSubject(user=viewer, reported_by=owner)
     first, second = (start_action("message", subject).slot for _ in range(2))
     assert first is not None
@@ -201,7 +199,7 @@ def test_what_goes_on_at_once_is_limited_and_given_back(owner: User, viewer: Use
     _refused("message", subject, start_action)
 
 
-def test_a_crashed_app_frees_its_places_after_a_minute(
+def test_slots_of_a_crashed_app_are_released_after_a_minute(
     owner: User, viewer: User, clock: Callable[[float], None]
 ) -> None:
     subject = ActionSubject(user=viewer, reported_by=owner)
@@ -217,7 +215,7 @@ def test_a_crashed_app_frees_its_places_after_a_minute(
     assert [release_action(slot.name) for slot in new if slot] == [True, True]
 
 
-def test_places_are_given_back_by_their_whole_name_alone(owner: User, viewer: User) -> None:
+def test_slots_are_released_only_by_their_full_name(owner: User, viewer: User) -> None:
     slot = start_action("message", ActionSubject(user=viewer, reported_by=owner)).slot
     assert slot is not None
     key, _, _mark = slot.name.rpartition(".")
@@ -227,7 +225,7 @@ def test_places_are_given_back_by_their_whole_name_alone(owner: User, viewer: Us
     assert release_action(slot.name) is True
 
 
-def test_a_beginning_that_a_limit_refuses_holds_no_place(owner: User, viewer: User) -> None:
+def test_a_rejected_start_holds_no_slot(owner: User, viewer: User) -> None:
     subject = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
     for _ in range(4):
         count_action("message", subject)
@@ -238,13 +236,13 @@ def test_a_beginning_that_a_limit_refuses_holds_no_place(owner: User, viewer: Us
     assert start_action("message", ActionSubject(user=viewer, reported_by=owner)).slot is not None
 
 
-def test_nobody_known_needs_no_place(owner: User) -> None:
+def test_without_a_subject_no_slot_is_needed(owner: User) -> None:
     started = start_action("message", ActionSubject(network=OFFICE, reported_by=owner))
 
     assert (started.slot, started.standing.remaining) == (None, 3)
 
 
-def test_a_program_that_is_no_browser_scores_as_configured(
+def test_a_client_that_is_no_browser_scores_as_configured(
     owner: User, viewer: User, settings: Any
 ) -> None:
     def subject(agent: str | None) -> ActionSubject:
@@ -281,7 +279,7 @@ def test_a_program_that_is_no_browser_scores_as_configured(
         ("x" * 600 + FIREFOX, False),
     ],
 )
-def test_browsers_are_known_by_what_they_say(agent: str, expected: bool) -> None:
+def test_browsers_are_recognized_by_their_user_agent(agent: str, expected: bool) -> None:
     assert is_browser(agent) is expected
 
 
@@ -343,13 +341,13 @@ def test_limits_of_apps_are_read_from_one_setting() -> None:
     ],
 )
 def test_limits_that_cannot_be_read_stop_the_start(entries: list[str]) -> None:
-    with pytest.raises(Unreadable) as refusal:
+    with pytest.raises(Unreadable) as problem:
         check_action_limits(entries)
 
-    assert refusal.value.fix
+    assert problem.value.fix
 
 
-def test_a_doer_is_named_in_no_counter_by_more_than_his_id(owner: User, viewer: User) -> None:
+def test_counters_contain_only_the_id_of_a_user(owner: User, viewer: User) -> None:
     slot = start_action("message", ActionSubject(user=viewer, reported_by=owner)).slot
 
     assert slot is not None

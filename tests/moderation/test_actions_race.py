@@ -11,7 +11,7 @@ from devtools.servers.quick import QuickPipes, warmed
 pytestmark = pytest.mark.race
 PROCESSES, THREADS = 4, 8
 TRIES = PROCESSES * THREADS
-MAKE_PEOPLE = """
+MAKE_USERS = """
 from accounts.models import User
 User.objects.filter(role="owner").delete()
 for name in ("owner", "viewer"):
@@ -79,8 +79,8 @@ def expected(admitted: int) -> list[str]:
     return ["admitted"] * admitted + ["refused"] * (TRIES - admitted)
 
 
-def test_a_burst_gets_exactly_what_the_limit_admits(any_data: InstanceData) -> None:
-    any_data.shell(MAKE_PEOPLE)
+def test_a_burst_gets_exactly_the_limit(any_data: InstanceData) -> None:
+    any_data.shell(MAKE_USERS)
 
     outcomes = burst(any_data, "count_action", "user", "message", MESSAGE_IP_MAX="10")
 
@@ -89,16 +89,16 @@ def test_a_burst_gets_exactly_what_the_limit_admits(any_data: InstanceData) -> N
     assert any_data.shell(VIOLATIONS) == [22, 22, 1]
 
 
-def test_a_burst_of_strangers_gets_exactly_what_the_limit_admits(any_data: InstanceData) -> None:
-    any_data.shell(MAKE_PEOPLE)
+def test_a_burst_of_anonymous_clients_gets_exactly_the_limit(any_data: InstanceData) -> None:
+    any_data.shell(MAKE_USERS)
     limits = {"ACTION_LIMITS": "image:ip=7/1h", "BAN_VIOLATIONS": "false"}
 
     assert burst(any_data, "count_action", "nobody", "image", **limits) == expected(7)
     assert any_data.shell(VIOLATIONS) == [25, 25, 0]
 
 
-def test_just_so_many_go_on_at_once(any_data: InstanceData) -> None:
-    any_data.shell(MAKE_PEOPLE)
+def test_concurrent_actions_get_exactly_the_limit(any_data: InstanceData) -> None:
+    any_data.shell(MAKE_USERS)
     limits = {"CONCURRENT_MESSAGE_MAX": "3", "LIMIT_MESSAGE_IP": "false"}
 
     assert burst(any_data, "start_action", "user", "message", **limits) == expected(3)

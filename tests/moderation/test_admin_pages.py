@@ -46,7 +46,7 @@ def page_of(row: Ban | Violation) -> str:
 
 
 @pytest.mark.parametrize("address", [BANS, VIOLATIONS, REPLAY, f"{BANS}add/"])
-def test_only_operators_open_the_pages(
+def test_only_administrators_open_the_pages(
     address: str, stranger: Client, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     statuses = {
@@ -59,14 +59,14 @@ def test_only_operators_open_the_pages(
 
 
 @pytest.mark.parametrize("address", [f"{VIOLATIONS}add/", f"{VIOLATIONS}%s/delete/"])
-def test_violations_are_neither_added_nor_deleted(panel: Client, address: str) -> None:
+def test_violations_cannot_be_added_or_deleted(panel: Client, address: str) -> None:
     row = violated(timezone.now())
 
     assert panel.post(address.replace("%s", str(row.pk)), {"post": "yes"}).status_code == 403
     assert Violation.objects.filter(pk=row.pk).exists()
 
 
-def test_a_ban_is_neither_edited_nor_deleted(panel: Client) -> None:
+def test_a_ban_cannot_be_edited_or_deleted(panel: Client) -> None:
     row = banned(network="203.0.113.7", since=timezone.now())
 
     assert panel.post(page_of(row), {"reason": "x"}).status_code == 403
@@ -77,7 +77,7 @@ def test_a_ban_is_neither_edited_nor_deleted(panel: Client) -> None:
 # The tables
 
 
-def test_a_violation_shows_type_person_score_total_and_ban(panel: Client, viewer: User) -> None:
+def test_a_violation_shows_type_user_score_total_and_ban(panel: Client, viewer: User) -> None:
     now = timezone.now()
     ban = banned(user=viewer, network="203.0.113.7", since=now)
     violated(now, user=viewer, score=20.5, ban=ban)
@@ -122,7 +122,7 @@ def test_the_filter_names_every_type_that_is_stored(panel: Client) -> None:
 
 
 @pytest.mark.parametrize("address", [VIOLATIONS, BANS])
-def test_the_search_finds_people_networks_and_ids(
+def test_the_search_finds_users_networks_and_ids(
     panel: Client, viewer: User, editor: User, address: str
 ) -> None:
     now = timezone.now()
@@ -157,12 +157,12 @@ def test_bans_are_filtered_by_state_and_kind(panel: Client, viewer: User, editor
 
 
 @pytest.mark.parametrize("address", [VIOLATIONS, BANS])
-def test_no_foreign_column_can_be_asked(panel: Client, viewer: User, address: str) -> None:
+def test_no_other_column_can_be_filtered(panel: Client, viewer: User, address: str) -> None:
     assert panel.get(f"{address}?user__password__startswith=argon2").status_code == 400
 
 
 @pytest.mark.parametrize("address", [VIOLATIONS, BANS])
-def test_a_longer_list_takes_no_more_queries(
+def test_a_longer_list_needs_no_more_queries(
     panel: Client, make_user: MakeUser, address: str
 ) -> None:
     def grow(count: int) -> None:
@@ -215,7 +215,7 @@ def test_the_page_of_a_ban_explains_it(panel: Client, viewer: User) -> None:
     assert re.findall(r"<style|\sstyle=|\son\w+=", page) == []
 
 
-def test_numbers_of_the_curve_have_a_point_in_german(panel: Client, viewer: User) -> None:
+def test_numbers_of_the_chart_use_a_point_in_german(panel: Client, viewer: User) -> None:
     now = timezone.now()
     violated(now - HOUR, user=viewer, score=7.5)
     ban = banned(user=viewer, since=now)
@@ -300,7 +300,7 @@ def test_an_admin_neither_sees_nor_reaches_the_button_for_a_higher_rank(
     assert ban.state(timezone.now()) == "active"
 
 
-def test_chosen_bans_are_lifted_and_the_others_told(
+def test_selected_bans_are_lifted_and_skipped_ones_reported(
     owner: User, admin: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     panel, now = browser_of(admin), timezone.now()
@@ -338,7 +338,7 @@ def test_a_network_is_banned_from_its_page(panel: Client, owner: User) -> None:
     assert ban.created_by == owner.pk
 
 
-def test_a_person_and_a_network_are_one_ban(panel: Client, viewer: User) -> None:
+def test_user_and_network_are_one_ban(panel: Client, viewer: User) -> None:
     typed = {"user": "vera", "network": "203.0.113.7", "duration": "lifted", "reason": "Rude."}
 
     panel.post(f"{BANS}add/", typed)
@@ -367,7 +367,7 @@ def test_a_person_and_a_network_are_one_ban(panel: Client, viewer: User) -> None
         ),
     ],
 )
-def test_what_is_refused_stands_beside_its_field(
+def test_errors_are_shown_beside_their_fields(
     panel: Client, typed: dict[str, str], field: str, sentence: str
 ) -> None:
     answer = panel.post(f"{BANS}add/", {"duration": "1h", "reason": "Rude."} | typed)
@@ -393,7 +393,7 @@ def test_an_admin_cannot_ban_an_owner_from_the_page(
 # What if
 
 
-def test_the_replay_shows_the_values_in_force_first_and_no_result(
+def test_the_simulation_starts_with_current_values_and_no_result(
     panel: Client, settings: Any
 ) -> None:
     settings.BAN_INTERVAL, settings.MODERATION_SCORE_HALF_LIFE = 12.5, timedelta(hours=36)
@@ -408,7 +408,7 @@ def test_the_replay_shows_the_values_in_force_first_and_no_result(
     assert 'name="score-upload"' in page
 
 
-def test_the_replay_shows_who_would_have_been_banned(
+def test_the_simulation_shows_who_would_have_been_banned(
     panel: Client, viewer: User, editor: User
 ) -> None:
     now = timezone.now()
@@ -440,7 +440,7 @@ def test_the_replay_shows_who_would_have_been_banned(
     assert [re.sub("<[^>]+>", "", row["good"]) for row in result["rows"]] == ["just now", ""]
 
 
-def test_the_replay_takes_scores_by_type(panel: Client, viewer: User) -> None:
+def test_the_simulation_accepts_scores_by_type(panel: Client, viewer: User) -> None:
     violated(timezone.now(), user=viewer, kind="upload", score=1)
     address = f"{REPLAY}?days=7&interval=10&half_life=0&score-upload="
 
@@ -465,9 +465,7 @@ def test_the_replay_takes_scores_by_type(panel: Client, viewer: User) -> None:
         ("days=7&interval=10&half_life=0&score-login=many", "score-login"),
     ],
 )
-def test_the_replay_refuses_values_that_make_no_sense(
-    panel: Client, query: str, field: str
-) -> None:
+def test_the_simulation_rejects_invalid_values(panel: Client, query: str, field: str) -> None:
     violated(timezone.now())
 
     answer = panel.get(f"{REPLAY}?{query}")
@@ -476,7 +474,7 @@ def test_the_replay_refuses_values_that_make_no_sense(
     assert list(answer.context["form"].errors) == [field]
 
 
-def test_the_replay_changes_nothing_and_takes_no_post(panel: Client, viewer: User) -> None:
+def test_the_simulation_changes_nothing_and_accepts_no_post(panel: Client, viewer: User) -> None:
     violated(timezone.now(), user=viewer, score=25)
     before = AuditEvent.objects.count()
 
@@ -520,14 +518,14 @@ def test_the_chart_shows_the_most_frequent_types_and_the_rest(owner: User) -> No
     assert [one.values[-3:] for one in chart.series] == [(1, 1, 1), (1, 1, 1), (1, 1, 1), (0, 1, 2)]
 
 
-def test_a_calm_house_has_an_empty_chart(panel: Client) -> None:
+def test_without_violations_the_chart_is_empty(panel: Client) -> None:
     (chart,) = [chart for chart in dashboard.context()["charts"] if chart.name == "violations"]
 
     assert [(one.label, one.total) for one in chart.series] == [("violations", 0)]
     assert panel.get("/admin/").status_code == 200
 
 
-def test_the_overview_of_the_app_leads_to_both_tables(panel: Client) -> None:
+def test_the_overview_links_to_both_tables(panel: Client) -> None:
     page = panel.get("/admin/moderation/").content.decode()
 
     assert f'href="{BANS}"' in page

@@ -36,7 +36,7 @@ def notices(client: Client) -> list[str]:
     return [str(message) for message in client.get(LIST).context["messages"]]
 
 
-def test_the_page_names_who_is_affected_and_who_is_left_out(
+def test_the_page_lists_affected_and_skipped_users(
     owner: User, admin: User, viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     panel = browser_of(admin)
@@ -56,7 +56,7 @@ def test_the_page_names_who_is_affected_and_who_is_left_out(
     assert not Ban.objects.exists()
 
 
-def test_a_ban_begins_with_the_answer_and_ends_the_sessions(
+def test_a_confirmed_ban_ends_the_sessions(
     admin: User, viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     panel, victim = browser_of(admin), browser_of(viewer)
@@ -85,7 +85,7 @@ def test_a_ban_begins_with_the_answer_and_ends_the_sessions(
         ("lifted", None),
     ],
 )
-def test_each_duration_is_kept(
+def test_each_duration_is_applied(
     admin: User, viewer: User, browser_of: BrowserOf, choice: str, lasts: timedelta | None
 ) -> None:
     act(browser_of(admin), "ban_people", [viewer], **(ANSWER | {"duration": choice}))
@@ -103,7 +103,7 @@ def test_each_duration_is_kept(
         ({"duration": "99y"}, "duration"),
     ],
 )
-def test_a_wrong_answer_comes_back_with_its_fault(
+def test_an_invalid_form_is_shown_again_with_its_error(
     admin: User, viewer: User, browser_of: BrowserOf, wrong: dict[str, str], field: str
 ) -> None:
     answer = act(browser_of(admin), "ban_people", [viewer], **(ANSWER | wrong))
@@ -113,7 +113,7 @@ def test_a_wrong_answer_comes_back_with_its_fault(
     assert not Ban.objects.exists()
 
 
-def test_a_forged_answer_bans_no_higher_rank_and_nobody_himself(
+def test_a_forged_form_cannot_ban_higher_ranks_or_oneself(
     owner: User, admin: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     panel = browser_of(admin)
@@ -124,7 +124,7 @@ def test_a_forged_answer_bans_no_higher_rank_and_nobody_himself(
     assert [row.user for row in Ban.objects.all()] == [viewer]
 
 
-def test_the_last_owner_is_never_offered(owner: User, browser_of: BrowserOf) -> None:
+def test_the_last_owner_is_never_listed(owner: User, browser_of: BrowserOf) -> None:
     panel = browser_of(owner)
 
     answer = act(panel, "ban_people", [owner])
@@ -133,7 +133,7 @@ def test_the_last_owner_is_never_offered(owner: User, browser_of: BrowserOf) -> 
     assert notices(panel) == ["No one was banned. You cannot ban yourself."]
 
 
-def test_an_owner_bans_another_owner_but_not_himself(
+def test_an_owner_bans_another_owner_but_not_themselves(
     owner: User, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     other = make_user("owner", "second@example.com")
@@ -146,7 +146,7 @@ def test_an_owner_bans_another_owner_but_not_himself(
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor", "none"])
-def test_nobody_below_an_operator_bans(
+def test_only_administrators_ban(
     role: str, viewer: User, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     panel = browser_of(make_user(role, "low@example.com"))
@@ -156,7 +156,7 @@ def test_nobody_below_an_operator_bans(
     assert not Ban.objects.exists()
 
 
-def test_lifting_ends_all_bans_of_the_chosen(
+def test_lifting_ends_all_bans_of_the_selected_users(
     admin: User, owner: User, viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     panel, now = browser_of(admin), timezone.now()
@@ -170,7 +170,7 @@ def test_lifting_ends_all_bans_of_the_chosen(
     assert [row.user for row in active] == [owner]
 
 
-def test_the_banned_are_marked_and_can_be_filtered(
+def test_banned_users_have_a_badge_and_can_be_filtered(
     admin: User, viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     panel, now = browser_of(admin), timezone.now()
@@ -185,7 +185,7 @@ def test_the_banned_are_marked_and_can_be_filtered(
     assert mark not in panel.get(f"{LIST}{editor.pk}/change/").content.decode()
 
 
-def test_the_word_costs_no_query_for_each_person(
+def test_the_badge_costs_no_query_for_each_user(
     admin: User, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     panel = browser_of(admin)

@@ -24,7 +24,7 @@ MakeBan = Callable[..., Ban]
 Move = Callable[[timedelta], object]
 
 
-def test_an_operator_bans_a_person_for_a_time(
+def test_an_administrator_bans_a_user_for_a_time(
     admin: User, viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     browser_of(viewer)
@@ -51,12 +51,12 @@ def test_a_ban_without_a_duration_lasts_until_it_is_lifted(
     ("given", "stored"),
     [(AWAY, AWAY), ("2001:db8::7", "2001:db8::/64"), ("::ffff:8.8.8.8", "8.8.8.8")],
 )
-def test_an_operator_bans_a_network(admin: User, given: str, stored: str) -> None:
+def test_an_administrator_bans_a_network(admin: User, given: str, stored: str) -> None:
     assert bans.ban(actor=admin, network=given, duration=HOUR, reason="").network == stored
 
 
 @pytest.mark.parametrize("role", ["editor", "viewer", "none"])
-def test_nobody_but_an_operator_bans_or_lifts(
+def test_only_administrators_ban_and_lift_bans(
     make_user: Callable[..., User], make_ban: MakeBan, role: str
 ) -> None:
     actor, other = make_user(role), make_user("none")
@@ -72,7 +72,7 @@ def test_nobody_but_an_operator_bans_or_lifts(
         bans.lift_all(actor=actor, user=other)
 
 
-def test_an_admin_bans_nobody_of_his_rank_or_above(
+def test_an_admin_bans_only_lower_ranks(
     make_user: Callable[..., User], admin: User, owner: User, make_ban: MakeBan
 ) -> None:
     colleague = make_user("admin", "other@example.com")
@@ -92,7 +92,7 @@ def test_a051_the_last_owner_cannot_be_banned(owner: User, admin: User) -> None:
     assert Ban.objects.count() == 0
 
 
-def test_a_banned_owner_is_no_owner_who_is_left(
+def test_a_banned_owner_does_not_count_as_remaining_owner(
     make_user: Callable[..., User], make_ban: MakeBan
 ) -> None:
     first, second = make_user("owner", "a@example.com"), make_user("owner", "b@example.com")
@@ -104,8 +104,8 @@ def test_a_banned_owner_is_no_owner_who_is_left(
         disable_user(actor=SYSTEM, user=second)
 
 
-def test_a051_nobody_bans_himself_or_the_network_he_uses(admin: User) -> None:
-    with pytest.raises(RecordInvalid) as himself:
+def test_a051_users_cannot_ban_themselves_or_their_network(admin: User) -> None:
+    with pytest.raises(RecordInvalid) as themselves:
         bans.ban(actor=admin, user=admin, duration=HOUR, reason="")
     with (
         use_context(RequestContext(ip=AWAY, channel="web")),
@@ -113,12 +113,12 @@ def test_a051_nobody_bans_himself_or_the_network_he_uses(admin: User) -> None:
     ):
         bans.ban(actor=admin, network=AWAY, duration=HOUR, reason="")
 
-    assert list(himself.value.errors) == ["user"]
+    assert list(themselves.value.errors) == ["user"]
     assert list(network.value.errors) == ["network"]
 
 
 @pytest.mark.parametrize("network", ["127.0.0.1", "::1", "0.0.0.0", "nonsense", "203.0.113.0/24"])
-def test_a_network_that_is_none_or_must_stay_open_is_refused(admin: User, network: str) -> None:
+def test_invalid_and_exempt_networks_are_rejected(admin: User, network: str) -> None:
     with pytest.raises(RecordInvalid) as refused:
         bans.ban(actor=admin, network=network, duration=HOUR, reason="")
 
@@ -126,7 +126,7 @@ def test_a_network_that_is_none_or_must_stay_open_is_refused(admin: User, networ
 
 
 @pytest.mark.parametrize("duration", [timedelta(0), timedelta(seconds=-1), timedelta(days=9999)])
-def test_a_duration_out_of_bounds_is_refused(
+def test_a_duration_out_of_bounds_is_rejected(
     admin: User, viewer: User, duration: timedelta
 ) -> None:
     with pytest.raises(RecordInvalid) as refused:
@@ -135,12 +135,12 @@ def test_a_duration_out_of_bounds_is_refused(
     assert list(refused.value.errors) == ["duration"]
 
 
-def test_a_ban_of_nobody_is_refused(admin: User) -> None:
+def test_a_ban_without_subject_is_rejected(admin: User) -> None:
     with pytest.raises(RecordInvalid):
         bans.ban(actor=admin, duration=HOUR, reason="")
 
 
-def test_lifting_frees_person_and_network_at_once(
+def test_lifting_frees_user_and_network_at_once(
     admin: User, viewer: User, make_ban: MakeBan
 ) -> None:
     row = make_ban(user=viewer, network=AWAY)
@@ -163,7 +163,7 @@ def test_another_ban_of_the_same_network_stays_in_force(
     assert bans.ban_at(AWAY) == second
 
 
-def test_a_ban_that_is_over_cannot_be_lifted(admin: User, make_ban: MakeBan) -> None:
+def test_an_ended_ban_cannot_be_lifted(admin: User, make_ban: MakeBan) -> None:
     over = make_ban(network=AWAY, created_at=timezone.now() - 3 * HOUR)
     lifted = bans.lift(actor=admin, ban=make_ban(network=AWAY))
 
@@ -172,7 +172,7 @@ def test_a_ban_that_is_over_cannot_be_lifted(admin: User, make_ban: MakeBan) -> 
             bans.lift(actor=admin, ban=row)
 
 
-def test_lifting_all_lifts_every_ban_of_a_person(
+def test_lifting_all_lifts_every_ban_of_a_user(
     admin: User, viewer: User, editor: User, make_ban: MakeBan
 ) -> None:
     make_ban(user=viewer)
@@ -184,7 +184,7 @@ def test_lifting_all_lifts_every_ban_of_a_person(
     assert list(bans.active_bans()) == [other]
 
 
-def test_the_longest_ban_is_the_one_that_is_told(viewer: User, make_ban: MakeBan) -> None:
+def test_the_longest_ban_is_reported(viewer: User, make_ban: MakeBan) -> None:
     make_ban(user=viewer, hours=1)
     longer = make_ban(user=viewer, hours=5)
     make_ban(user=viewer, hours=3)
@@ -195,9 +195,7 @@ def test_the_longest_ban_is_the_one_that_is_told(viewer: User, make_ban: MakeBan
     assert bans.ban_of(viewer) == forever
 
 
-def test_a049_a_ban_ends_by_the_clock_with_no_clean_up(
-    viewer: User, make_ban: MakeBan, at_time: Move
-) -> None:
+def test_a049_a_ban_ends_without_a_purge(viewer: User, make_ban: MakeBan, at_time: Move) -> None:
     row = make_ban(user=viewer, network=AWAY, hours=2)
 
     at_time(timedelta(hours=2, seconds=-1))
@@ -209,7 +207,7 @@ def test_a049_a_ban_ends_by_the_clock_with_no_clean_up(
     assert list(bans.active_bans()) == []
 
 
-def test_a_network_exempted_later_is_free(settings, make_ban: MakeBan) -> None:
+def test_a_network_exempted_later_is_not_banned(settings, make_ban: MakeBan) -> None:
     make_ban(network=AWAY)
     make_ban(network=ELSEWHERE)
 

@@ -11,7 +11,7 @@ from accounts.models import User
 from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from moderation.models import Ban
-from tests.accounts.test_access_policy import DOORS, by_magic_link, is_in
+from tests.accounts.test_access_policy import SIGN_IN_METHODS, by_magic_link, is_in
 from tests.conftest import PASSWORD
 from tests.moderation.conftest import AWAY, ELSEWHERE
 
@@ -20,12 +20,12 @@ MakeBan = Callable[..., Ban]
 FromNetwork = Callable[[str], Client]
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
 @pytest.mark.parametrize("hours", [2, None])
-def test_who_is_banned_gets_in_by_no_door(
-    editor: User, stranger: Client, make_ban: MakeBan, door: str, hours: int | None
+def test_a_banned_user_cannot_sign_in_by_any_method(
+    editor: User, stranger: Client, make_ban: MakeBan, method: str, hours: int | None
 ) -> None:
-    enter = DOORS[door](editor)
+    enter = SIGN_IN_METHODS[method](editor)
     make_ban(user=editor, hours=hours)
 
     enter(stranger)
@@ -34,11 +34,11 @@ def test_who_is_banned_gets_in_by_no_door(
     assert not AuditEvent.objects.filter(action="account:session:start", result="success").exists()
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_from_a_banned_network_nobody_gets_in_by_any_door(
-    editor: User, from_network: FromNetwork, make_ban: MakeBan, door: str
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
+def test_no_sign_in_method_works_from_a_banned_network(
+    editor: User, from_network: FromNetwork, make_ban: MakeBan, method: str
 ) -> None:
-    enter = DOORS[door](editor)
+    enter = SIGN_IN_METHODS[method](editor)
     make_ban(network=AWAY)
     client = from_network(AWAY)
 
@@ -47,11 +47,11 @@ def test_from_a_banned_network_nobody_gets_in_by_any_door(
     assert not is_in(client)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_from_another_network_everybody_gets_in(
-    editor: User, from_network: FromNetwork, make_ban: MakeBan, door: str
+@pytest.mark.parametrize("method", SIGN_IN_METHODS)
+def test_every_sign_in_method_works_from_another_network(
+    editor: User, from_network: FromNetwork, make_ban: MakeBan, method: str
 ) -> None:
-    enter = DOORS[door](editor)
+    enter = SIGN_IN_METHODS[method](editor)
     make_ban(network=AWAY)
     client = from_network(ELSEWHERE)
 
@@ -61,7 +61,7 @@ def test_from_another_network_everybody_gets_in(
 
 
 @pytest.mark.parametrize("path", ["/sign-up", "/magic-link", "/password/forgot", "/sign-in"])
-def test_a_banned_network_may_ask_for_nothing(
+def test_a_banned_network_cannot_request_mails(
     owner: User, from_network: FromNetwork, make_ban: MakeBan, path: str
 ) -> None:
     make_ban(network=AWAY)
@@ -76,7 +76,7 @@ def test_a_banned_network_may_ask_for_nothing(
     assert from_network(ELSEWHERE).post(path, fields).status_code != 403
 
 
-def test_a047_live_sessions_of_others_in_a_banned_network_go_on(
+def test_a047_sessions_of_others_in_a_banned_network_continue(
     viewer: User, editor: User, from_network: FromNetwork, make_ban: MakeBan
 ) -> None:
     office = {user.pk: from_network(AWAY) for user in (viewer, editor)}
@@ -89,7 +89,7 @@ def test_a047_live_sessions_of_others_in_a_banned_network_go_on(
     assert not is_in(office[editor.pk])
 
 
-def test_a_live_session_in_a_banned_network_may_still_change_its_password(
+def test_a_session_in_a_banned_network_can_change_its_password(
     viewer: User, from_network: FromNetwork, make_ban: MakeBan
 ) -> None:
     client = from_network(AWAY)
@@ -103,7 +103,7 @@ def test_a_live_session_in_a_banned_network_may_still_change_its_password(
     assert is_in(client)
 
 
-def test_a049_the_door_opens_when_the_ban_ends(
+def test_a049_sign_in_works_when_the_ban_ends(
     editor: User, make_ban: MakeBan, at_time: Callable[[timedelta], object]
 ) -> None:
     make_ban(user=editor, hours=2)
@@ -115,7 +115,7 @@ def test_a049_the_door_opens_when_the_ban_ends(
     assert access_policy.may_act(editor) is True
 
 
-def test_a_link_opened_in_a_banned_network_stays_usable(
+def test_a_link_opened_in_a_banned_network_is_not_consumed(
     editor: User, from_network: FromNetwork, make_ban: MakeBan
 ) -> None:
     enter = by_magic_link(editor)
@@ -129,13 +129,13 @@ def test_a_link_opened_in_a_banned_network_stays_usable(
     assert is_in(client)
 
 
-@pytest.mark.parametrize("door", ["password", "magic link"])
-def test_the_banned_person_is_told_why_and_until_when(
-    editor: User, stranger: Client, make_ban: MakeBan, door: str
+@pytest.mark.parametrize("method", ["password", "magic link"])
+def test_a_banned_user_sees_reason_and_end(
+    editor: User, stranger: Client, make_ban: MakeBan, method: str
 ) -> None:
     ban = make_ban(user=editor)
     paths: list[tuple[str, dict[str, str]]] = []
-    if door == "password":
+    if method == "password":
         paths.append(("/sign-in", {"login": editor.email, "password": PASSWORD}))
     else:
         Ban.objects.update(lifted_at=ban.created_at)
@@ -163,7 +163,7 @@ class _Recorder:
         self.paths.append((path, fields or {}))
 
 
-def test_a_wrong_password_learns_nothing_of_a_ban(
+def test_a_wrong_password_does_not_reveal_a_ban(
     editor: User, stranger: Client, make_ban: MakeBan
 ) -> None:
     make_ban(user=editor)
@@ -174,23 +174,23 @@ def test_a_wrong_password_learns_nothing_of_a_ban(
     assert "anned" not in answer.content.decode()
 
 
-def test_whoever_was_thrown_out_is_told_in_the_browser_that_he_used(
+def test_a_user_whose_session_ended_by_a_ban_sees_why(
     editor: User, stranger: Client, make_ban: MakeBan
 ) -> None:
     stranger.post("/sign-in", {"login": editor.email, "password": PASSWORD})
     make_ban(user=editor)
 
     turned_away = stranger.get("/account/", follow=True).content.decode()
-    told = stranger.get("/banned").content.decode()
+    page = stranger.get("/banned").content.decode()
     elsewhere = [Client().get(path).content.decode() for path in ("/sign-in", "/banned")]
 
     assert not is_in(stranger)
     assert "This account is banned. Too loud. This ends in " in turned_away
-    assert "This account is banned. Too loud." in told
+    assert "This account is banned. Too loud." in page
     assert not any("Too loud" in page for page in elsewhere)
 
 
-def test_the_page_tells_of_the_own_network_alone(
+def test_the_page_shows_only_the_ban_of_the_own_network(
     from_network: FromNetwork, make_ban: MakeBan
 ) -> None:
     make_ban(network=AWAY)
@@ -203,7 +203,7 @@ def test_the_page_tells_of_the_own_network_alone(
     assert "Too loud" not in here.content.decode()
 
 
-def test_what_was_written_about_a_person_is_not_told_to_the_network(
+def test_the_reason_of_a_users_ban_is_not_shown_to_their_network(
     editor: User, from_network: FromNetwork, make_ban: MakeBan
 ) -> None:
     make_ban(user=editor, network=AWAY)
@@ -214,7 +214,7 @@ def test_what_was_written_about_a_person_is_not_told_to_the_network(
     assert "Too loud" not in text
 
 
-def test_programs_get_the_code_and_the_end(
+def test_programs_get_error_code_and_end(
     editor: User, from_network: FromNetwork, make_ban: MakeBan
 ) -> None:
     ban = make_ban(network=AWAY)
@@ -230,7 +230,7 @@ def test_programs_get_the_code_and_the_end(
     assert answer.json()["until"] == ban.until.isoformat()
 
 
-def test_asking_the_gates_is_one_query_each(
+def test_each_access_check_costs_one_query(
     editor: User, django_assert_num_queries: Callable[[int], object]
 ) -> None:
     with django_assert_num_queries(1):  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_banning_a_person_for_a_time(viewer: User) -> None:
+def test_banuser_bans_a_user_for_a_time(viewer: User) -> None:
     text = run("banuser", viewer.email, "--duration", "7d", "--reason", "Too loud.")
 
     row = Ban.objects.get()
@@ -37,9 +37,7 @@ def test_banning_a_person_for_a_time(viewer: User) -> None:
     assert (event.channel, event.actor_id, event.target_id) == ("command", None, viewer.pk)
 
 
-def test_a_user_name_serves_as_well_and_the_default_is_the_configured_time(
-    viewer: User, settings
-) -> None:
+def test_banuser_accepts_a_user_name_and_uses_the_default_duration(viewer: User, settings) -> None:
     settings.BAN_DURATION = timedelta(hours=5)
 
     run("banuser", "vera")
@@ -82,7 +80,7 @@ def test_banning_a_network_and_a_person_as_one_ban(viewer: User) -> None:
         (["owner@example.com"], "last active owner"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_changes_nothing(
+def test_errors_are_reported_and_change_nothing(
     viewer: User, owner: User, arguments: list[str], message: str
 ) -> None:
     with pytest.raises(CommandError, match=message):
@@ -122,7 +120,7 @@ def test_lifting_by_network_and_by_id(viewer: User, make_ban: MakeBan) -> None:
         (["viewer@example.com", "--network", AWAY], "No such ban is in force"),
     ],
 )
-def test_lifting_nothing_is_said(
+def test_lifting_nothing_is_an_error(
     viewer: User, make_ban: MakeBan, arguments: list[str], message: str
 ) -> None:
     make_ban(network=AWAY)

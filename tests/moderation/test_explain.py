@@ -24,7 +24,7 @@ def worths(found: explaining.Explanation | None) -> list[float]:
 
 
 @pytest.mark.django_db
-def test_each_event_is_worth_half_after_each_half_life(viewer: User) -> None:
+def test_the_score_of_an_event_halves_with_each_half_life(viewer: User) -> None:
     for days_ago, score in ((2, 8.0), (1, 8.0)):
         violated(NOON - days_ago * DAY, user=viewer, score=score)
     ban = banned(user=viewer, since=NOON)
@@ -38,7 +38,7 @@ def test_each_event_is_worth_half_after_each_half_life(viewer: User) -> None:
 
 
 @pytest.mark.django_db
-def test_the_stored_totals_decide_and_not_the_half_life_of_today(viewer: User) -> None:
+def test_stored_totals_are_used_and_not_the_current_half_life(viewer: User) -> None:
     violated(NOON - 6 * HOUR, user=viewer, score=10, half_life=6 * HOUR)
     ban = banned(user=viewer, since=NOON)
     violated(NOON, user=viewer, score=15, half_life=6 * HOUR, ban=ban)
@@ -57,7 +57,7 @@ def test_events_without_decay_keep_their_whole_score(viewer: User) -> None:
 
 
 @pytest.mark.django_db
-def test_purged_events_are_told_of_as_one_sum(viewer: User) -> None:
+def test_purged_events_are_shown_as_one_sum(viewer: User) -> None:
     old = violated(NOON - DAY, user=viewer, score=10)
     violated(NOON - HOUR, user=viewer, score=4)
     ban = banned(user=viewer, since=NOON)
@@ -89,7 +89,7 @@ def test_no_more_than_the_maximum_is_listed_and_the_rest_summed(
 
 
 @pytest.mark.django_db
-def test_faded_events_and_those_of_score_nought_are_not_listed(viewer: User) -> None:
+def test_decayed_events_and_events_with_score_zero_are_not_listed(viewer: User) -> None:
     violated(NOON - 40 * DAY, user=viewer, score=5)
     violated(NOON - HOUR, user=viewer, score=0)
     ban = banned(user=viewer, since=NOON)
@@ -114,7 +114,7 @@ def test_only_events_of_the_same_subject_before_the_ban_count(viewer: User, edit
 
 
 @pytest.mark.django_db
-def test_a_ban_by_an_operator_and_a_purged_one_have_no_explanation(viewer: User) -> None:
+def test_a_manual_ban_and_a_purged_one_have_no_explanation(viewer: User) -> None:
     violated(NOON - HOUR, user=viewer, score=7)
     by_hand = banned(user=viewer, since=NOON, kind="manual")
     purged = banned(user=viewer, since=NOON)
@@ -147,7 +147,7 @@ def test_an_explanation_takes_two_queries(
         max_size=30,
     )
 )
-def test_worths_and_the_rest_always_add_up_to_the_total(events: list[tuple[int, float]]) -> None:
+def test_scores_and_the_rest_always_add_up_to_the_total(events: list[tuple[int, float]]) -> None:
     rows = _chain(sorted(events))
 
     found, earlier = explaining._worths(rows[::-1])

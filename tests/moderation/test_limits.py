@@ -31,7 +31,7 @@ def networks(number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_one_client_gets_the_number_as_it_stands(
+def test_one_client_gets_exactly_the_configured_limit(
     owner: User, from_network: FromNetwork, form: str
 ) -> None:
     path, maximum, fields = FORMS[form]
@@ -43,7 +43,7 @@ def test_one_client_gets_the_number_as_it_stands(
     assert from_network(ELSEWHERE).post(path, fields("p@example.com")).status_code == 200
 
 
-def test_a_client_asks_for_so_many_changes_of_address(
+def test_changes_of_address_are_limited_by_client(
     viewer: User, browser_of: Any, settings: Any
 ) -> None:
     settings.LIMITS = settings.LIMITS | {"verify-email": (2, timedelta(minutes=2))}
@@ -59,9 +59,7 @@ def guess(client: Client, login: str) -> int:
     return client.post("/sign-in", {"login": login, "password": "wrong"}).status_code
 
 
-def test_each_bound_of_sign_ins_has_a_setting_of_its_own(
-    settings: Any, from_network: FromNetwork
-) -> None:
+def test_each_sign_in_limit_has_its_own_setting(settings: Any, from_network: FromNetwork) -> None:
     window = timedelta(minutes=5)
     settings.LIMITS = settings.LIMITS | {
         "sign-in": (2, window),
@@ -83,7 +81,7 @@ def kinds() -> list[str]:
     return list(OutboxMail.objects.order_by("id").values_list("kind", flat=True))
 
 
-def test_a_flood_of_sign_up_mails_from_many_networks_ends(
+def test_sign_up_mails_are_capped_over_all_networks(
     viewer: User, owner: User, from_network: FromNetwork
 ) -> None:
     for network in networks(60):
@@ -93,7 +91,7 @@ def test_a_flood_of_sign_up_mails_from_many_networks_ends(
     assert kinds() == ["account-exists"] * 10
 
 
-def test_a_flood_of_resets_ends_and_the_newest_link_lives(
+def test_reset_mails_are_capped_and_the_newest_link_stays_valid(
     viewer: User, from_network: FromNetwork
 ) -> None:
     for network in networks(60):
@@ -108,7 +106,7 @@ def test_a_flood_of_resets_ends_and_the_newest_link_lives(
     assert [row.detail for row in refused] == [{"reason": "rate_limited"}] * 50
 
 
-def test_a_flood_of_links_ends_and_the_newest_link_lives(
+def test_magic_links_are_capped_and_the_newest_stays_valid(
     viewer: User, from_network: FromNetwork
 ) -> None:
     for network in networks(60):
@@ -122,7 +120,7 @@ def test_a_flood_of_links_ends_and_the_newest_link_lives(
 
 
 @pytest.mark.parametrize("life", [1, 10])
-def test_above_the_cap_a_person_without_a_live_link_gets_one(
+def test_above_the_cap_a_user_without_a_live_link_gets_one(
     viewer: User,
     from_network: FromNetwork,
     clock: Callable[[float], None],
@@ -144,9 +142,7 @@ def test_above_the_cap_a_person_without_a_live_link_gets_one(
     assert LoginLink.objects.filter(used_at=None, replaced_at=None).latest("id").ip == ELSEWHERE
 
 
-def test_a_flood_of_verifications_by_whoever_chose_the_password_ends(
-    make_user: Any, from_network: FromNetwork
-) -> None:
+def test_verification_mails_are_capped(make_user: Any, from_network: FromNetwork) -> None:
     """A stranger has signed up with the victim's address, and signs in from many networks."""
     victim = make_user(email="victim@example.com", is_verified=False)
     for network in networks(60):
@@ -158,7 +154,7 @@ def test_a_flood_of_verifications_by_whoever_chose_the_password_ends(
 
 
 @pytest.mark.parametrize("is_taken", [True, False])
-def test_a_flood_of_changes_of_address_to_one_mailbox_ends(
+def test_address_change_mails_to_one_mailbox_are_capped(
     make_user: Any, browser_of: Any, is_taken: bool
 ) -> None:
     target = make_user(email="victim@example.com").email if is_taken else "victim@example.com"

@@ -35,7 +35,7 @@ def wait_of(client: Client, login: str) -> int:
     return int(answer.headers["Retry-After"])
 
 
-def test_the_wait_doubles_each_time_and_ends_at_the_bound(
+def test_the_wait_doubles_up_to_the_maximum(
     settings, from_network: FromNetwork, clock: Callable[[float], None]
 ) -> None:
     settings.VIOLATION_SCORES = {"login": 0}
@@ -52,7 +52,7 @@ def test_the_wait_doubles_each_time_and_ends_at_the_bound(
     assert waits[1:] == [2 * WINDOW, 4 * WINDOW, 8 * WINDOW, BOUND, BOUND, BOUND, BOUND]
 
 
-def test_after_a_long_quiet_the_wait_is_short_again(
+def test_after_a_long_pause_the_wait_is_short_again(
     settings, from_network: FromNetwork, clock: Callable[[float], None]
 ) -> None:
     settings.VIOLATION_SCORES = {"login": 0}
@@ -80,7 +80,7 @@ def test_a033_the_right_password_during_the_wait_gets_the_same_answer(
     assert not is_in(client)
 
 
-def test_guesses_from_elsewhere_do_not_delay_the_person(
+def test_guesses_from_other_networks_do_not_delay_the_user(
     viewer: User, from_network: FromNetwork
 ) -> None:
     attacker = from_network(AWAY)
@@ -90,7 +90,7 @@ def test_guesses_from_elsewhere_do_not_delay_the_person(
     assert right(from_network(ELSEWHERE), viewer) == 302
 
 
-def test_a043_one_account_guessed_at_from_a_thousand_networks_has_one_budget(
+def test_a043_one_account_guessed_from_a_thousand_networks_has_one_limit(
     viewer: User, from_network: FromNetwork
 ) -> None:
     codes = [guess(from_network(f"198.18.{n // 250}.{n % 250}"), viewer.email) for n in range(200)]
@@ -98,7 +98,7 @@ def test_a043_one_account_guessed_at_from_a_thousand_networks_has_one_budget(
     assert codes == [401] * 70 + [429] * 130
 
 
-def test_who_only_comes_too_late_for_that_budget_is_not_scored(
+def test_attempts_over_the_account_limit_are_not_scored(
     viewer: User, from_network: FromNetwork
 ) -> None:
     for n in range(70):
@@ -109,7 +109,7 @@ def test_who_only_comes_too_late_for_that_budget_is_not_scored(
     assert Violation.objects.count() == 0
 
 
-def test_a_known_device_stays_open_whatever_happens_around_it(
+def test_a_known_device_is_not_affected_by_guesses_of_others(
     viewer: User, from_network: FromNetwork
 ) -> None:
     device = from_network(AWAY)
@@ -125,14 +125,14 @@ def test_a_known_device_stays_open_whatever_happens_around_it(
     assert right(device, viewer) == 302
 
 
-def test_a_known_device_has_a_limit_of_its_own(viewer: User, from_network: FromNetwork) -> None:
+def test_a_known_device_has_its_own_limit(viewer: User, from_network: FromNetwork) -> None:
     device = from_network(AWAY)
     right(device, viewer)
 
     assert [guess(device, viewer.email) for _ in range(9)] == [401] * 7 + [429] * 2
 
 
-def test_a_known_device_is_a_stranger_to_other_accounts(
+def test_a_known_device_is_unknown_to_other_accounts(
     viewer: User, editor: User, from_network: FromNetwork
 ) -> None:
     device, neighbour = from_network(AWAY), from_network(AWAY)
@@ -143,7 +143,7 @@ def test_a_known_device_is_a_stranger_to_other_accounts(
     assert right(device, editor) == 429
 
 
-def test_ending_all_sessions_makes_every_device_a_stranger(
+def test_ending_all_sessions_forgets_all_known_devices(
     viewer: User, from_network: FromNetwork
 ) -> None:
     device, neighbour = from_network(AWAY), from_network(AWAY)
@@ -193,7 +193,9 @@ def test_the_cookie_names_nobody_and_scripts_cannot_read_it(
     assert viewer.email not in cookie.value
 
 
-def test_a_sign_in_link_opens_while_passwords_wait(viewer: User, from_network: FromNetwork) -> None:
+def test_a_sign_in_link_works_while_passwords_are_delayed(
+    viewer: User, from_network: FromNetwork
+) -> None:
     client = from_network(AWAY)
     for _ in range(10):
         guess(client, viewer.email)
@@ -221,7 +223,7 @@ steps = some.lists(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_no_sequence_of_an_attackers_requests_shuts_the_victim_out(
+def test_no_sequence_of_requests_locks_out_another_user(
     viewer: User,
     from_network: FromNetwork,
     clock: Callable[[float], None],
@@ -233,12 +235,12 @@ def test_no_sequence_of_an_attackers_requests_shuts_the_victim_out(
     device = from_network("192.0.2.1")
     assert right(device, viewer) == 302
 
-    for network, door, pause in attack:
+    for network, method, pause in attack:
         client = from_network(network)
         for _ in range(8):
-            if door == "password":
+            if method == "password":
                 guess(client, viewer.email)
-            elif door == "link":
+            elif method == "link":
                 client.post("/magic-link", {"email": viewer.email})
             else:
                 client.post("/password/forgot", {"email": viewer.email})

@@ -54,7 +54,7 @@ def found() -> list[str]:
 # What is noted
 
 
-def test_a_request_is_noted_once_a_minute_for_each_kind(
+def test_a_request_is_recorded_once_a_minute_for_each_kind(
     through_proxy: Client, stranger: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
@@ -73,13 +73,13 @@ def test_a_request_is_noted_once_a_minute_for_each_kind(
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/api/v1/me"])
-def test_health_checks_and_programs_are_not_noted(through_proxy: Client, path: str) -> None:
+def test_health_checks_and_programs_are_not_recorded(through_proxy: Client, path: str) -> None:
     through_proxy.get(path)
 
     assert proxies.observations() == []
 
 
-def test_a_strangers_forged_header_does_not_hide_the_proxy(through_proxy: Client) -> None:
+def test_a_forged_header_does_not_hide_the_proxy(through_proxy: Client) -> None:
     through_proxy.get("/sign-in")
     for number in range(50):
         forger = Client(
@@ -96,7 +96,7 @@ def test_a_strangers_forged_header_does_not_hide_the_proxy(through_proxy: Client
     )
 
 
-def test_what_was_noted_is_forgotten_after_hours(
+def test_observations_expire_after_hours(
     through_proxy: Client, at_time: Callable[[timedelta], object]
 ) -> None:
     through_proxy.get("/sign-in")
@@ -107,7 +107,7 @@ def test_what_was_noted_is_forgotten_after_hours(
     assert found() == []
 
 
-def test_a_note_that_cannot_be_written_does_not_cost_the_page(
+def test_a_failed_observation_does_not_fail_the_page(
     through_proxy: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_arguments: object) -> None:
@@ -121,7 +121,7 @@ def test_a_note_that_cannot_be_written_does_not_cost_the_page(
 # What is wrong
 
 
-def test_everybody_from_one_address_is_read_from_the_audit_log(
+def test_the_audit_log_shows_whether_all_users_share_one_address(
     through_proxy: Client, settings: Any
 ) -> None:
     settings.TRUST_PROXY = 1
@@ -136,7 +136,7 @@ def test_everybody_from_one_address_is_read_from_the_audit_log(
     assert found() == []
 
 
-def test_a_setting_that_is_mended_ends_the_warning(through_proxy: Client, settings: Any) -> None:
+def test_a_corrected_setting_ends_the_warning(through_proxy: Client, settings: Any) -> None:
     through_proxy.get("/sign-in")
     assert found() == ["undeclared_proxy"]
 
@@ -145,7 +145,7 @@ def test_a_setting_that_is_mended_ends_the_warning(through_proxy: Client, settin
     assert found() == []
 
 
-def test_each_warning_names_its_variable_and_the_mending() -> None:
+def test_each_warning_names_its_variable_and_the_fix() -> None:
     variables = ("TRUSTED_PROXIES", "TRUST_PROXY", "PUBLIC_URL")
     for problem in ProblemCode:
         text = describe_problem(proxies.ProxyProblem(problem, DOCKER))
@@ -160,17 +160,17 @@ def test_each_warning_names_its_variable_and_the_mending() -> None:
 @pytest.mark.parametrize(
     ("role", "status"), [("viewer", 403), ("editor", 403), ("admin", 200), ("owner", 200)]
 )
-def test_only_operators_open_the_page(
+def test_only_administrators_open_the_page(
     role: str, status: int, make_user: Callable[..., User], browser_of: BrowserOf
 ) -> None:
     assert browser_of(make_user(role)).get(PAGE).status_code == status
 
 
-def test_strangers_are_sent_to_sign_in(stranger: Client) -> None:
+def test_anonymous_clients_are_sent_to_sign_in(stranger: Client) -> None:
     assert stranger.get(PAGE)["location"] == f"/sign-in?next={PAGE}"
 
 
-def test_the_page_shows_the_way_of_its_own_request(panel: Client, settings: Any) -> None:
+def test_the_page_shows_the_proxy_chain_of_its_own_request(panel: Client, settings: Any) -> None:
     trusting(settings, "172.16.0.0/12")
 
     answer = panel.get(
@@ -199,14 +199,14 @@ def test_behind_an_undeclared_proxy_the_page_says_that_no_network_is_banned(pane
     assert answer.context["banned"] == "no network, because of an undeclared proxy"
 
 
-def test_this_machine_is_never_banned_and_the_page_says_so(panel: Client) -> None:
+def test_localhost_is_never_banned_and_the_page_says_so(panel: Client) -> None:
     answer = panel.get(PAGE)
 
     assert answer.context["banned"] == "nothing: 127.0.0.1 is never banned"
     assert "Nothing is wrong with proxies" in answer.text
 
 
-def test_a_forged_header_is_shown_as_text(panel: Client) -> None:
+def test_a_forged_header_is_escaped(panel: Client) -> None:
     answer = panel.get(PAGE, headers={"x-forwarded-for": "<script>alert(1)</script>"})
 
     assert "<script>alert(1)" not in answer.text
@@ -216,12 +216,12 @@ def test_a_forged_header_is_shown_as_text(panel: Client) -> None:
 # Elsewhere
 
 
-def test_the_dashboard_and_the_bans_lead_to_the_page(panel: Client) -> None:
+def test_dashboard_and_bans_link_to_the_page(panel: Client) -> None:
     assert f'href="{PAGE}"' in panel.get("/admin/").text
     assert f'href="{PAGE}"' in panel.get("/admin/moderation/ban/").text
 
 
-def test_the_dashboard_warns_of_what_is_wrong(panel: Client, through_proxy: Client) -> None:
+def test_the_dashboard_shows_the_warnings(panel: Client, through_proxy: Client) -> None:
     through_proxy.get("/sign-in")
 
     titles = [advice.title for advice in dashboard.context()["warnings"]]
@@ -230,7 +230,7 @@ def test_the_dashboard_warns_of_what_is_wrong(panel: Client, through_proxy: Clie
     assert PAGE in panel.get("/admin/").text
 
 
-def test_the_doctor_tells_the_way_and_what_is_wrong_with_it(through_proxy: Client) -> None:
+def test_doctor_reports_the_proxy_chain_and_its_problems(through_proxy: Client) -> None:
     through_proxy.get("/sign-in")
 
     told_of = [finding for finding in examine() if DOCKER in finding.text]

@@ -40,7 +40,7 @@ def codes(
     return {str(one.code): one.address for one in problems(requests, trust, traffic)}
 
 
-def test_every_hop_is_named_with_what_becomes_of_it() -> None:
+def test_every_hop_is_listed_with_its_result() -> None:
     trust = Trust(networks("172.16.0.0/12", "10.0.0.0/8"))
     request = seen(DOCKER, f"nonsense, {FORGED}, {CLIENT}, 10.0.0.5")
 
@@ -53,7 +53,7 @@ def test_every_hop_is_named_with_what_becomes_of_it() -> None:
     ]
 
 
-def test_counted_hops_are_believed_and_no_more() -> None:
+def test_only_the_counted_hops_are_trusted() -> None:
     request = seen(DOCKER, f"{FORGED}, {CLIENT}, 10.0.0.5")
 
     assert [hop.state for hop in hops_of(request, Trust(hops=2))] == [
@@ -64,7 +64,7 @@ def test_counted_hops_are_believed_and_no_more() -> None:
     ]
 
 
-def test_an_unknown_peer_is_all_there_is() -> None:
+def test_an_unknown_peer_is_the_whole_chain() -> None:
     assert [tuple(hop) for hop in hops_of(seen("", CLIENT), Trust())] == [
         ("", HopState.UNREADABLE, "")
     ]
@@ -107,18 +107,18 @@ def test_the_chain_ends_at_the_client_that_limits_and_bans_see() -> None:
         (seen(DOCKER, CLIENT), Trust(networks("10.0.0.0/8", "172.16.0.0/12", "2400:cb00::/32"))),
     ],
 )
-def test_a_sound_chain_is_not_warned_of(request_: ProxyObservation, trust: Trust) -> None:
+def test_a_correct_chain_gives_no_warning(request_: ProxyObservation, trust: Trust) -> None:
     assert codes(request_, trust=trust) == {}
 
 
 @pytest.mark.parametrize("header", ["HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA"])
-def test_a_proxy_that_no_setting_names_is_undeclared(header: str) -> None:
+def test_a_proxy_outside_the_settings_is_undeclared(header: str) -> None:
     request = seen(DOCKER, headers=(header,))
 
     assert codes(request, trust=Trust()) == {"undeclared_proxy": DOCKER}
 
 
-def test_forwarded_addresses_of_an_untrusted_peer_are_told_of() -> None:
+def test_forwarded_addresses_of_an_untrusted_peer_are_a_warning() -> None:
     trust = Trust(networks("10.0.0.0/8"))
 
     assert codes(seen(DOCKER, CLIENT), trust=trust) == {"untrusted_peer": DOCKER}
@@ -130,18 +130,18 @@ def test_forwarded_addresses_of_an_untrusted_peer_are_told_of() -> None:
     [("0.0.0.0/0", True), ("0.0.0.0/1", True), ("::/0", True), ("2000::/3", True),
      ("10.0.0.0/8", False), ("104.16.0.0/13", False), ("fc00::/7", False)],
 )  # fmt: skip
-def test_trust_in_a_large_part_of_the_internet_is_told_of(network: str, is_wide: bool) -> None:
+def test_trust_in_a_large_part_of_the_internet_is_a_warning(network: str, is_wide: bool) -> None:
     found = codes(trust=Trust(networks(network)))
 
     assert found == ({"wide_trust": network} if is_wide else {})
 
 
-def test_counted_proxies_that_are_not_there_are_told_of() -> None:
+def test_missing_counted_proxies_are_a_warning() -> None:
     assert codes(seen(CLIENT), trust=Trust(hops=1)) == {"no_proxy": CLIENT}
     assert codes(seen(DOCKER, CLIENT), trust=Trust(hops=2)) == {"no_proxy": DOCKER}
 
 
-def test_http_behind_a_public_address_of_https_is_told_of() -> None:
+def test_http_behind_a_public_https_url_is_a_warning() -> None:
     trust = Trust(networks("172.16.0.0/12"), is_https=True)
 
     assert codes(seen(DOCKER, CLIENT), trust=trust) == {"plain_http": DOCKER}
@@ -149,7 +149,7 @@ def test_http_behind_a_public_address_of_https_is_told_of() -> None:
 
 
 @pytest.mark.parametrize("acts", [4, 5])
-def test_everybody_from_a_proxys_address_is_told_of(acts: int) -> None:
+def test_all_users_from_one_proxy_address_is_a_warning(acts: int) -> None:
     request = seen(DOCKER, f"{CLIENT}, 192.0.2.1")
     traffic = Traffic(acts, frozenset({"192.0.2.1"}))
 
@@ -158,7 +158,7 @@ def test_everybody_from_a_proxys_address_is_told_of(acts: int) -> None:
     assert found == ({"one_address": "192.0.2.1"} if acts == 5 else {})
 
 
-def test_one_person_alone_behind_a_sound_proxy_is_not_everybody() -> None:
+def test_a_single_user_behind_a_correct_proxy_gives_no_warning() -> None:
     trust = Trust(networks("172.16.0.0/12"))
 
     assert codes(seen(DOCKER, CLIENT), trust=trust, traffic=Traffic(99, frozenset({CLIENT}))) == {}
@@ -170,7 +170,7 @@ def test_two_addresses_are_not_one() -> None:
     assert set(codes(seen(DOCKER, CLIENT), trust=Trust(), traffic=traffic)) == {"undeclared_proxy"}
 
 
-def test_each_problem_is_told_once_by_the_newest_request() -> None:
+def test_each_problem_is_reported_once_by_the_newest_request() -> None:
     old, new = seen("10.0.0.1", CLIENT), seen(DOCKER, CLIENT, at=NOW + timedelta(minutes=1))
 
     (warned,) = problems([old, new], Trust(), Traffic())

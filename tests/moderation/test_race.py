@@ -14,15 +14,15 @@ from tests.servers.race import RaceRequest, Racers
 
 pytestmark = pytest.mark.race
 ROUNDS = 10
-ACTS = "tests.moderation.race_actions"
+ACTIONS = "tests.moderation.race_actions"
 CROWD = PROCESSES * THREADS
 
 
-@pytest.mark.parametrize("act", ["violate_as_stranger", "violate_as_viewer"])
+@pytest.mark.parametrize("act", ["violate_as_client", "violate_as_viewer"])
 def test_parallel_violations_are_all_counted_and_each_crossing_bans_once(
     any_database: str, tmp_path: Path, act: str
 ) -> None:
-    race = Race("clean_sheet", act, "count_bans", ACTS)
+    race = Race("clean_sheet", act, "count_bans", ACTIONS)
 
     found = run_race(any_database, str(tmp_path), race, ROUNDS)
 
@@ -30,8 +30,8 @@ def test_parallel_violations_are_all_counted_and_each_crossing_bans_once(
     assert found == [(number * 5 // 20, number, number * 5.0, True)] * ROUNDS
 
 
-def test_owners_who_cross_at_once_are_never_both_banned(any_database: str, tmp_path: Path) -> None:
-    race = Race("clean_sheet", "violate_as_owners", "count_banned_owners", ACTS)
+def test_two_owners_are_never_both_banned_concurrently(any_database: str, tmp_path: Path) -> None:
+    race = Race("clean_sheet", "violate_as_owners", "count_banned_owners", ACTIONS)
 
     found = run_race(any_database, str(tmp_path), race, ROUNDS)
 
@@ -48,7 +48,7 @@ result = [
 """
 
 
-def test_of_32_guesses_at_once_at_several_processes_exactly_seven_are_looked_at(
+def test_of_32_concurrent_guesses_exactly_seven_are_checked(
     any_data: InstanceData, racing_instance: StartGatehouse, racers: Racers
 ) -> None:
     gatehouse = racing_instance(any_data)

@@ -43,14 +43,14 @@ def test_any_order_of_the_same_moment_gives_the_same_total(
 
 
 @given(events, intervals)
-def test_a_ban_falls_exactly_when_the_level_rises(found: list[Event], interval: float) -> None:
+def test_a_ban_starts_exactly_when_the_level_rises(found: list[Event], interval: float) -> None:
     for step in replay(found, half_life=HALF_LIFE, interval=interval):
         rises = scoring.level(step.after, interval) > scoring.level(step.before, interval)
         assert step.is_ban is rises
 
 
 @given(some.lists(scores, max_size=40), intervals)
-def test_without_decay_no_multiple_is_banned_twice_and_none_is_passed_over(
+def test_without_decay_each_multiple_bans_exactly_once(
     points: list[float], interval: float
 ) -> None:
     found = [Event(START + timedelta(seconds=n), score) for n, score in enumerate(points)]
@@ -80,7 +80,7 @@ def test_a_score_of_zero_never_bans(found: list[Event], interval: float) -> None
 
 
 @given(some.floats(0, 1e6), some.timedeltas(timedelta(0), timedelta(days=365)))
-def test_decay_never_adds_and_never_goes_below_nothing(total: float, age: timedelta) -> None:
+def test_decay_never_adds_and_never_goes_below_zero(total: float, age: timedelta) -> None:
     left = scoring.decayed(total, age, HALF_LIFE)
 
     assert 0 <= left <= total
@@ -98,7 +98,7 @@ def test_decay_in_two_steps_is_decay_in_one(total: float, one: timedelta, two: t
 
 
 @given(events)
-def test_the_total_is_what_each_event_is_worth_at_the_end(found: list[Event]) -> None:
+def test_the_total_is_the_sum_of_decayed_scores(found: list[Event]) -> None:
     steps = replay(found, half_life=HALF_LIFE, interval=20)
     if not steps:
         return
@@ -123,7 +123,7 @@ def test_a_half_life_halves(age: timedelta, left: float) -> None:
     assert scoring.decayed(16.0, age, HALF_LIFE) == pytest.approx(left)
 
 
-def test_with_a_half_life_of_zero_nothing_fades() -> None:
+def test_with_a_half_life_of_zero_nothing_decays() -> None:
     assert scoring.decayed(16.0, timedelta(days=3650), NEVER) == 16.0
 
 
@@ -143,7 +143,7 @@ def test_crossing_a_multiple_of_twenty(before: float, after: float, is_ban: bool
     assert scoring.crosses(before, after, 20) is is_ban
 
 
-def test_the_seconds_between_violations_do_not_put_a_ban_off() -> None:
+def test_decay_within_seconds_does_not_postpone_a_ban() -> None:
     found = [Event(START + timedelta(seconds=10 * number), 1.0) for number in range(20)]
 
     steps = replay(found, half_life=timedelta(days=1), interval=20)
@@ -155,5 +155,5 @@ def test_the_seconds_between_violations_do_not_put_a_ban_off() -> None:
 @pytest.mark.parametrize(
     ("total", "level"), [(0.0, 0), (19.94, 0), (19.96, 1), (20.0, 1), (39.94, 1), (39.96, 2)]
 )
-def test_a_total_that_lacks_next_to_nothing_is_whole(total: float, level: int) -> None:
+def test_a_total_just_below_a_multiple_is_rounded_up(total: float, level: int) -> None:
     assert scoring.level(total, 20) == level

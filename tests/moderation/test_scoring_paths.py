@@ -84,7 +84,7 @@ def test_every_path_that_scores_is_known() -> None:
     assert {key: sorted(set(scopes)) for key, scopes in found.items()} == CALLS
 
 
-def test_what_scores_has_a_name_and_what_does_not_has_none(settings: Any) -> None:
+def test_only_scoring_paths_have_a_violation_type(settings: Any) -> None:
     assert set(signal_handlers.TYPES) == SCORED
     assert set(settings.LIMITS) - SCORED == {
         "api-key", "callback", "passkey-options", "provider", "recipient", "sign-in-account",
@@ -104,7 +104,7 @@ FIELDS = {
     "state": "x",
     "text": "x",
 }
-FOREIGN = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+OTHER_ORIGIN = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
 VALUES = {"uuid": "0190f5d4-0000-7000-8000-000000000000", "int": "1", "slug": "openid"}
 
 
@@ -142,7 +142,7 @@ def assert_nothing_counts() -> None:
     assert (Violation.objects.count(), Score.objects.count(), Ban.objects.count()) == (0, 0, 0)
 
 
-def test_the_walk_below_meets_every_form() -> None:
+def test_the_test_visits_every_form() -> None:
     forms = {"/sign-in", "/sign-up", "/magic-link", "/password/forgot", "/api/v1/auth/token",
              "/oauth/openid/callback", "/sign-in/passkey", "/auth/check"}  # fmt: skip
 
@@ -150,7 +150,7 @@ def test_the_walk_below_meets_every_form() -> None:
 
 
 @pytest.mark.usefixtures("tight")
-def test_no_look_at_an_address_counts(viewer: User, browser_of: Any) -> None:
+def test_get_requests_are_not_scored(viewer: User, browser_of: Any) -> None:
     """Images of foreign pages, previews, scanners, restored tabs; signed in and not."""
     key = b64encode(f"x:{key_format.make().text}".encode()).decode()
     people = [
@@ -170,18 +170,18 @@ def test_no_look_at_an_address_counts(viewer: User, browser_of: Any) -> None:
 
 
 @pytest.mark.usefixtures("tight")
-def test_nothing_that_a_foreign_page_sends_counts(viewer: User, browser_of: Any) -> None:
+def test_cross_site_forms_are_not_scored(viewer: User, browser_of: Any) -> None:
     signed_in = browser_of(viewer)
     signed_in.handler.enforce_csrf_checks = True
-    people = [Client(enforce_csrf_checks=True, headers=FOREIGN, REMOTE_ADDR=AWAY), signed_in]
+    people = [Client(enforce_csrf_checks=True, headers=OTHER_ORIGIN, REMOTE_ADDR=AWAY), signed_in]
 
     for path in ALL_PATHS:
         for person in people:
             for _ in range(2):
-                person.post(path, FIELDS, headers=FOREIGN)
+                person.post(path, FIELDS, headers=OTHER_ORIGIN)
                 for kind in ("text/plain", "application/json", ""):
                     sent = json.dumps(FIELDS)
-                    person.generic("POST", path, sent, content_type=kind, headers=FOREIGN)
+                    person.generic("POST", path, sent, content_type=kind, headers=OTHER_ORIGIN)
 
     assert_nothing_counts()
 
@@ -190,13 +190,13 @@ def test_nothing_that_a_foreign_page_sends_counts(viewer: User, browser_of: Any)
 @pytest.mark.parametrize(
     "headers",
     [
-        FOREIGN,
+        OTHER_ORIGIN,
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "null"},
     ],
 )
-def test_json_of_a_foreign_page_is_limited_and_never_scored(headers: dict[str, str]) -> None:
+def test_cross_site_json_is_limited_but_never_scored(headers: dict[str, str]) -> None:
     client = Client(headers=headers, REMOTE_ADDR=AWAY)
     body = {"email": "viewer@example.com", "password": "wrong words in a row"}
 
@@ -213,7 +213,7 @@ def test_json_of_a_foreign_page_is_limited_and_never_scored(headers: dict[str, s
 @pytest.mark.parametrize(
     "headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}]
 )
-def test_the_same_of_a_program_and_of_our_own_page_scores(headers: dict[str, str]) -> None:
+def test_programs_and_own_pages_are_scored(headers: dict[str, str]) -> None:
     client = Client(headers=headers, REMOTE_ADDR=AWAY)
     body = {"email": "viewer@example.com", "password": "wrong words in a row"}
 
@@ -228,7 +228,7 @@ def test_the_same_of_a_program_and_of_our_own_page_scores(headers: dict[str, str
 
 @pytest.mark.usefixtures("tight")
 @pytest.mark.parametrize("path", ["/sign-in", "/api/v1/auth/token"])
-def test_nobody_scores_while_the_directory_is_down(
+def test_failures_while_the_directory_is_down_are_not_scored(
     monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     def down(*_asked: object) -> None:
@@ -255,7 +255,7 @@ def waiting_mail(viewer: User) -> OutboxMail:
 
 @pytest.mark.usefixtures("tight", "waiting_mail")
 @pytest.mark.parametrize("path", ["/magic-link", "/password/forgot"])
-def test_nobody_scores_who_asks_again_while_no_mail_gets_out(path: str) -> None:
+def test_repeated_requests_while_mail_is_down_are_not_scored(path: str) -> None:
     client = Client(REMOTE_ADDR=AWAY)
 
     codes = [client.post(path, {"email": "viewer@example.com"}).status_code for _ in range(30)]
@@ -265,7 +265,7 @@ def test_nobody_scores_who_asks_again_while_no_mail_gets_out(path: str) -> None:
 
 
 @pytest.mark.usefixtures("tight")
-def test_one_mailbox_that_refuses_keeps_nobody_from_being_scored(waiting_mail: OutboxMail) -> None:
+def test_one_failing_mailbox_does_not_stop_scoring(waiting_mail: OutboxMail) -> None:
     waiting_mail.pk, waiting_mail.status = None, OutboxMail.Status.SENT
     waiting_mail.id = OutboxMail().id
     waiting_mail.save(force_insert=True)
@@ -278,7 +278,7 @@ def test_one_mailbox_that_refuses_keeps_nobody_from_being_scored(waiting_mail: O
 
 
 @pytest.mark.usefixtures("tight")
-def test_a_sign_in_that_is_sent_again_before_the_address_is_confirmed_counts_once(
+def test_a_repeated_sign_in_before_verification_counts_once(
     make_user: Any, settings: Any, mails: Any
 ) -> None:
     settings.LIMITS = settings.LIMITS | {

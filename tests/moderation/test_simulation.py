@@ -38,7 +38,7 @@ def flood(user: User, count: int, *, score: float = 1, since: datetime = NOON - 
             Violation.objects.filter(pk=row.pk).update(ban=banned(user=user, since=at))
 
 
-def test_a_lower_interval_bans_more_and_a_higher_one_spares(viewer: User, editor: User) -> None:
+def test_a_lower_interval_bans_more_and_a_higher_one_fewer(viewer: User, editor: User) -> None:
     flood(viewer, 25)
     flood(editor, 12)
 
@@ -53,7 +53,7 @@ def test_a_lower_interval_bans_more_and_a_higher_one_spares(viewer: User, editor
     }
 
 
-def test_a_shorter_half_life_spares_who_was_slow(viewer: User) -> None:
+def test_a_shorter_half_life_bans_fewer_slow_clients(viewer: User) -> None:
     for hours in range(40, 0, -2):
         violated(NOON - hours * HOUR, user=viewer)
 
@@ -73,7 +73,7 @@ def test_a_score_by_type_replaces_the_stored_one(viewer: User, editor: User) -> 
     assert (found.results[0].highest, found.events, found.subjects) == (20.0, 2, 2)
 
 
-def test_a_score_of_nought_takes_a_type_out(viewer: User) -> None:
+def test_a_score_of_zero_excludes_a_type(viewer: User) -> None:
     flood(viewer, 25)
 
     assert outcome(replay(Policy(20, DAY, {"login": 0.0}), days=7, now=NOON)) == {
@@ -81,7 +81,7 @@ def test_a_score_of_nought_takes_a_type_out(viewer: User) -> None:
     }
 
 
-def test_the_moments_are_those_of_the_crossings(viewer: User) -> None:
+def test_bans_start_when_the_interval_is_crossed(viewer: User) -> None:
     flood(viewer, 25)
 
     (verdict,) = replay(Policy(10, timedelta(0)), days=7, now=NOON).results
@@ -91,7 +91,7 @@ def test_the_moments_are_those_of_the_crossings(viewer: User) -> None:
     assert verdict.was == (begin + timedelta(seconds=19),)
 
 
-def test_only_the_last_days_are_played_and_totals_start_at_nought(viewer: User) -> None:
+def test_only_the_last_days_are_simulated_starting_from_zero(viewer: User) -> None:
     violated(NOON - 8 * DAY, user=viewer, score=15, half_life=timedelta(0))
     violated(NOON - 6 * DAY, user=viewer, score=15, half_life=timedelta(0))
     violated(NOON + HOUR, user=viewer, score=15, half_life=timedelta(0))
@@ -104,7 +104,7 @@ def test_only_the_last_days_are_played_and_totals_start_at_nought(viewer: User) 
     }
 
 
-def test_it_stops_at_the_maximum_and_says_where_it_begins(viewer: User) -> None:
+def test_it_stops_at_the_maximum_and_reports_its_start(viewer: User) -> None:
     rows = [violated(NOON - hours * HOUR, user=viewer) for hours in (5, 4, 3, 2, 1)]
 
     cut = replay(NOW_IN_FORCE, days=7, now=NOON, maximum=3)
@@ -128,14 +128,14 @@ def test_good_users_come_first_and_are_counted(viewer: User, editor: User, admin
     assert (found.good, found.would, found.was) == (1, 3, 0)
 
 
-def test_a_good_user_who_is_spared_is_no_victim(viewer: User) -> None:
+def test_a_good_user_without_a_ban_is_not_counted(viewer: User) -> None:
     flood(viewer, 25)
     User.objects.filter(pk=viewer.pk).update(last_login=NOON)
 
     assert replay(Policy(30, DAY), days=7, now=NOON).good == 0
 
 
-def test_networks_are_judged_by_their_name() -> None:
+def test_networks_are_simulated_by_their_address() -> None:
     for network in ("203.0.113.7", "2001:db8::/64"):
         violated(NOON - HOUR, network=network, score=20)
 
@@ -154,7 +154,7 @@ def test_exempt_networks_and_the_last_owner_are_never_banned(owner: User, settin
     assert outcome(replay(NOW_IN_FORCE, days=1, now=NOON)) == {"198.51.100.9": ("new", 1, 0)}
 
 
-def test_an_owner_beside_another_may_be_banned(owner: User, make_user: Callable[..., User]) -> None:
+def test_one_of_two_owners_can_be_banned(owner: User, make_user: Callable[..., User]) -> None:
     make_user("owner", "second@example.com")
     violated(NOON - HOUR, user=owner, score=20)
 

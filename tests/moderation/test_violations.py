@@ -27,7 +27,7 @@ def violations(number: int, **fields: object) -> list[Ban]:
     return [ban for ban in found if ban is not None]
 
 
-def test_a_violation_of_a_stranger_counts_against_the_network() -> None:
+def test_a_violation_of_an_anonymous_client_counts_against_the_network() -> None:
     found = record_violation(
         type="login", network=AWAY, limit="7 in 5m", detail={"count": 8}
     ).violation
@@ -39,7 +39,7 @@ def test_a_violation_of_a_stranger_counts_against_the_network() -> None:
     assert (row.total_before, row.total_after, row.ban) == (0.0, 1.0, None)
 
 
-def test_a_violation_of_a_known_person_counts_against_the_person(viewer: User) -> None:
+def test_a_violation_of_a_user_counts_against_the_user(viewer: User) -> None:
     record_violation(type="message", user=viewer, network=AWAY)
     record_violation(type="message", user=viewer, network=ELSEWHERE)
 
@@ -47,14 +47,14 @@ def test_a_violation_of_a_known_person_counts_against_the_person(viewer: User) -
     assert Score.objects.get().total == 2.0
 
 
-def test_scores_of_all_types_add_up() -> None:
+def test_scores_of_all_types_are_summed() -> None:
     for kind, score in (("login", None), ("message", 2.5), ("anything an app names", 3)):
         record_violation(type=kind, network=AWAY, score=score)
 
     assert Score.objects.get().total == 6.5
 
 
-def test_an_unknown_type_counts_one_and_known_ones_what_is_configured(settings) -> None:
+def test_an_unknown_type_scores_one_and_known_types_as_configured(settings) -> None:
     settings.VIOLATION_SCORES = {**settings.VIOLATION_SCORES, "login": 4}
 
     assert record_violation(type="spam", network=AWAY).violation.score == 1
@@ -62,11 +62,11 @@ def test_an_unknown_type_counts_one_and_known_ones_what_is_configured(settings) 
 
 
 @pytest.mark.parametrize("address", ["2001:db8::1", "2001:db8::ffff:2", "2001:db8::/64"])
-def test_an_ipv6_client_is_its_64(address: str) -> None:
+def test_an_ipv6_client_is_identified_by_its_64(address: str) -> None:
     assert record_violation(type="login", network=address).violation.network == "2001:db8::/64"
 
 
-def test_a045_the_ban_falls_at_the_crossing_and_not_before() -> None:
+def test_a045_the_ban_starts_at_the_crossing_and_not_before() -> None:
     assert violations(19, network=AWAY) == []
 
     (ban,) = violations(1, network=AWAY)
@@ -84,7 +84,7 @@ def test_a045_a_jump_over_several_multiples_is_one_ban() -> None:
     assert Ban.objects.count() == 1
 
 
-def test_a045_a_score_of_zero_is_noted_and_never_bans() -> None:
+def test_a045_a_score_of_zero_is_recorded_and_never_bans() -> None:
     violations(19, network=AWAY)
 
     for _ in range(30):
@@ -94,7 +94,7 @@ def test_a045_a_score_of_zero_is_noted_and_never_bans() -> None:
     assert Score.objects.get().total == 19.0
 
 
-def test_a_score_fades_by_its_half_life(settings, at_time: Move) -> None:
+def test_a_score_decays_by_its_half_life(settings, at_time: Move) -> None:
     settings.MODERATION_SCORE_HALF_LIFE = timedelta(hours=24)
     record_violation(type="x", network=AWAY, score=16)
     at_time(timedelta(hours=24))
@@ -105,7 +105,7 @@ def test_a_score_fades_by_its_half_life(settings, at_time: Move) -> None:
     assert row.total_after == pytest.approx(9, abs=0.001)
 
 
-def test_a_ban_of_a_person_bans_his_network_and_ends_his_sessions(
+def test_a_ban_of_a_user_bans_their_network_and_ends_their_sessions(
     viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     browser = browser_of(viewer)
@@ -139,7 +139,7 @@ def test_an_exempt_network_is_scored_and_never_banned(
     assert Score.objects.get().total == 45
 
 
-def test_a_person_in_an_exempt_network_is_banned_without_it(viewer: User) -> None:
+def test_a_user_in_an_exempt_network_is_banned_without_it(viewer: User) -> None:
     (ban,) = violations(20, user=viewer, network="127.0.0.1")
 
     assert (ban.user, ban.network) == (viewer, "")
@@ -153,7 +153,7 @@ def test_a051_the_last_owner_is_scored_and_never_banned(owner: User, admin: User
     assert Score.objects.get().total == 20
 
 
-def test_of_two_owners_one_can_be_banned_and_then_the_other_cannot(
+def test_of_two_owners_only_one_can_be_banned(
     make_user: Callable[..., User],
 ) -> None:
     first, second = make_user("owner", "a@example.com"), make_user("owner", "b@example.com")
@@ -162,7 +162,7 @@ def test_of_two_owners_one_can_be_banned_and_then_the_other_cannot(
     assert violations(20, user=second) == []
 
 
-def test_with_bans_off_violations_are_noted_and_the_log_says_so(
+def test_with_bans_off_violations_are_recorded_and_logged(
     settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.BAN_VIOLATIONS = False
@@ -174,18 +174,14 @@ def test_with_bans_off_violations_are_noted_and_the_log_says_so(
     assert caplog.messages == ["a ban was due, but BAN_VIOLATIONS is off"]
 
 
-def test_who_is_banned_for_longer_gets_no_second_ban(
-    viewer: User, make_ban: Callable[..., Ban]
-) -> None:
+def test_a_longer_ban_is_not_replaced(viewer: User, make_ban: Callable[..., Ban]) -> None:
     make_ban(user=viewer, hours=48)
 
     assert violations(40, user=viewer) == []
     assert Ban.objects.count() == 1
 
 
-def test_a_shorter_ban_does_not_stand_in_the_way(
-    viewer: User, make_ban: Callable[..., Ban]
-) -> None:
+def test_a_shorter_ban_is_extended(viewer: User, make_ban: Callable[..., Ban]) -> None:
     make_ban(user=viewer, hours=1)
 
     assert len(violations(20, user=viewer)) == 1
@@ -219,7 +215,7 @@ def test_a033_exceeding_the_sign_in_limit_scores_the_network_and_bans_it(
     assert (row.type, row.limit, row.user) == ("login", "7 in 5m", None)
 
 
-def test_a043_one_password_for_each_of_a_thousand_accounts_ends_in_a_ban(
+def test_a043_password_spraying_ends_in_a_ban(
     from_network: Callable[[str], Client],
 ) -> None:
     client = from_network(AWAY)
@@ -229,7 +225,7 @@ def test_a043_one_password_for_each_of_a_thousand_accounts_ends_in_a_ban(
     assert codes == [401] * 35 + [429] * 20 + [403] * 45
 
 
-def test_guessing_at_somebodys_account_never_scores_that_person(
+def test_guesses_at_an_account_never_score_its_user(
     viewer: User, from_network: Callable[[str], Client]
 ) -> None:
     client = from_network(AWAY)
@@ -271,7 +267,7 @@ def test_each_limit_has_its_type(
     assert [row.type for row in Violation.objects.all()] == [kind]
 
 
-def test_what_a_signed_in_person_exceeds_counts_against_the_person(
+def test_limits_exceeded_by_a_user_count_against_the_user(
     viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     browser = browser_of(viewer)
@@ -283,7 +279,7 @@ def test_what_a_signed_in_person_exceeds_counts_against_the_person(
     assert [row.user for row in Violation.objects.all()] == [viewer] * 3
 
 
-def test_a041_forwarded_addresses_of_a_stranger_are_not_believed() -> None:
+def test_a041_forwarded_addresses_of_a_client_are_not_trusted() -> None:
     for number in range(40):
         client = Client(
             headers={"host": "localhost:8000", "x-forwarded-for": f"198.51.100.{number}"},
@@ -294,7 +290,7 @@ def test_a041_forwarded_addresses_of_a_stranger_are_not_believed() -> None:
     assert [ban.network for ban in Ban.objects.all()] == [AWAY]
 
 
-def test_behind_a_proxy_that_nobody_declared_no_network_is_banned() -> None:
+def test_behind_an_undeclared_proxy_no_network_is_banned() -> None:
     client = Client(
         headers={"host": "localhost:8000", "x-forwarded-for": "198.51.100.1"},
         REMOTE_ADDR="172.18.0.2",
@@ -321,7 +317,7 @@ def test_a_limit_answers_429_when_the_violation_cannot_be_written(
     assert codes == [401] * 7 + [429] * 2
 
 
-def test_purging_keeps_what_is_young_or_in_force(make_ban: Callable[..., Ban], settings) -> None:
+def test_purging_keeps_recent_and_active_rows(make_ban: Callable[..., Ban], settings) -> None:
     settings.MODERATION_SCORE_HALF_LIFE = timedelta(hours=24)
     now = timezone.now()
     old = now - timedelta(days=91)
@@ -342,7 +338,7 @@ def test_purging_keeps_what_is_young_or_in_force(make_ban: Callable[..., Ban], s
     worker.purge()
 
 
-def test_scores_that_never_fade_are_never_purged() -> None:
+def test_scores_without_decay_are_never_purged() -> None:
     record_violation(type="x", network=AWAY)
     Score.objects.update(at=timezone.now() - timedelta(days=3000))
 

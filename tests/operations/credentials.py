@@ -12,7 +12,7 @@ from devtools.servers.gatehouse import Gatehouse
 
 PASSWORD = "seven green bottles on a wall"
 EMAIL = "anna@example.com"
-PERSON = f"""
+USER = f"""
 from django.utils import timezone
 from accounts.models import User
 user = User(email="{EMAIL}", role="owner", email_verified_at=timezone.now())
@@ -33,7 +33,7 @@ TokenFamily.objects.update(ended_at=now, end_reason="signed-out")
 LoginLink.objects.update(used_at=now)
 result = None
 """
-DOORS = ("session", "key", "access", "refresh", "link")
+SIGN_IN_METHODS = ("session", "key", "access", "refresh", "link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ def call(url: str, body: object = None, **headers: str) -> tuple[int, dict[str, 
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.load(answer)
-    except HTTPError as refusal:
-        with refusal:
-            return refusal.code, json.loads(refusal.read() or b"{}")
+    except HTTPError as problem:
+        with problem:
+            return problem.code, json.loads(problem.read() or b"{}")
 
 
 def gather(instance: Gatehouse, data: InstanceData) -> Bunch:
@@ -93,7 +93,7 @@ def opened(instance: Gatehouse, bunch: Bunch) -> list[str]:
         "refresh": call(f"{instance.url}/api/v1/auth/token/refresh", {"refresh": bunch.refresh})[0],
         "link": instance.client().get(bunch.link).status,
     }
-    return [kind for kind in DOORS if status[kind] == 200]
+    return [kind for kind in SIGN_IN_METHODS if status[kind] == 200]
 
 
 def can_sign_in(instance: Gatehouse) -> bool:

@@ -15,7 +15,7 @@ from operations.tables import all_tables
         ("2026-01-31 08:00:00.5", "2026-01-31 08:00:00.500000"),
     ],
 )
-def test_a_datetime_has_one_form(text: str, normal: str) -> None:
+def test_a_datetime_has_one_format(text: str, normal: str) -> None:
     assert normal_datetime(text) == normal
 
 
@@ -24,12 +24,12 @@ def test_a_whole_second_is_stored_as_django_stores_it() -> None:
     assert stored_datetime("2026-01-31 08:00:00.100000") == "2026-01-31 08:00:00.100000"
 
 
-def test_json_has_one_form() -> None:
+def test_json_has_one_format() -> None:
     assert normal_json('{"b": [1.5, null],\n "a": "\\u00fc"}') == '{"a":"\\u00fc","b":[1.5,null]}'
     assert normal_json('{"a":"ü"}') == '{"a":"\\u00fc"}'
 
 
-def test_every_table_is_known_and_comes_after_what_it_refers_to() -> None:
+def test_every_table_is_listed_after_the_tables_it_references() -> None:
     names = [table.name for table in all_tables()]
 
     assert names.index("accounts_user") < names.index("accounts_browsersession")

@@ -33,7 +33,7 @@ def _good(text: str) -> list[str]:
     return re.findall(r"passed: ([^(]+) \(", text)
 
 
-def test_a_rehearsal_migrates_a_copy_and_changes_nothing(any_data: InstanceData) -> None:
+def test_a_dry_run_migrates_a_copy_and_changes_nothing(any_data: InstanceData) -> None:
     fill(any_data)
     _make_older(any_data)
     files = sorted(path.name for path in any_data.data_dir.iterdir())
@@ -53,7 +53,7 @@ def test_a_rehearsal_migrates_a_copy_and_changes_nothing(any_data: InstanceData)
     assert pending.returncode == 1
 
 
-def test_a_rehearsal_beside_a_running_server_leaves_no_copy(
+def test_a_dry_run_beside_a_running_server_leaves_no_copy(
     postgres_data: InstanceData,
     gatehouse_server: Callable[..., Gatehouse],
     postgres_server: PostgresServer,
@@ -73,7 +73,7 @@ def test_a_rehearsal_beside_a_running_server_leaves_no_copy(
     assert postgres_server.execute(sql.SQL(copies)) == []
 
 
-def test_a_rehearsal_says_what_would_not_work(sqlite_data: InstanceData) -> None:
+def test_a_dry_run_reports_what_would_fail(sqlite_data: InstanceData) -> None:
     fill(sqlite_data)
     sqlite_data.shell(
         "from audit.models import AuditEvent;"
@@ -89,7 +89,7 @@ def test_a_rehearsal_says_what_would_not_work(sqlite_data: InstanceData) -> None
     assert "Do not upgrade yet. Failed on the copy: the end of the audit log." in done.stderr
 
 
-def test_an_upgrade_makes_a_backup_first_and_restoring_it_leads_back(
+def test_an_upgrade_creates_a_backup_that_can_be_restored(
     sqlite_data: InstanceData,
 ) -> None:
     fill(sqlite_data)
@@ -129,7 +129,7 @@ def test_a_fresh_instance_needs_no_backup(tmp_path: Path) -> None:
         ('DROP TABLE "accounts_user" CASCADE', READS),
     ],
 )
-def test_a_statement_that_stops_reading_is_named(statement: str, said: str) -> None:
+def test_a_statement_that_blocks_reads_is_named(statement: str, said: str) -> None:
     assert effects([statement], is_sqlite=False) == [f"stops reading and writing: {said}"]
 
 
@@ -145,9 +145,11 @@ def test_a_statement_that_stops_reading_is_named(statement: str, said: str) -> N
         (['INSERT INTO "django_migrations" VALUES (1)', "SELECT 1"], []),
     ],
 )
-def test_what_a_migration_holds_up_on_postgresql(statements: list[str], said: list[str]) -> None:
+def test_a_migration_on_postgresql_reports_what_it_blocks(
+    statements: list[str], said: list[str]
+) -> None:
     assert effects(statements, is_sqlite=False) == said
 
 
-def test_a_migration_of_sqlite_stops_writing() -> None:
+def test_a_migration_on_sqlite_blocks_writes() -> None:
     assert effects([], is_sqlite=True) == ["stops writing to the whole file"]

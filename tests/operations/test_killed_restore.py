@@ -15,8 +15,8 @@ from core.crypto.encryption_key import MISMATCH
 from devtools.servers.databases import InstanceData, PostgresServer, Templates
 from tests.operations.instance_data import fill
 
-PEOPLE = "from accounts.models import User; result = User.objects.count()"
-SEAL = """
+USERS = "from accounts.models import User; result = User.objects.count()"
+ENCRYPT_VALUE = """
 from core.crypto import encryption
 from mail.models import OutboxMail
 OutboxMail.objects.create(recipient="a@example.com", subject="s", kind="trial", status="sent",
@@ -107,7 +107,7 @@ def _backup_of_another(source: InstanceData, folder: Path) -> Path:
     source.shell("from core.crypto.encryption_key import forget_key; forget_key()")
     source.shell("from core.crypto.encryption_key import note_key; note_key()")
     fill(source)
-    source.shell(SEAL)
+    source.shell(ENCRYPT_VALUE)
     done = source.manage("backup", str(folder / "gatehouse.tar"))
     assert done.returncode == 0, done.stderr
     return folder / "gatehouse.tar"
@@ -118,22 +118,22 @@ def _is_new(data: InstanceData) -> bool:
     done = data.manage("serve", "--prepare-only")
     assert (done.returncode, done.stderr) == (0, "")
     assert not list(data.data_dir.glob(".restore-*"))
-    people = data.shell(PEOPLE)
+    people = data.shell(USERS)
     assert people in (2, 50)  # the start makes an owner where there is none
     assert data.shell(OPENS) == ["text"]
     assert data.manage("listusers").returncode == 0
     return people == 50
 
 
-PERSON = "from accounts.models import User; User.objects.create(email='x@example.com'); result = 0"
+USER = "from accounts.models import User; User.objects.create(email='x@example.com'); result = 0"
 
 
-def test_sqlite_is_old_or_new_wherever_a_restore_is_killed(
+def test_a_killed_restore_on_sqlite_leaves_the_old_or_the_new_data(
     sqlite_data: InstanceData, data_templates: Templates, outside: Path
 ) -> None:
     file = _backup_of_another(data_templates.fresh("sqlite", outside / "source"), outside)
-    sqlite_data.shell(PERSON)
-    sqlite_data.shell(SEAL)
+    sqlite_data.shell(USER)
+    sqlite_data.shell(ENCRYPT_VALUE)
     pristine, states = outside / "pristine", outside / "states"
     shutil.copytree(sqlite_data.data_dir, pristine)
     said = sqlite_data.python(KILLED, str(file), str(pristine), str(states), KEEP_SQLITE)
@@ -146,7 +146,7 @@ def test_sqlite_is_old_or_new_wherever_a_restore_is_killed(
     assert set(found) == {False, True}
 
 
-def test_postgresql_is_old_or_new_wherever_a_restore_is_killed(
+def test_a_killed_restore_on_postgresql_leaves_the_old_or_the_new_data(
     postgres_data: InstanceData,
     postgres_server: PostgresServer,
     data_templates: Templates,
@@ -155,8 +155,8 @@ def test_postgresql_is_old_or_new_wherever_a_restore_is_killed(
     source = data_templates.fresh("postgres", outside / "source", postgres_server)
     file = _backup_of_another(source, outside)
     postgres_server.drop_database(_name(source))
-    postgres_data.shell(PERSON)
-    postgres_data.shell(SEAL)
+    postgres_data.shell(USER)
+    postgres_data.shell(ENCRYPT_VALUE)
     pristine, states = outside / "pristine", outside / "states"
     shutil.copytree(postgres_data.data_dir, pristine)
     name = _name(postgres_data)
@@ -197,7 +197,7 @@ def _name(data: InstanceData) -> str:
 def test_a_wrong_key_is_refused_and_nothing_is_changed(
     any_data: InstanceData,
 ) -> None:
-    any_data.shell(SEAL)
+    any_data.shell(ENCRYPT_VALUE)
     key = any_data.data_dir / "secrets" / "encryption_key"
     right = key.read_text()
     key.write_text("b" * 43 + "=\n")
@@ -225,7 +225,7 @@ def test_a_wrong_key_is_refused_and_nothing_is_changed(
     assert any_data.shell(OPENS) == ["text"]
 
 
-def test_a_lost_key_is_given_up_by_word(any_data: InstanceData) -> None:
+def test_a_lost_key_can_be_given_up_explicitly(any_data: InstanceData) -> None:
     (any_data.data_dir / "secrets" / "encryption_key").unlink()
     refused = any_data.manage("serve", "--prepare-only")
 

@@ -30,7 +30,7 @@ def _over(data: InstanceData, kind: str, url: str) -> InstanceData:
     return replace(data, kind=kind, url=url)
 
 
-def test_everything_arrives_in_postgresql_and_comes_back(
+def test_all_data_moves_to_postgresql_and_back(
     sqlite_data: InstanceData, empty_postgres: str, tmp_path: Path
 ) -> None:
     fill(sqlite_data)
@@ -72,7 +72,7 @@ def test_a_target_that_is_not_empty_is_refused(
     assert look(postgres_data) == before
 
 
-def test_the_database_in_use_is_no_target(any_data: InstanceData) -> None:
+def test_the_database_in_use_is_rejected_as_target(any_data: InstanceData) -> None:
     done = any_data.manage("movedata", "--to", any_data.url)
 
     assert done.returncode == 1
@@ -109,7 +109,7 @@ def test_nothing_moves_under_a_running_server(
     assert not (tmp_path / "new.sqlite3").exists()
 
 
-def test_nothing_moves_while_somebody_writes(
+def test_nothing_moves_while_the_source_is_written(
     sqlite_data: InstanceData, empty_postgres: str
 ) -> None:
     writer = sqlite3.connect(sqlite_data.data_dir / "gatehouse.sqlite3", isolation_level=None)
@@ -150,7 +150,7 @@ def _killed_move(data: InstanceData, url: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-def test_a_killed_move_goes_on_where_it_was(sqlite_data: InstanceData, empty_postgres: str) -> None:
+def test_a_killed_move_is_resumed(sqlite_data: InstanceData, empty_postgres: str) -> None:
     source, url = sqlite_data, empty_postgres
     fill(source)
     before = look(source)
@@ -189,9 +189,7 @@ def test_a_change_between_two_runs_is_noticed(
     assert "The old database has changed since this transfer began" in done.stderr
 
 
-def test_a_log_that_was_changed_does_not_pass(
-    sqlite_data: InstanceData, empty_postgres: str
-) -> None:
+def test_a_changed_audit_log_is_rejected(sqlite_data: InstanceData, empty_postgres: str) -> None:
     fill(sqlite_data)
     sqlite_data.shell(
         "from audit.models import AuditEvent;"

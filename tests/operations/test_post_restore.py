@@ -25,7 +25,7 @@ def _restore(*, keep_keys: bool) -> None:
 
 
 @pytest.mark.parametrize(("keep_keys", "status"), [(False, 403), (True, 200)])
-def test_a_key_of_a_clock_ahead_ends_unless_keys_are_kept(
+def test_a_key_of_a_clock_ahead_is_revoked_unless_keys_are_kept(
     editor: User, at_time: AtTime, keep_keys: bool, status: int
 ) -> None:
     at_time(timedelta(hours=1))
@@ -37,7 +37,7 @@ def test_a_key_of_a_clock_ahead_ends_unless_keys_are_kept(
     assert call_with(key).status_code == status
 
 
-def test_no_browser_is_remembered(editor: User) -> None:
+def test_no_browser_is_trusted_after_a_restore(editor: User) -> None:
     now = timezone.now()
     TrustedBrowser.objects.create(
         user=editor, digest="d" * 64, created_at=now, expires_at=now + timedelta(days=1)

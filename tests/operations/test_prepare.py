@@ -111,7 +111,7 @@ with upgrade_lock():
 """
 
 
-def test_a_half_moved_database_is_not_served(any_data: InstanceData) -> None:
+def test_a_partly_moved_database_is_not_served(any_data: InstanceData) -> None:
     any_data.shell(
         "from django.db import connection as c;"
         "c.cursor().execute('CREATE TABLE gatehouse_move (name text)')"

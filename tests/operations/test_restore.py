@@ -12,10 +12,18 @@ import pytest
 
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
-from tests.operations.credentials import DOORS, EMAIL, PERSON, REVOKE, can_sign_in, gather, opened
+from tests.operations.credentials import (
+    EMAIL,
+    REVOKE,
+    SIGN_IN_METHODS,
+    USER,
+    can_sign_in,
+    gather,
+    opened,
+)
 from tests.operations.instance_data import VERIFY, fill
 
-PEOPLE = "from accounts.models import User; result = User.objects.count()"
+USERS = "from accounts.models import User; result = User.objects.count()"
 HEAD = (
     "from audit.models import AuditEvent; e = AuditEvent.objects.order_by('seq').last();"
     "result = [e.action, e.channel, e.detail]"
@@ -38,7 +46,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("kind", "keep_keys"), [("sqlite", False), ("postgres", True)])
-def test_nothing_of_the_past_opens_a_door_after_a_restore(
+def test_no_revoked_credential_works_after_a_restore(
     request: pytest.FixtureRequest,
     gatehouse_server: StartGatehouse,
     outside: Path,
@@ -46,11 +54,11 @@ def test_nothing_of_the_past_opens_a_door_after_a_restore(
     keep_keys: bool,
 ) -> None:
     any_data: InstanceData = request.getfixturevalue(f"{kind}_data")
-    any_data.shell(PERSON)
+    any_data.shell(USER)
     instance = gatehouse_server(any_data)
     revoked, kept = gather(instance, any_data), gather(instance, any_data)
     file = _backup(any_data, outside)
-    assert opened(instance, kept) == [*DOORS]
+    assert opened(instance, kept) == [*SIGN_IN_METHODS]
     any_data.shell(REVOKE)
     assert opened(instance, revoked) == []
     refused = any_data.manage("restore", str(file), "--yes")
@@ -66,10 +74,10 @@ def test_nothing_of_the_past_opens_a_door_after_a_restore(
     allowed = ["key"] if keep_keys else []
     assert [opened(instance, bunch) for bunch in (revoked, kept)] == [allowed, allowed]
     assert can_sign_in(instance)
-    assert opened(instance, gather(instance, any_data)) == [*DOORS]
+    assert opened(instance, gather(instance, any_data)) == [*SIGN_IN_METHODS]
 
 
-def test_a_backup_brings_everything_back_and_what_was_there_is_kept(
+def test_a_restore_brings_all_data_back_and_keeps_the_old_data(
     any_data: InstanceData, outside: Path
 ) -> None:
     fill(any_data)
@@ -79,7 +87,7 @@ def test_a_backup_brings_everything_back_and_what_was_there_is_kept(
     done = any_data.manage("restore", str(file), "--yes")
 
     assert done.returncode == 0, done.stderr
-    assert any_data.shell(PEOPLE) == 50
+    assert any_data.shell(USERS) == 50
     assert any_data.shell(VERIFY) == [21, None]
     assert any_data.shell(HEAD) == [
         "instance:restore",
@@ -130,9 +138,7 @@ def test_a_backup_is_one_private_file_with_a_manifest(
     assert "exists already" in again.stderr
 
 
-def test_a_backup_restores_on_a_machine_that_has_nothing(
-    sqlite_data: InstanceData, outside: Path
-) -> None:
+def test_a_backup_restores_on_an_empty_machine(sqlite_data: InstanceData, outside: Path) -> None:
     fill(sqlite_data)
     file = _backup(sqlite_data, outside)
     fresh = replace(
@@ -144,12 +150,12 @@ def test_a_backup_restores_on_a_machine_that_has_nothing(
     done = fresh.manage("restore", str(file), "--yes")
 
     assert done.returncode == 0, done.stderr
-    assert fresh.shell(PEOPLE) == 50
+    assert fresh.shell(USERS) == 50
     secret = Path("secrets", "encryption_key")
     assert (fresh.data_dir / secret).read_text() == (sqlite_data.data_dir / secret).read_text()
 
 
-def test_the_wrong_key_is_noticed_before_anything_is_changed(
+def test_a_wrong_key_is_reported_before_anything_changes(
     sqlite_data: InstanceData, outside: Path
 ) -> None:
     fill(sqlite_data)
@@ -229,10 +235,10 @@ def test_a_damaged_backup_changes_nothing(sqlite_data: InstanceData, outside: Pa
         assert not list(sqlite_data.data_dir.glob("before-restore-*"))
 
 
-def test_a_restore_that_was_cut_off_is_finished_by_the_next_start(
+def test_an_interrupted_restore_is_finished_by_the_next_start(
     sqlite_data: InstanceData, outside: Path
 ) -> None:
-    sqlite_data.shell(PERSON)
+    sqlite_data.shell(USER)
     before = sqlite_data.shell(MARKS)
     file = _backup(sqlite_data, outside)
     # As far as `restore` gets before it starts the last step.

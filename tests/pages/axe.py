@@ -21,7 +21,7 @@ def violations(page: Page, *rules: str) -> list[dict[str, Any]]:
     return found
 
 
-def flaws(page: Page) -> list[str]:
+def accessibility_errors(page: Page) -> list[str]:
     """Each violation with the element, in both colour schemes.
 
     The page is light again afterwards, no colour on its way.
@@ -30,4 +30,4 @@ def flaws(page: Page) -> list[str]:
     found = violations(page, *COLOURS)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     found += violations(page)
-    return [f"{flaw['id']}: {node['html'][:200]}" for flaw in found for node in flaw["nodes"]]
+    return [f"{error['id']}: {node['html'][:200]}" for error in found for node in error["nodes"]]

@@ -38,7 +38,7 @@ def refused(action: str) -> int:
 
 
 @pytest.mark.parametrize(("new", "said"), [("short", SHORT), ("vera vera viewer vera", OWN_NAME)])
-def test_a_wrong_password_and_a_weak_new_one_are_told_together(
+def test_a_wrong_password_and_a_weak_new_one_are_reported_together(
     viewer: User, browser_of: BrowserOf, new: str, said: str
 ) -> None:
     browser = browser_of(viewer)
@@ -53,7 +53,7 @@ def test_a_wrong_password_and_a_weak_new_one_are_told_together(
     assert refused("account:password:change") == 1
 
 
-def test_a_right_password_beside_a_weak_new_one_is_no_refusal(
+def test_a_right_password_with_a_weak_new_one_is_no_failed_attempt(
     viewer: User, browser_of: BrowserOf
 ) -> None:
     answer = browser_of(viewer).post(
@@ -64,9 +64,7 @@ def test_a_right_password_beside_a_weak_new_one_is_no_refusal(
     assert refused("account:password:change") == 0
 
 
-def test_guesses_beside_a_weak_new_password_are_counted(
-    viewer: User, browser_of: BrowserOf
-) -> None:
+def test_guesses_with_a_weak_new_password_are_counted(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
     form = {"current_password": "wrong", "password": "short"}
     statuses = [browser.post("/account/password", form).status_code for _turn in range(12)]
@@ -85,7 +83,7 @@ def test_guesses_beside_a_weak_new_password_are_counted(
         ("viewer@example.com", "This is your address already."),
     ],
 )
-def test_a_wrong_password_and_a_wrong_address_are_told_together(
+def test_a_wrong_password_and_a_wrong_address_are_reported_together(
     viewer: User, browser_of: BrowserOf, email: str, said: str
 ) -> None:
     answer = browser_of(viewer).post("/account/email", {"email": email, "password": "wrong"})
@@ -97,7 +95,7 @@ def test_a_wrong_password_and_a_wrong_address_are_told_together(
     assert refused("account:email:change-request") == 1
 
 
-def test_a_taken_address_is_told_neither_with_a_wrong_nor_with_a_right_password(
+def test_a_taken_address_is_never_revealed(
     viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(viewer)
@@ -111,7 +109,7 @@ def test_a_taken_address_is_told_neither_with_a_wrong_nor_with_a_right_password(
 
 
 @pytest.mark.parametrize("password", ["short", "nina nina nina nina"])
-def test_a_wrong_set_up_code_and_a_weak_password_are_told_together(password: str) -> None:
+def test_a_wrong_set_up_code_and_a_weak_password_are_reported_together(password: str) -> None:
     issue_setup_link(ensure_owner())
     form = {"email": "nina@example.com", "name": "Nina", "password": password, "setup_code": "x"}
 
@@ -124,7 +122,7 @@ def test_a_wrong_set_up_code_and_a_weak_password_are_told_together(password: str
     assert not User.objects.filter(email="nina@example.com").exists()
 
 
-def test_guesses_at_the_set_up_code_are_counted_beside_other_faults() -> None:
+def test_guesses_at_the_set_up_code_are_counted_with_other_errors() -> None:
     issue_setup_link(ensure_owner())
     form = {"email": "nonsense", "name": "", "password": "short", "setup_code": "x"}
 
@@ -140,7 +138,7 @@ def test_guesses_at_the_set_up_code_are_counted_beside_other_faults() -> None:
     assert refused("account:user:first-sign-up") == judged
 
 
-def test_the_set_up_page_tells_a_taken_address_beside_a_weak_password(
+def test_the_set_up_page_reports_a_taken_address_and_a_weak_password(
     viewer: User, stranger: Client
 ) -> None:
     issued = issue_setup_link(ensure_owner())
@@ -152,7 +150,7 @@ def test_the_set_up_page_tells_a_taken_address_beside_a_weak_password(
     assert set(faults(answer)) == {"email", "password"}
 
 
-def test_the_profile_tells_a_taken_user_name_beside_a_long_name(
+def test_the_profile_reports_a_taken_user_name_and_a_long_name(
     viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(editor)
@@ -164,18 +162,18 @@ def test_the_profile_tells_a_taken_user_name_beside_a_long_name(
     assert (editor.name, editor.username) == ("Edgar Editor", None)
 
 
-def test_a_new_key_tells_its_networks_and_end_beside_a_missing_name(
+def test_a_new_key_reports_networks_expiry_and_missing_name(
     viewer: User, browser_of: BrowserOf
 ) -> None:
-    wish = {"name": "", "scopes": ["read"], "life": "date", "date": "2020-01-01"}
+    fields = {"name": "", "scopes": ["read"], "life": "date", "date": "2020-01-01"}
 
-    answer = browser_of(viewer).post("/account/keys", wish | {"networks": "nonsense"})
+    answer = browser_of(viewer).post("/account/keys", fields | {"networks": "nonsense"})
 
     assert set(faults(answer)) == {"name", "date", "networks"}
     assert not ApiKey.objects.exists()
 
 
-def test_an_invitation_tells_the_address_beside_a_wrong_role(
+def test_an_invitation_reports_address_and_role(
     owner: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(owner)
@@ -186,7 +184,7 @@ def test_an_invitation_tells_the_address_beside_a_wrong_role(
         assert set(faults(answer)) == {"email", "role"}
 
 
-def test_an_account_of_the_panel_tells_taken_names_beside_a_wrong_role(
+def test_a_new_account_in_the_admin_reports_taken_names_and_role(
     owner: User, viewer: User, browser_of: BrowserOf
 ) -> None:
     form = {"email": viewer.email, "name": "", "username": "vera", "role": "king"}
@@ -197,7 +195,7 @@ def test_an_account_of_the_panel_tells_taken_names_beside_a_wrong_role(
     assert set(found) == {"email", "username", "role"}
 
 
-def test_a_changed_account_of_the_panel_tells_taken_names_beside_a_wrong_role(
+def test_a_changed_account_in_the_admin_reports_taken_names_and_role(
     owner: User, viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
     form = {"email": editor.email, "name": "", "username": "", "role": "king"}
@@ -209,7 +207,7 @@ def test_a_changed_account_of_the_panel_tells_taken_names_beside_a_wrong_role(
     assert viewer.email == "viewer@example.com"
 
 
-def test_a_ban_of_the_panel_tells_the_own_network_beside_a_missing_reason(
+def test_a_ban_in_the_admin_reports_own_network_and_missing_reason(
     owner: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(owner)
@@ -221,7 +219,7 @@ def test_a_ban_of_the_panel_tells_the_own_network_beside_a_missing_reason(
     assert not Ban.objects.exists()
 
 
-def test_a_rule_of_the_panel_tells_all_of_its_fields(owner: User, browser_of: BrowserOf) -> None:
+def test_a_rule_in_the_admin_reports_all_fields(owner: User, browser_of: BrowserOf) -> None:
     form = {"name": "", "effect": "king", "host": "a/b", "path": "x", "networks": "nonsense"}
 
     answer = browser_of(owner).post("/admin/forward_auth/accessrule/add/", form)
@@ -230,7 +228,7 @@ def test_a_rule_of_the_panel_tells_all_of_its_fields(owner: User, browser_of: Br
     assert {"name", "effect", "host", "path", "networks"} <= set(found)
 
 
-def test_the_api_tells_all_that_is_wrong_with_a_ban(owner: User) -> None:
+def test_the_api_reports_all_errors_of_a_ban(owner: User) -> None:
     key = made(owner, scopes=["moderation"]).text
     body = {"user": "nobody@example.com", "network": "nonsense", "duration": 10**12}
 
@@ -243,7 +241,7 @@ def test_the_api_tells_all_that_is_wrong_with_a_ban(owner: User) -> None:
     assert not Ban.objects.exists()
 
 
-def test_the_api_tells_taken_names_beside_a_proof_that_cannot_be_taken_back(
+def test_the_api_reports_taken_names_and_a_verification_that_cannot_be_undone(
     owner: User, viewer: User, editor: User
 ) -> None:
     key = made(owner, scopes=["users"]).text
@@ -257,7 +255,7 @@ def test_the_api_tells_taken_names_beside_a_proof_that_cannot_be_taken_back(
     assert (viewer.email, viewer.is_verified) == ("viewer@example.com", True)
 
 
-def test_the_api_tells_an_admin_nothing_of_the_names_beside_somebody_of_higher_rank(
+def test_the_api_reveals_no_names_if_the_rank_is_too_low(
     admin: User, owner: User, editor: User
 ) -> None:
     key = made(admin, scopes=["users"]).text
@@ -269,7 +267,7 @@ def test_the_api_tells_an_admin_nothing_of_the_names_beside_somebody_of_higher_r
     assert answer.status_code == 403
 
 
-def test_a_new_app_tells_a_wrong_code_beside_a_long_name(
+def test_a_new_authenticator_reports_a_wrong_code_and_a_long_name(
     viewer: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(viewer)
@@ -282,7 +280,7 @@ def test_a_new_app_tells_a_wrong_code_beside_a_long_name(
     assert not viewer.authenticators.exists()
 
 
-def test_guesses_at_the_code_of_a_new_app_are_counted_beside_a_long_name(
+def test_guesses_at_the_code_of_a_new_authenticator_are_counted(
     viewer: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(viewer)

@@ -19,7 +19,7 @@ from tests.servers.race import RaceRequest, Racers
 
 StartGatehouse = Callable[..., Gatehouse]
 LOGIN = "owner@example.com"
-PEOPLE = f"""
+USERS = f"""
 from accounts.actors import SYSTEM
 from accounts.services.users import create_user
 create_user(actor=SYSTEM, email="{LOGIN}", role="owner", password="{PASSWORD}", verified=True)
@@ -90,12 +90,12 @@ def form_token(text: str) -> str:
 
 
 @pytest.mark.race
-def test_both_halves_of_a_double_click_at_once_make_one_thing(
+def test_concurrent_double_clicks_create_one_row(
     any_data: InstanceData, gatehouse_server: StartGatehouse, racers: Racers
 ) -> None:
-    vera = any_data.shell(PEOPLE)
-    house = gatehouse_server(any_data, processes=2)
-    client = HTTPClient(house.url)
+    vera = any_data.shell(USERS)
+    instance = gatehouse_server(any_data, processes=2)
+    client = HTTPClient(instance.url)
     client.get("/sign-in")
     assert client.post("/sign-in", {"login": LOGIN, "password": PASSWORD}).status == 302
     before, expected = any_data.shell(COUNTS), {}
@@ -105,7 +105,7 @@ def test_both_halves_of_a_double_click_at_once_make_one_thing(
         sent = {key: value.replace("{vera}", vera) for key, value in fields.items()}
         sent["csrfmiddlewaretoken"] = form_token(client.get("/account/").text)
         requests = [
-            RaceRequest(url, "POST", where, sent, dict(client.cookies)) for url in house.urls
+            RaceRequest(url, "POST", where, sent, dict(client.cookies)) for url in instance.urls
         ]
         answers = racers.run(requests)
 
@@ -114,7 +114,7 @@ def test_both_halves_of_a_double_click_at_once_make_one_thing(
         assert answers[0].body == answers[1].body, name
         # A browser keeps the cookies of either response.
         for answer in answers:
-            assert _cookies_open_account(house, client, answer), name
+            assert _cookies_open_account(instance, client, answer), name
         for model, number in makes.items():
             expected[model] = expected.get(model, 0) + number
 
@@ -123,8 +123,8 @@ def test_both_halves_of_a_double_click_at_once_make_one_thing(
     assert made == expected
 
 
-def _cookies_open_account(house: Gatehouse, client: HTTPClient, answer: Answer) -> bool:
-    browser = HTTPClient(house.url, client.cookies)
+def _cookies_open_account(instance: Gatehouse, client: HTTPClient, answer: Answer) -> bool:
+    browser = HTTPClient(instance.url, client.cookies)
     for line in answer.set_cookies:
         browser.cookies.update({name: item.value for name, item in SimpleCookie(line).items()})
     return browser.get("/account/").status == 200
@@ -135,12 +135,12 @@ def opened(
     sqlite_data: InstanceData, gatehouse_server: StartGatehouse, browser: Browser
 ) -> Iterator[tuple[Gatehouse, InstanceData, Page, str]]:
     """A house, and a Chromium in which its owner is signed in."""
-    vera = sqlite_data.shell(PEOPLE)
-    house = gatehouse_server(sqlite_data)
+    vera = sqlite_data.shell(USERS)
+    instance = gatehouse_server(sqlite_data)
     context = browser.new_context()
     page = context.new_page()
-    sign_in(page, house, LOGIN)
-    yield house, sqlite_data, page, vera
+    sign_in(page, instance, LOGIN)
+    yield instance, sqlite_data, page, vera
     context.close()
 
 
@@ -155,9 +155,9 @@ def double_click(page: Page, selector: str) -> None:
 
 
 @pytest.mark.browser
-def test_a_double_click_makes_one_key_and_shows_it(opened: Opened) -> None:
-    house, data, page, _vera = opened
-    page.goto(f"{house.url}/account/keys")
+def test_a_double_click_creates_one_key_and_shows_it(opened: Opened) -> None:
+    instance, data, page, _vera = opened
+    page.goto(f"{instance.url}/account/keys")
     page.fill("input[name=name]", "backup")
 
     double_click(page, "form.new-key button[type=submit]")
@@ -168,9 +168,9 @@ def test_a_double_click_makes_one_key_and_shows_it(opened: Opened) -> None:
 
 
 @pytest.mark.browser
-def test_back_from_a_new_key_makes_no_second_one(opened: Opened) -> None:
-    house, data, page, _vera = opened
-    page.goto(f"{house.url}/account/keys")
+def test_going_back_from_a_new_key_creates_no_second_one(opened: Opened) -> None:
+    instance, data, page, _vera = opened
+    page.goto(f"{instance.url}/account/keys")
     page.fill("input[name=name]", "backup")
     with page.expect_navigation():
         page.click("form.new-key button[type=submit]")
@@ -199,12 +199,12 @@ def test_back_from_a_new_key_makes_no_second_one(opened: Opened) -> None:
         ),
     ],
 )
-def test_the_panel_makes_one_thing_by_a_double_click_and_none_by_back(
+def test_in_the_admin_a_double_click_creates_one_row(
     opened: Opened, path: str, fields: dict[str, str], choices: dict[str, str], model: str
 ) -> None:
-    house, data, page, _vera = opened
+    instance, data, page, _vera = opened
     before = data.shell(COUNTS)[model]
-    page.goto(house.url + path)
+    page.goto(instance.url + path)
     for name, value in fields.items():
         page.fill(f"#content-main [name={name}]", value)
     for name, value in choices.items():
@@ -223,9 +223,9 @@ def test_the_panel_makes_one_thing_by_a_double_click_and_none_by_back(
 
 
 @pytest.mark.browser
-def test_a_double_click_on_a_new_password_keeps_the_person_signed_in(opened: Opened) -> None:
-    house, _data, page, _vera = opened
-    page.goto(f"{house.url}/account/password")
+def test_a_double_click_on_a_new_password_keeps_the_user_signed_in(opened: Opened) -> None:
+    instance, _data, page, _vera = opened
+    page.goto(f"{instance.url}/account/password")
     page.fill("input[name=current_password]", PASSWORD)
     page.fill("input[name=password]", "seven quiet rivers under glass")
 
@@ -236,10 +236,10 @@ def test_a_double_click_on_a_new_password_keeps_the_person_signed_in(opened: Ope
 
 @pytest.mark.browser
 def test_after_sign_out_back_shows_nothing(opened: Opened) -> None:
-    house, _data, page, vera = opened
+    instance, _data, page, vera = opened
     for path in ("/account/", "/account/keys", f"/admin/accounts/user/{vera}/change/"):
-        page.goto(house.url + path)
-    page.goto(f"{house.url}/sign-out")
+        page.goto(instance.url + path)
+    page.goto(f"{instance.url}/sign-out")
     with page.expect_navigation():
         page.click("main button[type=submit]")
 
@@ -247,4 +247,4 @@ def test_after_sign_out_back_shows_nothing(opened: Opened) -> None:
         page.go_back()
         assert "vera@example.com" not in page.content()
         assert LOGIN not in page.content()
-        assert page.url.startswith(f"{house.url}/sign-in")
+        assert page.url.startswith(f"{instance.url}/sign-in")

@@ -10,7 +10,7 @@ from core.web.request_context import RequestContext, use_context
 from tests.pages.pages import read
 
 JSON = {"accept": "application/json"}
-FOREIGN = {"host": "evil.example.com"}
+OTHER_ORIGIN = {"host": "evil.example.com"}
 
 
 def broken(_request: object) -> None:
@@ -36,13 +36,13 @@ def heading(answer) -> str:
 
 
 @pytest.mark.django_db
-def test_an_unknown_address_is_a_page_for_people(stranger) -> None:
+def test_an_unknown_url_is_a_page_for_browsers(stranger) -> None:
     answer = stranger.get("/nothing", headers={"accept": "text/html,application/json;q=0.9"})
     assert (answer.status_code, heading(answer)) == (404, "Page not found")
 
 
 @pytest.mark.django_db
-def test_an_unknown_address_is_a_document_for_programs(stranger) -> None:
+def test_an_unknown_url_is_a_problem_document_for_programs(stranger) -> None:
     answer = stranger.get("/nothing", headers=JSON)
     assert answer.status_code == 404
     assert document(answer) == {
@@ -69,13 +69,13 @@ def test_an_unknown_address_is_a_document_for_programs(stranger) -> None:
         ("nonsense;q=x,,/", False),
     ],
 )
-def test_a_document_goes_only_to_who_prefers_it(stranger, accept: str, is_json: bool) -> None:
+def test_a_problem_document_is_sent_only_if_preferred(stranger, accept: str, is_json: bool) -> None:
     answer = stranger.get("/nothing", headers={"accept": accept})
     assert (answer["Content-Type"] == "application/problem+json") is is_json
 
 
 @pytest.mark.django_db
-def test_a_form_without_its_token_is_refused_and_the_setting_named() -> None:
+def test_a_form_without_csrf_token_names_the_setting() -> None:
     client = Client(enforce_csrf_checks=True)
     page = client.post("/sign-in", {"login": "x", "password": "y"})
     assert (page.status_code, heading(page)) == (403, "Sign in")
@@ -87,12 +87,12 @@ def test_a_form_without_its_token_is_refused_and_the_setting_named() -> None:
 
 
 @pytest.mark.django_db
-def test_a_foreign_host_is_refused_and_the_setting_named() -> None:
-    page = Client(headers=FOREIGN).get("/sign-in")
+def test_an_unknown_host_names_the_setting() -> None:
+    page = Client(headers=OTHER_ORIGIN).get("/sign-in")
     assert (page.status_code, heading(page)) == (400, "Wrong address")
     assert b"ALLOWED_HOSTS" in page.content
     assert b"evil.example.com" not in page.content
-    answer = Client(headers=FOREIGN).get("/sign-in", headers=JSON)
+    answer = Client(headers=OTHER_ORIGIN).get("/sign-in", headers=JSON)
     assert (answer.status_code, document(answer)["code"]) == (400, "host_not_allowed")
     assert "PUBLIC_URL" in answer.json()["detail"]
 
@@ -114,7 +114,7 @@ def test_a_viewer_cannot_open_user_management(browser_of, viewer) -> None:
 
 
 @pytest.mark.django_db
-def test_a_limit_says_when_the_next_try_counts(stranger, settings) -> None:
+def test_a_rate_limit_says_when_to_try_again(stranger, settings) -> None:
     maximum, _window = settings.LIMITS["magic-link"]
     for _try in range(maximum):
         assert stranger.post("/magic-link", {"email": "a@example.com"}).status_code == 200
@@ -123,7 +123,7 @@ def test_a_limit_says_when_the_next_try_counts(stranger, settings) -> None:
     assert b"Try again in" in answer.content
 
 
-def test_the_page_of_a_fault_needs_no_database(settings) -> None:
+def test_the_error_page_needs_no_database(settings) -> None:
     """This test has no mark for the database, so each query would fail it."""
     settings.ROOT_URLCONF = __name__
     client = Client(raise_request_exception=False)
@@ -134,7 +134,7 @@ def test_the_page_of_a_fault_needs_no_database(settings) -> None:
     assert "secret detail" not in content
 
 
-def test_the_document_of_a_fault_carries_the_request_id_and_no_trace() -> None:
+def test_the_error_document_has_the_request_id_and_no_traceback() -> None:
     with use_context(RequestContext(request_id="request-1234")):
         answer = error_views.server_error(RequestFactory().get("/", headers=JSON))
     assert answer.status_code == 500
@@ -146,7 +146,7 @@ def test_the_document_of_a_fault_carries_the_request_id_and_no_trace() -> None:
     )
 
 
-def test_the_page_of_a_fault_is_plain_text_when_templates_are_broken(monkeypatch) -> None:
+def test_the_error_page_is_plain_text_if_templates_are_broken(monkeypatch) -> None:
     def broken(*_args: object) -> str:
         raise ValueError("no such file")
 
@@ -156,7 +156,7 @@ def test_the_page_of_a_fault_is_plain_text_when_templates_are_broken(monkeypatch
     assert answer.content.startswith(b"Something went wrong.")
 
 
-def test_an_error_page_is_shown_when_the_database_is_away() -> None:
+def test_an_error_page_is_shown_if_the_database_is_down() -> None:
     class Away:
         @property
         def is_authenticated(self) -> bool:

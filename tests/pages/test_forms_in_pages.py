@@ -12,7 +12,7 @@ def autocomplete(client, path: str, *names: str) -> list[str]:
     return [page.input(name)["autocomplete"] for name in names]
 
 
-def test_password_managers_find_the_fields_of_strangers_pages(stranger) -> None:
+def test_password_managers_find_the_fields_of_public_pages(stranger) -> None:
     assert autocomplete(stranger, "/sign-in", "login", "password", "email") == [
         "username webauthn",
         "current-password",
@@ -58,12 +58,12 @@ def test_an_error_is_tied_to_its_field(stranger) -> None:
     assert page.input("password")["aria-describedby"] == "id_password_error"
 
 
-def test_a_right_field_is_not_marked(stranger) -> None:
+def test_a_valid_field_is_not_marked(stranger) -> None:
     page = read(stranger.post("/sign-up", {"email": "a@example.com", "password": ""}).content)
     assert "aria-invalid" not in page.input("email")
 
 
-def test_help_and_error_are_both_told_of_a_field(browser_of, viewer, editor) -> None:
+def test_a_field_is_described_by_help_and_error(browser_of, viewer, editor) -> None:
     browser = browser_of(viewer)
     answer = browser.post("/account/", {"name": "Vera", "username": "no spaces allowed"})
     page = read(answer.content)
@@ -85,7 +85,7 @@ def test_a_password_is_never_shown_again(stranger) -> None:
     assert (page.input("login")["value"], "value" in page.input("password")) == ("x", False)
 
 
-def test_the_way_back_survives_in_every_form_of_the_sign_in_page(stranger) -> None:
+def test_every_form_of_the_sign_in_page_keeps_next(stranger) -> None:
     page = read(stranger.get("/sign-in", {"next": "/admin/"}).content)
     kept = [
         each.attributes["value"]

@@ -8,10 +8,10 @@ from playwright.sync_api import Browser, Page
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
-from tests.pages.axe import flaws
+from tests.pages.axe import accessibility_errors
 
 pytestmark = pytest.mark.browser
-PEOPLE = f"""
+USERS = f"""
 from datetime import timedelta
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken
@@ -52,11 +52,11 @@ DESKTOP = {"width": 1280, "height": 800}
 
 
 @pytest.fixture
-def house(
+def instance(
     sqlite_data: InstanceData, gatehouse_server: Callable[..., Gatehouse]
 ) -> tuple[Gatehouse, dict[str, str]]:
     """A running Gatehouse with two people, and paths that hold tokens."""
-    paths = sqlite_data.shell(PEOPLE)
+    paths = sqlite_data.shell(USERS)
     return gatehouse_server(sqlite_data), paths
 
 
@@ -70,7 +70,7 @@ def pages(browser: Browser) -> Iterator[Page]:
 
 def examine(page: Page, name: str) -> list[str]:
     """What is wrong with the page that is open now."""
-    found = [f"{name}: {flaw}" for flaw in flaws(page)]
+    found = [f"{name}: {error}" for error in accessibility_errors(page)]
     page.set_viewport_size(PHONE)
     if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
         found.append(f"{name}: wider than a phone")
@@ -94,10 +94,10 @@ def sign_in(page: Page, gatehouse: Gatehouse, login: str) -> None:
     page.wait_for_url("**/account/")
 
 
-def test_no_page_breaks_a_rule_of_access_or_the_policy(
-    house: tuple[Gatehouse, dict[str, str]], pages: Page
+def test_every_page_is_accessible_and_follows_the_csp(
+    instance: tuple[Gatehouse, dict[str, str]], pages: Page
 ) -> None:
-    gatehouse, secret = house
+    gatehouse, secret = instance
     said: list[str] = []
     pages.on("console", lambda message: said.append(f"{pages.url}: {message.text}"))
     found: list[str] = []
@@ -127,10 +127,10 @@ def test_no_page_breaks_a_rule_of_access_or_the_policy(
     assert [line for line in said if "Failed to load resource" not in line] == []
 
 
-def test_a_person_signs_in_by_keyboard_alone(
-    house: tuple[Gatehouse, dict[str, str]], page: Page
+def test_a_user_signs_in_by_keyboard_alone(
+    instance: tuple[Gatehouse, dict[str, str]], page: Page
 ) -> None:
-    gatehouse, _secret = house
+    gatehouse, _secret = instance
     page.goto(f"{gatehouse.url}/sign-in")
 
     focused = "document.activeElement.name || document.activeElement.textContent.trim()"
@@ -150,10 +150,10 @@ def test_a_person_signs_in_by_keyboard_alone(
     assert page.locator("h1").inner_text() == "Your account"
 
 
-def test_a_person_signs_in_by_link_and_out_without_scripts(
-    house: tuple[Gatehouse, dict[str, str]], browser: Browser
+def test_a_user_signs_in_by_link_and_out_without_scripts(
+    instance: tuple[Gatehouse, dict[str, str]], browser: Browser
 ) -> None:
-    gatehouse, secret = house
+    gatehouse, secret = instance
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
 
@@ -170,10 +170,10 @@ def test_a_person_signs_in_by_link_and_out_without_scripts(
     context.close()
 
 
-def test_the_printed_link_makes_its_reader_the_owner(
-    house: tuple[Gatehouse, dict[str, str]], page: Page
+def test_the_printed_link_completes_the_owner_account(
+    instance: tuple[Gatehouse, dict[str, str]], page: Page
 ) -> None:
-    gatehouse, secret = house
+    gatehouse, secret = instance
     page.goto(gatehouse.url + secret["set-up"])
     page.fill("input[name=email]", "olga@example.com")
     page.fill("input[name=password]", PASSWORD)

@@ -53,7 +53,7 @@ RULE = {"name": "Shop", "effect": "public", "role": "viewer", "host": "a.b", "is
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class CaseContext:
     owner: User
     viewer: User
     client: Client
@@ -78,128 +78,132 @@ def token_for(client: Client, path: str = "/account/") -> str:
     return found[1].decode()
 
 
-def own(path: str, /, **fields: Any) -> Callable[[World], Form]:
-    return lambda _world: (path, fields)
+def own(path: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    return lambda _context: (path, fields)
 
 
 def _path(url: str) -> str:
     return url.removeprefix("http://localhost:8000")
 
 
-def _rotation(world: World) -> Form:
-    return f"/account/keys/{made(world.owner, 'old').key.pk}/rotate", {"overlap": "24"}
+def _rotation(context: CaseContext) -> Form:
+    return f"/account/keys/{made(context.owner, 'old').key.pk}/rotate", {"overlap": "24"}
 
 
-def _revocation(world: World) -> Form:
-    return f"/account/keys/{made(world.owner, 'old').key.pk}/revoke", {}
+def _revocation(context: CaseContext) -> Form:
+    return f"/account/keys/{made(context.owner, 'old').key.pk}/revoke", {}
 
 
-def _program(world: World) -> Form:
-    start_by_password(world.owner, timezone.now())
+def _program(context: CaseContext) -> Form:
+    start_by_password(context.owner, timezone.now())
     return f"/account/keys/programs/{TokenFamily.objects.get().pk}/end", {}
 
 
-def _app(world: World) -> Form:
-    page = world.client.get("/account/authenticator/set-up").content.decode()
+def _app(context: CaseContext) -> Form:
+    page = context.client.get("/account/authenticator/set-up").content.decode()
     found = re.search(r'<p class="qr-key"><code>([A-Z2-7 ]+)</code>', page)
     assert found is not None
     app = App(totp.from_text(found[1].replace(" ", "")))
     return "/account/authenticator/set-up", {"code": app.code(), "name": "Phone"}
 
 
-def with_app(path: str, /, **fields: Any) -> Callable[[World], Form]:
-    def make(world: World) -> Form:
-        set_up_app(world.owner)
+def with_app(path: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    def make(context: CaseContext) -> Form:
+        set_up_app(context.owner)
         return path, fields
 
     return make
 
 
-def _passkey(page: str, /, **fields: Any) -> Callable[[World], Form]:
-    def make(world: World) -> Form:
+def _passkey(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    def make(context: CaseContext) -> Form:
         row = Authenticator.objects.create(
-            user=world.owner, kind="passkey", name="Old", credential_id="x"
+            user=context.owner, kind="passkey", name="Old", credential_id="x"
         )
         return f"/account/passkeys/{row.pk}/{page}", fields
 
     return make
 
 
-def _browser(world: World) -> Form:
+def _browser(context: CaseContext) -> Form:
     row = TrustedBrowser.objects.create(
-        user=world.owner, digest="d" * 64, expires_at=timezone.now() + timedelta(days=1)
+        user=context.owner, digest="d" * 64, expires_at=timezone.now() + timedelta(days=1)
     )
     return f"/account/browsers/{row.pk}/forget", {}
 
 
-def _session(world: World) -> Form:
+def _session(context: CaseContext) -> Form:
     other = Client()
-    other.post("/sign-in", {"login": world.owner.email, "password": PASSWORD})
-    row = BrowserSession.objects.filter(user=world.owner).order_by("-created_at").first()
+    other.post("/sign-in", {"login": context.owner.email, "password": PASSWORD})
+    row = BrowserSession.objects.filter(user=context.owner).order_by("-created_at").first()
     assert row is not None
     return f"/account/sessions/{row.public_id}/end", {}
 
 
-def _identity(world: World) -> Form:
-    row = ExternalIdentity.objects.create(user=world.owner, provider="github", subject="1")
+def _identity(context: CaseContext) -> Form:
+    row = ExternalIdentity.objects.create(user=context.owner, provider="github", subject="1")
     return f"/account/identities/{row.pk}/disconnect", {}
 
 
-def _unverified(world: World) -> Form:
-    User.objects.filter(pk=world.owner.pk).update(email_verified_at=None)
+def _unverified(context: CaseContext) -> Form:
+    User.objects.filter(pk=context.owner.pk).update(email_verified_at=None)
     return "/verify-email/", {}
 
 
-def _deletion(_world: World) -> Form:
+def _deletion(_context: CaseContext) -> Form:
     create_user(actor=SYSTEM, email="other@example.com", role="owner", verified=True)
     return "/account/delete", {"proof": PASSWORD}
 
 
-def _other_session(world: World) -> Any:
-    Client().post("/sign-in", {"login": world.viewer.email, "password": PASSWORD})
-    return BrowserSession.objects.get(user=world.viewer).public_id
+def _other_session(context: CaseContext) -> Any:
+    Client().post("/sign-in", {"login": context.viewer.email, "password": PASSWORD})
+    return BrowserSession.objects.get(user=context.viewer).public_id
 
 
-def _dead_mail(world: World) -> Any:
-    mail_verification(world.viewer, binding="", language="en")
+def _dead_mail(context: CaseContext) -> Any:
+    mail_verification(context.viewer, binding="", language="en")
     OutboxMail.objects.update(status="dead")
     return OutboxMail.objects.get().pk
 
 
-def person(page: str, /, **fields: Any) -> Callable[[World], Form]:
+def person(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
     """A button of the page of `viewer`."""
-    return lambda world: (f"{USERS}{world.viewer.pk}/{page}/", fields)
+    return lambda context: (f"{USERS}{context.viewer.pk}/{page}/", fields)
 
 
-def ticked(action: str, **fields: Any) -> Callable[[World], Form]:
+def ticked(action: str, **fields: Any) -> Callable[[CaseContext], Form]:
     """An action on `viewer` in the list of people."""
-    return lambda world: (
+    return lambda context: (
         USERS,
-        {"action": action, "_selected_action": [str(world.viewer.pk)], **fields},
+        {"action": action, "_selected_action": [str(context.viewer.pk)], **fields},
     )
 
 
-def _rule(world: World) -> AccessRule:
-    return create_rule(actor=world.owner, rule=AccessRule(name="Shop", effect="public", host="a.b"))
+def _rule(context: CaseContext) -> AccessRule:
+    return create_rule(
+        actor=context.owner, rule=AccessRule(name="Shop", effect="public", host="a.b")
+    )
 
 
-def rule(page: str, /, **fields: Any) -> Callable[[World], Form]:
-    return lambda world: (f"/admin/forward_auth/accessrule/{_rule(world).pk}/{page}/", fields)
+def rule(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    return lambda context: (f"/admin/forward_auth/accessrule/{_rule(context).pk}/{page}/", fields)
 
 
-def _moved(world: World) -> Form:
+def _moved(context: CaseContext) -> Form:
     for _number in range(3):
-        row = _rule(world)
+        row = _rule(context)
     return f"/admin/forward_auth/accessrule/{row.pk}/move/up/", {}
 
 
-def _ban(world: World) -> Ban:
-    return ban(actor=world.owner, user=world.viewer, duration=None, reason="Spam")
+def _ban(context: CaseContext) -> Ban:
+    return ban(actor=context.owner, user=context.viewer, duration=None, reason="Spam")
 
 
-def facts(path: str, action: str, key: Callable[[World], Any]) -> Callable[[World], Form]:
+def facts(
+    path: str, action: str, key: Callable[[CaseContext], Any]
+) -> Callable[[CaseContext], Form]:
     """An action on one row of another list."""
-    return lambda world: (path, {"action": action, "_selected_action": [str(key(world))]})
+    return lambda context: (path, {"action": action, "_selected_action": [str(key(context))]})
 
 
 def count(*models: Any) -> Callable[[], list[int]]:
@@ -214,7 +218,7 @@ class Case:
     both stands in AUDIT.
     """
 
-    make: Callable[[World], Form]
+    make: Callable[[CaseContext], Form]
     rows: Callable[[], list[int]]
     expected: list[int]
     second: tuple[int, str]
@@ -374,19 +378,19 @@ CASES: dict[str, Case] = {
         ticked("delete_selected", confirmed="yes"), count(User), [2], (302, USERS)
     ),
     "lift_bans_of_people": Case(
-        lambda world: (_ban(world) and None) or ticked("lift_bans_of_people")(world),
+        lambda context: (_ban(context) and None) or ticked("lift_bans_of_people")(context),
         count(),
         [],
         (302, USERS),
     ),
     "admin:moderation_ban_lift": Case(
-        lambda world: (f"/admin/moderation/ban/{_ban(world).pk}/lift/", {}),
+        lambda context: (f"/admin/moderation/ban/{_ban(context).pk}/lift/", {}),
         count(),
         [],
         (302, "/admin/moderation/ban/"),
     ),
     "lift_chosen": Case(
-        facts("/admin/moderation/ban/", "lift_chosen", lambda world: _ban(world).pk),
+        facts("/admin/moderation/ban/", "lift_chosen", lambda context: _ban(context).pk),
         count(),
         [],
         (302, "/admin/moderation/ban/"),
@@ -395,26 +399,28 @@ CASES: dict[str, Case] = {
         facts(
             "/admin/accounts/invitation/",
             "withdraw_chosen",
-            lambda world: invite(actor=world.owner, email=EMAIL).invitation.pk,
+            lambda context: invite(actor=context.owner, email=EMAIL).invitation.pk,
         ),
         count(),
         [],
         (302, "/admin/accounts/invitation/"),
     ),
     "revoke_chosen": Case(
-        facts("/admin/api/apikey/", "revoke_chosen", lambda world: made(world.viewer).key.pk),
+        facts("/admin/api/apikey/", "revoke_chosen", lambda context: made(context.viewer).key.pk),
         count(),
         [],
         (302, "/admin/api/apikey/"),
     ),
     "end_chosen": Case(
-        facts("/admin/accounts/browsersession/", "end_chosen", lambda world: _other_session(world)),
+        facts(
+            "/admin/accounts/browsersession/", "end_chosen", lambda context: _other_session(context)
+        ),
         count(BrowserSession),
         [1],
         (302, "/admin/accounts/browsersession/"),
     ),
     "send_again": Case(
-        facts("/admin/mail/outboxmail/", "send_again", lambda world: _dead_mail(world)),
+        facts("/admin/mail/outboxmail/", "send_again", lambda context: _dead_mail(context)),
         count(OutboxMail),
         [1],
         (302, "/admin/mail/outboxmail/"),
@@ -497,24 +503,24 @@ AUDIT = {
 
 
 # Strangers, and links: both sendings by one browser, one after the other
-def _invitation(world: World) -> Form:
-    url = invite(actor=world.owner, email=EMAIL, role="editor").url
+def _invitation(context: CaseContext) -> Form:
+    url = invite(actor=context.owner, email=EMAIL, role="editor").url
     return _path(url), {"name": "Nina", "password": NEW}
 
 
-def _reset(world: World) -> Form:
-    return _path(start_reset(actor=SYSTEM, user=world.viewer)), {"password": NEW}
+def _reset(context: CaseContext) -> Form:
+    return _path(start_reset(actor=SYSTEM, user=context.viewer)), {"password": NEW}
 
 
-def _verification(world: World) -> Form:
-    User.objects.filter(pk=world.viewer.pk).update(email_verified_at=None)
-    mail_verification(world.viewer, binding="", language="en")
+def _verification(context: CaseContext) -> Form:
+    User.objects.filter(pk=context.viewer.pk).update(email_verified_at=None)
+    mail_verification(context.viewer, binding="", language="en")
     return path_in(OutboxMail.objects.get()), {"password": PASSWORD}
 
 
-def _magic(world: World) -> Form:
+def _magic(context: CaseContext) -> Form:
     hour = timedelta(hours=1)
-    return _path(issue_link(world.viewer, actor=SYSTEM, lifetime=hour, source="command").url), {}
+    return _path(issue_link(context.viewer, actor=SYSTEM, lifetime=hour, source="command").url), {}
 
 
 def _work() -> None:
@@ -566,19 +572,19 @@ STRANGERS: dict[str, Case] = {
 
 
 @pytest.fixture
-def world(owner: User, viewer: User, editor: User, browser_of: BrowserOf) -> World:
-    return World(owner, viewer, strict(browser_of(owner)))
+def context(owner: User, viewer: User, editor: User, browser_of: BrowserOf) -> CaseContext:
+    return CaseContext(owner, viewer, strict(browser_of(owner)))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_sent_twice_is_done_once(world: World, name: str) -> None:
+def test_a_form_sent_twice_is_handled_once(context: CaseContext, name: str) -> None:
     case = CASES[name]
-    path, fields = case.make(world)
-    sent = fields | {"csrfmiddlewaretoken": token_for(world.client)}
+    path, fields = case.make(context)
+    sent = fields | {"csrfmiddlewaretoken": token_for(context.client)}
 
     base = AuditEvent.objects.latest("seq").seq
-    first = world.client.post(path, sent)
-    second = world.client.post(path, sent)
+    first = context.client.post(path, sent)
+    second = context.client.post(path, sent)
 
     assert first.status_code in (200, 302, 303)
     assert case.rows() == case.expected
@@ -590,9 +596,9 @@ def test_what_is_sent_twice_is_done_once(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_what_a_stranger_sends_twice_is_done_once(world: World, name: str) -> None:
+def test_a_public_form_sent_twice_is_handled_once(context: CaseContext, name: str) -> None:
     case = STRANGERS[name]
-    path, fields = case.make(world)
+    path, fields = case.make(context)
     stranger = strict()
     sent = fields | {"csrfmiddlewaretoken": token_for(stranger, "/sign-in")}
 
@@ -620,28 +626,28 @@ def _send_and_lose(client: Client, path: str, sent: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - SIGNED_OUT_AFTER))
 def test_a_form_whose_first_response_is_lost_keeps_the_user_signed_in(
-    world: World, name: str
+    context: CaseContext, name: str
 ) -> None:
     case = CASES[name]
-    path, fields = case.make(world)
-    sent = fields | {"csrfmiddlewaretoken": token_for(world.client)}
-    _send_and_lose(world.client, path, sent)
+    path, fields = case.make(context)
+    sent = fields | {"csrfmiddlewaretoken": token_for(context.client)}
+    _send_and_lose(context.client, path, sent)
 
-    second = world.client.post(path, sent)
+    second = context.client.post(path, sent)
 
     status, text = case.second
     assert second.status_code == status
     assert text in (second.get("Location") or second.content.decode())
     assert case.rows() == case.expected
-    assert world.client.get("/account/").status_code == 200
+    assert context.client.get("/account/").status_code == 200
 
 
-def _changed_password(world: World) -> tuple[str, dict[str, Any]]:
+def _changed_password(context: CaseContext) -> tuple[str, dict[str, Any]]:
     """The form that has changed the password of the owner, whose response was lost."""
     path = "/account/password"
     fields = {"current_password": PASSWORD, "password": NEW}
-    sent = fields | {"csrfmiddlewaretoken": token_for(world.client)}
-    assert _send_and_lose(world.client, path, sent).status_code == 303
+    sent = fields | {"csrfmiddlewaretoken": token_for(context.client)}
+    assert _send_and_lose(context.client, path, sent).status_code == 303
     return path, sent
 
 
@@ -652,47 +658,51 @@ def _assert_not_resumed(client: Client, path: str, sent: dict[str, Any]) -> None
     assert client.get("/account/").status_code == 302
 
 
-def test_a_lost_session_is_resumed_only_with_the_form_of_the_same_page(world: World) -> None:
-    path, sent = _changed_password(world)
+def test_a_lost_session_is_resumed_only_with_the_form_of_the_same_page(
+    context: CaseContext,
+) -> None:
+    path, sent = _changed_password(context)
 
-    _assert_not_resumed(world.client, path, sent | {"csrfmiddlewaretoken": "c" * 64})
-    other_page = {"csrfmiddlewaretoken": token_for(world.client, "/sign-in")}
-    _assert_not_resumed(world.client, path, sent | other_page)
-    _assert_not_resumed(world.client, path, sent | {"current_password": "wrong"})
+    _assert_not_resumed(context.client, path, sent | {"csrfmiddlewaretoken": "c" * 64})
+    other_page = {"csrfmiddlewaretoken": token_for(context.client, "/sign-in")}
+    _assert_not_resumed(context.client, path, sent | other_page)
+    _assert_not_resumed(context.client, path, sent | {"current_password": "wrong"})
 
 
-def test_a_lost_session_is_not_resumed_without_the_cookie_of_the_page(world: World) -> None:
-    path, sent = _changed_password(world)
+def test_a_lost_session_is_not_resumed_without_the_cookie_of_the_page(context: CaseContext) -> None:
+    path, sent = _changed_password(context)
     thief = strict()
     thief.get("/sign-in")
 
     _assert_not_resumed(thief, path, sent)
 
 
-def test_a_lost_session_is_not_resumed_after_a_minute(world: World, at_time: AtTime) -> None:
-    path, sent = _changed_password(world)
+def test_a_lost_session_is_not_resumed_after_a_minute(
+    context: CaseContext, at_time: AtTime
+) -> None:
+    path, sent = _changed_password(context)
     at_time(RESUME_WINDOW + timedelta(seconds=1))
 
-    _assert_not_resumed(world.client, path, sent)
+    _assert_not_resumed(context.client, path, sent)
 
 
-def test_a_lost_session_is_not_resumed_once_it_has_ended(world: World) -> None:
-    path, sent = _changed_password(world)
+def test_a_lost_session_is_not_resumed_once_it_has_ended(context: CaseContext) -> None:
+    path, sent = _changed_password(context)
     BrowserSession.objects.all().delete()
 
-    _assert_not_resumed(world.client, path, sent)
+    _assert_not_resumed(context.client, path, sent)
 
 
-def test_a_lost_session_is_not_resumed_by_a_banned_user(world: World) -> None:
+def test_a_lost_session_is_not_resumed_by_a_banned_user(context: CaseContext) -> None:
     other = create_user(actor=SYSTEM, email="other@example.com", role="owner", verified=True)
-    path, sent = _changed_password(world)
-    ban(actor=other, user=world.owner, duration=None, reason="Spam")
+    path, sent = _changed_password(context)
+    ban(actor=other, user=context.owner, duration=None, reason="Spam")
 
-    _assert_not_resumed(world.client, path, sent)
+    _assert_not_resumed(context.client, path, sent)
 
 
-def test_a_sign_in_by_link_is_never_resumed(world: World) -> None:
-    path, fields = _magic(world)
+def test_a_sign_in_by_link_is_never_resumed(context: CaseContext) -> None:
+    path, fields = _magic(context)
     browser = strict()
     sent = fields | {"csrfmiddlewaretoken": token_for(browser, "/sign-in")}
     assert _send_and_lose(browser, path, sent).status_code == 302
@@ -704,8 +714,10 @@ def test_a_sign_in_by_link_is_never_resumed(world: World) -> None:
     assert not SentForm.objects.exclude(sealed_session="").exists()
 
 
-def test_the_key_of_a_renewed_session_is_stored_encrypted_and_for_a_minute(world: World) -> None:
-    _changed_password(world)
+def test_the_key_of_a_renewed_session_is_stored_encrypted_and_for_a_minute(
+    context: CaseContext,
+) -> None:
+    _changed_password(context)
     row = SentForm.objects.exclude(sealed_session="").get()
 
     assert BrowserSession.objects.get().session_key not in row.sealed_session
@@ -760,7 +772,7 @@ def _names_of_cases() -> set[str]:
     return {*CASES, *STRANGERS, *WITHOUT_CASE}
 
 
-def test_every_address_that_takes_a_post_has_a_case(
+def test_every_url_that_accepts_post_has_a_case(
     owner: User, browser_of: BrowserOf, stranger: Client
 ) -> None:
     browser = browser_of(owner)
@@ -779,7 +791,7 @@ def test_every_address_that_takes_a_post_has_a_case(
     assert missing == []
 
 
-def test_every_action_of_the_panel_has_a_case(owner: User) -> None:
+def test_every_admin_action_has_a_case(owner: User) -> None:
     request = RequestFactory().get("/admin/")
     request.user = owner
     request.may_use_admin = True
@@ -792,43 +804,41 @@ def test_every_action_of_the_panel_has_a_case(owner: User) -> None:
 # What counts as the same form
 
 
-def _make_key(world: World, token: str, **changes: Any) -> Any:
-    return world.client.post("/account/keys", KEY | changes | {"csrfmiddlewaretoken": token})
+def _make_key(context: CaseContext, token: str, **changes: Any) -> Any:
+    return context.client.post("/account/keys", KEY | changes | {"csrfmiddlewaretoken": token})
 
 
-def test_other_fields_or_a_fresh_page_are_another_wish(world: World) -> None:
-    token = token_for(world.client)
+def test_other_fields_or_a_new_page_are_another_request(context: CaseContext) -> None:
+    token = token_for(context.client)
     for answer in (
-        _make_key(world, token),
-        _make_key(world, token, name="other"),
-        _make_key(world, token_for(world.client)),
+        _make_key(context, token),
+        _make_key(context, token, name="other"),
+        _make_key(context, token_for(context.client)),
     ):
         assert answer.status_code == 200
 
     assert ApiKey.objects.count() == 3
 
 
-def test_the_second_click_reads_the_same_key(world: World) -> None:
-    token = token_for(world.client)
+def test_the_second_click_shows_the_same_key(context: CaseContext) -> None:
+    token = token_for(context.client)
 
-    first, second = _make_key(world, token), _make_key(world, token)
+    first, second = _make_key(context, token), _make_key(context, token)
 
     assert first.content == second.content
     assert second["Cache-Control"] == "no-store"
     assert second["Referrer-Policy"] == "strict-origin"
 
 
-def test_a_key_is_not_shown_again_later_and_the_list_says_what_was_done(
-    world: World, at_time: AtTime
-) -> None:
-    token = token_for(world.client)
-    first = _make_key(world, token)
+def test_a_key_is_not_shown_again_later(context: CaseContext, at_time: AtTime) -> None:
+    token = token_for(context.client)
+    first = _make_key(context, token)
     at_time(SHOWN_AGAIN + timedelta(seconds=1))
 
-    second = _make_key(world, token)
+    second = _make_key(context, token)
 
     assert (second.status_code, second["Location"]) == (303, "/account/keys?notice=sent-already")
-    page = world.client.get(second["Location"]).content.decode()
+    page = context.client.get(second["Location"]).content.decode()
     assert "This form was sent twice and processed once" in page
     found = re.search(r"gth_[0-9A-Za-z]{10}_[0-9A-Za-z]{49}", first.content.decode())
     assert found is not None
@@ -836,81 +846,81 @@ def test_a_key_is_not_shown_again_later_and_the_list_says_what_was_done(
     assert ApiKey.objects.count() == 1
 
 
-def test_an_invitation_of_the_panel_is_not_shown_again_later(world: World, at_time: AtTime) -> None:
-    path, fields = CASES["admin:accounts_invitation_add"].make(world)
-    sent = fields | {"csrfmiddlewaretoken": token_for(world.client)}
-    world.client.post(path, sent)
+def test_an_invitation_link_is_not_shown_again_later(context: CaseContext, at_time: AtTime) -> None:
+    path, fields = CASES["admin:accounts_invitation_add"].make(context)
+    sent = fields | {"csrfmiddlewaretoken": token_for(context.client)}
+    context.client.post(path, sent)
     at_time(SHOWN_AGAIN + timedelta(seconds=1))
 
-    second = world.client.post(path, sent, follow=True)
+    second = context.client.post(path, sent, follow=True)
 
     assert second.redirect_chain == [("/admin/accounts/invitation/", 302)]
     assert "This form was sent twice and processed once" in second.content.decode()
     assert Invitation.objects.count() == 1
 
 
-def test_what_was_refused_may_be_sent_again(world: World) -> None:
-    token = token_for(world.client)
+def test_a_rejected_form_can_be_sent_again(context: CaseContext) -> None:
+    token = token_for(context.client)
 
     for _turn in range(2):
-        assert _make_key(world, token, name="").status_code == 400
+        assert _make_key(context, token, name="").status_code == 400
 
     assert not SentForm.objects.exists()
 
 
-def test_a_form_whose_work_breaks_may_be_sent_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_form_can_be_sent_again(
+    context: CaseContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = token_for(world.client)
+    token = token_for(context.client)
     with monkeypatch.context() as broken:
-        broken.setattr("api.apikeys.services.create_key", lambda **_wish: 1 // 0)
+        broken.setattr("api.apikeys.services.create_key", lambda **_fields: 1 // 0)
         with pytest.raises(ZeroDivisionError):
-            _make_key(world, token)
+            _make_key(context, token)
 
-    assert _make_key(world, token).status_code == 200
+    assert _make_key(context, token).status_code == 200
     assert ApiKey.objects.count() == 1
 
 
-def test_nobody_else_gets_the_answer(world: World, browser_of: BrowserOf) -> None:
-    token = token_for(world.client)
-    first = _make_key(world, token)
-    other = browser_of(world.viewer)
+def test_no_other_browser_gets_the_response(context: CaseContext, browser_of: BrowserOf) -> None:
+    token = token_for(context.client)
+    first = _make_key(context, token)
+    other = browser_of(context.viewer)
 
     second = other.post("/account/keys", KEY | {"csrfmiddlewaretoken": token})
 
     assert second.content != first.content
-    assert ApiKey.objects.filter(user=world.viewer).count() == 1
+    assert ApiKey.objects.filter(user=context.viewer).count() == 1
 
 
 def test_devices_can_be_signed_out_again_by_the_same_page_after_a_minute(
-    world: World, at_time: AtTime
+    context: CaseContext, at_time: AtTime
 ) -> None:
-    sent = {"csrfmiddlewaretoken": token_for(world.client)}
-    path = f"{USERS}{world.viewer.pk}/end-sessions/"
-    world.client.post(path, sent)
+    sent = {"csrfmiddlewaretoken": token_for(context.client)}
+    path = f"{USERS}{context.viewer.pk}/end-sessions/"
+    context.client.post(path, sent)
     at_time(DOUBLE_CLICK + timedelta(seconds=1))
 
-    world.client.post(path, sent)
+    context.client.post(path, sent)
 
     assert AuditEvent.objects.filter(action="account:session:end-all").count() == 2
 
 
-def test_a_form_that_is_still_at_work_is_not_done_beside_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+def test_a_form_still_being_handled_is_not_handled_again(
+    context: CaseContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = token_for(world.client)
-    _make_key(world, token)
+    token = token_for(context.client)
+    _make_key(context, token)
     SentForm.objects.update(sealed_url="", sealed_page="")
     monkeypatch.setattr("accounts.sent_forms.WAIT_SECONDS", 0.0)
 
-    second = _make_key(world, token)
+    second = _make_key(context, token)
 
     assert (second.status_code, second["Location"]) == (303, "/account/keys?notice=sent-already")
     assert ApiKey.objects.count() == 1
 
 
-def test_pages_and_old_forms_are_forgotten(world: World, at_time: AtTime) -> None:
-    _make_key(world, token_for(world.client))
+def test_old_forms_are_purged(context: CaseContext, at_time: AtTime) -> None:
+    _make_key(context, token_for(context.client))
     row = SentForm.objects.get()
     assert "gth_" not in row.sealed_page
     purge_sent_forms(timezone.now())
@@ -927,10 +937,10 @@ def test_pages_and_old_forms_are_forgotten(world: World, at_time: AtTime) -> Non
 # Signing in
 
 
-def test_a_code_that_is_sent_twice_lets_in(world: World) -> None:
-    app = set_up_app(world.viewer)
+def test_a_code_sent_twice_signs_in(context: CaseContext) -> None:
+    app = set_up_app(context.viewer)
     browser = strict()
-    form = {"login": world.viewer.email, "password": PASSWORD}
+    form = {"login": context.viewer.email, "password": PASSWORD}
     browser.post("/sign-in", form | {"csrfmiddlewaretoken": token_for(browser, "/sign-in")})
     code = {"code": app.code(), "csrfmiddlewaretoken": token_for(browser, "/second-factor")}
     assert browser.post("/second-factor", code)["Location"] == "/account/"
@@ -938,13 +948,13 @@ def test_a_code_that_is_sent_twice_lets_in(world: World) -> None:
     second = browser.post("/second-factor", code)
 
     assert (second.status_code, second["Location"]) == (303, "/account/")
-    assert BrowserSession.objects.filter(user=world.viewer).count() == 1
+    assert BrowserSession.objects.filter(user=context.viewer).count() == 1
 
 
-def test_the_first_factor_sent_twice_is_one(world: World, settings: Any) -> None:
+def test_the_first_factor_sent_twice_is_created_once(context: CaseContext, settings: Any) -> None:
     settings.MFA_REQUIRED_ROLES = frozenset({"viewer"})
     browser = strict()
-    form = {"login": world.viewer.email, "password": PASSWORD}
+    form = {"login": context.viewer.email, "password": PASSWORD}
     browser.post("/sign-in", form | {"csrfmiddlewaretoken": token_for(browser, "/sign-in")})
     page = browser.get("/second-factor/set-up").content.decode()
     found = re.search(r'<p class="qr-key"><code>([A-Z2-7 ]+)</code>', page)
@@ -957,10 +967,10 @@ def test_the_first_factor_sent_twice_is_one(world: World, settings: Any) -> None
     second = browser.post("/second-factor/set-up", code)
 
     assert (second.status_code, second["Location"]) == (303, "/account/")
-    assert Authenticator.objects.filter(user=world.viewer).count() == 1
+    assert Authenticator.objects.filter(user=context.viewer).count() == 1
 
 
-def test_the_set_up_sent_twice_makes_one_owner(stranger: Client) -> None:
+def test_the_set_up_sent_twice_creates_one_owner(stranger: Client) -> None:
     issued = issue_setup_link(ensure_owner())
     assert issued is not None
     browser, path = strict(), _path(issued.url)

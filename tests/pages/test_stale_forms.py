@@ -49,7 +49,7 @@ def token_in(answer: Any) -> str:
 # After cleared cookies
 
 
-def test_sign_in_comes_again_with_what_was_typed(viewer: User) -> None:
+def test_a_stale_sign_in_form_is_shown_again_filled(viewer: User) -> None:
     browser = strict()
     form = {"login": "Viewer@Example.com", "password": PASSWORD, "next": "/account/email"}
 
@@ -75,7 +75,7 @@ def test_sign_in_comes_again_with_what_was_typed(viewer: User) -> None:
         ("/password/forgot", {"email": EMAIL}),
     ],
 )
-def test_other_forms_of_strangers_come_again_filled(
+def test_other_stale_public_forms_are_shown_again_filled(
     owner: User, path: str, form: dict[str, str]
 ) -> None:
     answer = strict().post(path, form)
@@ -86,7 +86,7 @@ def test_other_forms_of_strangers_come_again_filled(
     assert b"csrfmiddlewaretoken" in answer.content
 
 
-def test_pages_of_links_come_again(owner: User, viewer: User) -> None:
+def test_stale_forms_of_links_are_shown_again(owner: User, viewer: User) -> None:
     invited = invite(actor=owner, email=EMAIL, role="editor").url
     reset = start_reset(actor=SYSTEM, user=viewer)
 
@@ -102,7 +102,7 @@ def test_pages_of_links_come_again(owner: User, viewer: User) -> None:
     assert User.objects.get(email=EMAIL).name == "Nina"
 
 
-def test_an_automatic_provider_does_not_take_a_stale_form_away(
+def test_an_automatic_redirect_does_not_replace_a_stale_form(
     viewer: User, settings: Settings
 ) -> None:
     answer = strict().post("/sign-in", {"login": viewer.email, "next": "/account/"})
@@ -115,7 +115,7 @@ def test_an_automatic_provider_does_not_take_a_stale_form_away(
 
 @pytest.mark.parametrize("next_url", ["/account/email", ""])
 @pytest.mark.parametrize("path", ["/sign-in", "/magic-link"])
-def test_whoever_is_in_already_goes_on(
+def test_a_signed_in_user_is_redirected(
     viewer: User, browser_of: Browse, path: str, next_url: str
 ) -> None:
     browser = strict(browser_of(viewer))
@@ -126,7 +126,9 @@ def test_whoever_is_in_already_goes_on(
     assert (answer.status_code, answer["Location"]) == (302, next_url or "/account/")
 
 
-def test_own_forms_come_again_filled_and_change_nothing(viewer: User, browser_of: Browse) -> None:
+def test_stale_account_forms_are_shown_again_and_change_nothing(
+    viewer: User, browser_of: Browse
+) -> None:
     browser = strict(browser_of(viewer))
 
     answer = browser.post("/account/", {"name": "Vera Neu", "username": "vera"})
@@ -136,7 +138,7 @@ def test_own_forms_come_again_filled_and_change_nothing(viewer: User, browser_of
     assert read(answer.content).input("name")["value"] == "Vera Neu"
 
 
-def test_buttons_are_offered_again(viewer: User, browser_of: Browse) -> None:
+def test_stale_buttons_are_shown_again(viewer: User, browser_of: Browse) -> None:
     browser_of(viewer)
     browser = strict(browser_of(viewer))
 
@@ -149,9 +151,7 @@ def test_buttons_are_offered_again(viewer: User, browser_of: Browse) -> None:
     assert BrowserSession.objects.count() == 1
 
 
-def test_forms_of_the_panel_are_offered_again(
-    owner: User, viewer: User, browser_of: Browse
-) -> None:
+def test_stale_admin_forms_are_shown_again(owner: User, viewer: User, browser_of: Browse) -> None:
     browser = strict(browser_of(owner))
     path = f"/admin/accounts/user/{viewer.pk}/change/"
 
@@ -162,7 +162,7 @@ def test_forms_of_the_panel_are_offered_again(
     assert f'action="{path}"'.encode() in answer.content
 
 
-def test_passwords_are_never_repeated(owner: User, browser_of: Browse) -> None:
+def test_passwords_are_never_filled_in_again(owner: User, browser_of: Browse) -> None:
     answer = strict(browser_of(owner)).post(
         "/admin/accounts/user/add/", {"email": EMAIL, "password": NEW}
     )
@@ -181,7 +181,7 @@ def test_passwords_are_never_repeated(owner: User, browser_of: Browse) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/account/sessions/end", "/sign-in", "/account/"])
-def test_the_form_of_a_foreign_page_is_refused_for_good(
+def test_a_cross_site_form_is_rejected(
     viewer: User, browser_of: Browse, headers: dict[str, str], path: str
 ) -> None:
     browser = strict(browser_of(viewer))
@@ -254,7 +254,7 @@ def test_closed_features_of_the_account_say_so(
         assert text in answer.content
 
 
-def test_with_passwords_off_no_page_asks_for_one(
+def test_without_passwords_no_page_asks_for_one(
     stranger: Client, viewer: User, owner: User, browser_of: Browse, settings: Settings
 ) -> None:
     browser = browser_of(viewer)
@@ -303,7 +303,7 @@ def test_with_passwords_off_the_owner_is_set_up_without_one(
     assert User.objects.get(email="chief@example.com").setup_completed
 
 
-def test_what_a_stranger_has_set_up_does_not_outlive_a_verification_without_password(
+def test_without_passwords_verification_ends_credentials_of_a_stranger(
     viewer: User, settings: Settings
 ) -> None:
     newcomer = User.objects.create(email="unproved@example.com", password=viewer.password)
@@ -369,7 +369,7 @@ STATES = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("state", [*STATES, "broken"])
 @pytest.mark.parametrize("who", ["nobody", "somebody else", "the same person"])
-def test_a_dead_link_says_what_it_was_whoever_is_signed_in(
+def test_an_ended_link_says_what_it_was(
     owner: User, viewer: User, editor: User, browser_of: Browse, kind: str, state: str, who: str
 ) -> None:
     url, _form = _links(owner, editor)[kind]
@@ -398,7 +398,7 @@ def test_a_dead_link_says_what_it_was_whoever_is_signed_in(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_live_link_names_both_accounts(
+def test_a_link_for_another_account_names_both_accounts(
     owner: User, viewer: User, editor: User, browser_of: Browse, kind: str
 ) -> None:
     browser = browser_of(viewer)
@@ -442,7 +442,7 @@ def test_a_verification_for_another_account_says_so(
 # Sent and opened twice
 
 
-def test_a_magic_link_opened_again_in_its_session_goes_on(stranger: Client, viewer: User) -> None:
+def test_a_magic_link_opened_again_in_its_session_redirects(stranger: Client, viewer: User) -> None:
     stranger.post("/magic-link", {"email": viewer.email, "next": "/account/email"})
     handle_link_requests()
     path = path_in(OutboxMail.objects.latest("id"))
@@ -466,7 +466,7 @@ def test_an_invitation_sent_twice_says_that_it_is_used(stranger: Client, owner: 
     assert Invitation.objects.get().user == User.objects.get(email=EMAIL)
 
 
-def test_a_sign_in_sent_twice_goes_on(viewer: User) -> None:
+def test_a_sign_in_sent_twice_redirects(viewer: User) -> None:
     browser = strict()
     token = token_in(browser.get("/sign-in"))
     form = {"login": viewer.email, "password": PASSWORD, "csrfmiddlewaretoken": token}
@@ -487,9 +487,7 @@ def test_a_sign_up_sent_twice_is_one_mail(stranger: Client, owner: User) -> None
     assert [mail.kind for mail in OutboxMail.objects.all()] == ["verify-email"]
 
 
-def test_things_that_are_gone_are_told_to_be_gone_once_more(
-    viewer: User, browser_of: Browse
-) -> None:
+def test_a_second_deletion_says_the_same(viewer: User, browser_of: Browse) -> None:
     other, browser = browser_of(viewer), browser_of(viewer)
     row = BrowserSession.objects.earliest("created_at")
     key = made(viewer).key

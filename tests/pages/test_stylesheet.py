@@ -46,7 +46,7 @@ def contrast(scheme: str, first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_contrast_is_measured_right() -> None:
+def test_the_contrast_formula_is_correct() -> None:
     assert luminance("fff") == pytest.approx(1)
     assert luminance("000000") == 0
     assert luminance("777777") == pytest.approx(0.1845, abs=1e-4)
@@ -54,17 +54,17 @@ def test_contrast_is_measured_right() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(("ink", "ground"), TEXTS)
-def test_text_can_be_read(scheme: str, ink: str, ground: str) -> None:
+def test_text_has_enough_contrast(scheme: str, ink: str, ground: str) -> None:
     assert contrast(scheme, ink, ground) >= 4.5
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(("edge", "ground"), EDGES)
-def test_an_edge_can_be_seen(scheme: str, edge: str, ground: str) -> None:
+def test_borders_have_enough_contrast(scheme: str, edge: str, ground: str) -> None:
     assert contrast(scheme, edge, ground) >= 3
 
 
-def test_the_stylesheet_answers_to_what_people_prefer() -> None:
+def test_the_stylesheet_respects_user_preferences() -> None:
     assert STYLE.count("@media (prefers-color-scheme: dark)") == 1
     assert STYLE.count("@media (prefers-reduced-motion: reduce)") == 1
     assert ":focus-visible" in STYLE

@@ -29,7 +29,7 @@ POST_FORM = re.compile(r"<form\b[^>]*method=\"post\".*?</form>", re.IGNORECASE |
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_compiles_and_holds_nothing_inline(name: str) -> None:
+def test_a_template_compiles_and_has_nothing_inline(name: str) -> None:
     get_template(name)
     text = (ROOT / name).read_text()
     assert [what for what, pattern in INLINE.items() if pattern.search(text)] == []
@@ -60,7 +60,7 @@ def test_every_page_has_a_language_a_title_and_one_heading(
 
 
 @pytest.mark.django_db
-def test_every_post_form_of_a_page_holds_a_token(stranger, browser_of, owner, viewer) -> None:
+def test_every_post_form_of_a_page_has_a_token(stranger, browser_of, owner, viewer) -> None:
     for name, answer in open_all(stranger, browser_of, owner, viewer):
         page = read(answer.content)
         inputs = [each for each in page.all("input") if "name" in each.attributes]
@@ -75,9 +75,7 @@ def test_every_post_form_of_a_page_holds_a_token(stranger, browser_of, owner, vi
 
 
 @pytest.mark.django_db
-def test_no_id_stands_twice_on_a_page_and_every_label_finds_its_field(
-    stranger, browser_of, owner, viewer
-) -> None:
+def test_ids_are_unique_and_every_label_has_its_field(stranger, browser_of, owner, viewer) -> None:
     for name, answer in open_all(stranger, browser_of, owner, viewer):
         page = read(answer.content)
         ids = [each.attributes["id"] for each in page.elements if "id" in each.attributes]
@@ -122,13 +120,13 @@ def test_the_language_switch_returns_to_the_page(stranger) -> None:
         ("", []),
     ],
 )
-def test_a_notice_is_a_known_text_and_nothing_else(stranger, notice: str, shown: list[str]) -> None:
+def test_only_known_notices_are_shown(stranger, notice: str, shown: list[str]) -> None:
     content = stranger.get("/sign-in", {"notice": notice}).content.decode()
     assert re.findall(r'role="status"><p>([^<]*)</p>', content) == shown
 
 
 @pytest.mark.django_db
-def test_the_admin_panel_is_in_the_menu_of_operators_alone(browser_of, viewer, admin) -> None:
+def test_only_administrators_have_the_admin_in_the_menu(browser_of, viewer, admin) -> None:
     def menu(user: object) -> list[str]:
         page = read(browser_of(user).get("/account/").content)
         return [link.attributes["href"] for link in page.all("a")][2:4]
@@ -138,7 +136,7 @@ def test_the_admin_panel_is_in_the_menu_of_operators_alone(browser_of, viewer, a
 
 
 @pytest.mark.django_db
-def test_allauth_pages_wear_the_same_clothes(rf) -> None:
+def test_allauth_pages_have_the_same_layout(rf) -> None:
     template = get_template("account/account_inactive.html")
     page = read(template.render({}, rf.get("/")).encode())
     stylesheets = [link.attributes["href"] for link in page.all("link")]
@@ -157,7 +155,7 @@ def test_allauth_pages_wear_the_same_clothes(rf) -> None:
         ("/magic-link", "Ask for your link", "Check your mail"),
     ],
 )
-def test_a_page_promises_a_mail_only_when_mail_can_leave(
+def test_a_page_promises_a_mail_only_if_mail_is_configured(
     stranger, settings, owner, path: str, unsent: str, sent: str
 ) -> None:
     def heading() -> str:
@@ -170,7 +168,7 @@ def test_a_page_promises_a_mail_only_when_mail_can_leave(
 
 
 @pytest.mark.django_db
-def test_the_language_switch_never_leads_to_a_page_that_only_takes_posts(
+def test_the_language_switch_never_redirects_to_a_post_only_page(
     browser_of, make_user, settings
 ) -> None:
     settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
@@ -181,14 +179,14 @@ def test_the_language_switch_never_leads_to_a_page_that_only_takes_posts(
 
 
 @pytest.mark.django_db
-def test_an_account_without_a_role_is_told_that_it_waits(browser_of, make_user) -> None:
+def test_an_account_without_a_role_gets_a_message(browser_of, make_user) -> None:
     content = browser_of(make_user("none")).get("/account/").content.decode()
     assert content.count("Your account waits for access") == 1
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("transport", "offers"), [("smtp", 1), ("none", 0)])
-def test_an_unproved_address_is_marked_and_its_link_can_be_mailed_again(
+def test_an_unverified_address_is_marked_and_can_be_verified_again(
     browser_of, make_user, settings, transport, offers
 ) -> None:
     settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
@@ -199,7 +197,7 @@ def test_an_unproved_address_is_marked_and_its_link_can_be_mailed_again(
 
 
 @pytest.mark.django_db
-def test_pages_open_where_no_static_files_were_collected(stranger, settings, tmp_path) -> None:
+def test_pages_work_without_collected_static_files(stranger, settings, tmp_path) -> None:
     settings.STATIC_ROOT = tmp_path
     settings.STORAGES = {
         **settings.STORAGES,

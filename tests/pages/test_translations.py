@@ -110,7 +110,7 @@ def test_every_text_of_templates_and_code_is_in_the_catalog_and_nothing_else(
     )
 
 
-def test_every_text_is_translated_and_nothing_is_left_to_guess(catalog: polib.POFile) -> None:
+def test_every_text_is_translated_and_none_is_fuzzy(catalog: polib.POFile) -> None:
     empty = [entry.msgid for entry in catalog if not all(_texts(entry))]
     single = [entry.msgid for entry in catalog if entry.msgid_plural and len(_texts(entry)) != 2]
 
@@ -132,7 +132,7 @@ def test_source_and_translation_have_the_same_placeholders(catalog: polib.POFile
     assert differing == []
 
 
-def test_source_and_translation_end_alike(catalog: polib.POFile) -> None:
+def test_source_and_translation_end_with_the_same_punctuation(catalog: polib.POFile) -> None:
     marks = [
         (entry.msgid, text)
         for entry in catalog
@@ -143,7 +143,7 @@ def test_source_and_translation_end_alike(catalog: polib.POFile) -> None:
     assert marks == []
 
 
-def test_the_compiled_catalog_holds_exactly_the_written_one(catalog: polib.POFile) -> None:
+def test_the_compiled_catalog_equals_the_source_catalog(catalog: polib.POFile) -> None:
     compiled = polib.mofile(str(CATALOG.with_suffix(".mo")))
 
     def content(file: polib.POFile | polib.MOFile) -> dict[str, list[str]]:
@@ -152,7 +152,7 @@ def test_the_compiled_catalog_holds_exactly_the_written_one(catalog: polib.POFil
     assert content(compiled) == content(catalog)
 
 
-def test_each_act_has_one_word_wherever_a_text_names_it(catalog: polib.POFile) -> None:
+def test_each_action_is_called_by_one_word(catalog: polib.POFile) -> None:
     texts = {entry.msgid: entry.msgstr for entry in catalog}
     naming = [text for text in texts if "“Get email login URL”" in text]
 
@@ -172,7 +172,7 @@ def test_a_german_browser_gets_the_sign_in_page_in_german() -> None:
     assert "E-Mail-Adresse oder Benutzername" in _shown(page)
 
 
-def test_the_switch_keeps_german_against_the_wish_of_the_browser() -> None:
+def test_the_language_switch_overrides_the_browser() -> None:
     client = Client(headers={"accept-language": "en"})
     assert "Sign in" in _shown(client.get("/sign-in"))
 
@@ -189,7 +189,7 @@ def test_each_language_is_offered_under_its_own_name(language: str) -> None:
     assert shown.endswith("English Deutsch")
 
 
-def test_no_page_of_people_shows_english_after_choosing_german(
+def test_no_user_page_shows_english_after_choosing_german(
     stranger, browser_of, german, owner, viewer, catalog
 ) -> None:
     opened = open_all(german(stranger), lambda user: german(browser_of(user)), owner, viewer)
@@ -212,7 +212,7 @@ def test_no_page_of_people_shows_english_after_choosing_german(
         "/admin/audit/auditevent/",
     ],
 )
-def test_no_page_of_the_panel_shows_english_after_choosing_german(
+def test_no_admin_page_shows_english_after_choosing_german(
     browser_of, german, owner, viewer, catalog, path
 ) -> None:
     mail_verification(viewer, binding="", language="de")
@@ -224,7 +224,7 @@ def test_no_page_of_the_panel_shows_english_after_choosing_german(
 
 
 @pytest.mark.parametrize("page", ["change", "delete"])
-def test_no_page_of_one_person_shows_english_after_choosing_german(
+def test_no_admin_page_of_a_user_shows_english_after_choosing_german(
     browser_of, german, owner, viewer, catalog, page
 ) -> None:
     answer = german(browser_of(owner)).get(f"/admin/accounts/user/{viewer.pk}/{page}/")
@@ -268,7 +268,7 @@ def _english(catalog: polib.POFile, name: str, answer: HttpResponse) -> Iterator
         ("username", "ö ö", email_addresses.NOT_A_USERNAME),
     ],
 )
-def test_a_refused_address_is_explained_in_german(
+def test_an_invalid_address_is_explained_in_german(
     owner: User, catalog: polib.POFile, field: str, text: str, message: str
 ) -> None:
     values = {"email": ADDRESS, "username": "somebody"} | {field: text}
@@ -292,7 +292,7 @@ def test_a_link_asked_for_on_a_german_page_is_mailed_in_german(
     assert second.startswith("Anmelden:\nhttp://localhost:8000/magic-link/")
 
 
-def test_a_mail_tells_its_end_in_the_german_way(viewer: User) -> None:
+def test_a_mail_formats_its_expiry_in_german(viewer: User) -> None:
     mail_verification(viewer, binding="", language="de")
 
     mail = OutboxMail.objects.get()

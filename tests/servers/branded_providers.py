@@ -15,7 +15,7 @@ SECRET = "a secret: of/the+tests"
 MOST_HOPS = 8
 
 
-class DressedProviders:
+class BrandedProviders:
     """A provider of tests/node/signin.mjs. dress: "authentik", "azure" or "cognito"."""
 
     def __init__(self) -> None:

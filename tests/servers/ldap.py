@@ -20,7 +20,7 @@ from devtools.servers.certificates import alternative
 from devtools.servers.processes import ServerProcess, accepts_connections, free_port, program
 
 SUFFIX = "dc=example,dc=org"
-PEOPLE, GROUPS = f"ou=people,{SUFFIX}", f"ou=groups,{SUFFIX}"
+USERS, GROUPS = f"ou=people,{SUFFIX}", f"ou=groups,{SUFFIX}"
 ROOT_DN, ROOT_PASSWORD = f"cn=root,{SUFFIX}", "root of the test"
 SERVICE_DN, SERVICE_PASSWORD = f"cn=gatehouse,{SUFFIX}", "service of the test"
 SCHEMAS = Path("/etc/ldap/schema")
@@ -75,7 +75,7 @@ objectClass: organization
 o: Example
 dc: example
 
-dn: {PEOPLE}
+dn: {USERS}
 objectClass: organizationalUnit
 ou: people
 
@@ -136,19 +136,19 @@ class DirectoryServer:
     def clear(self) -> None:
         """Delete all users and groups."""
         handle = self.as_root()
-        for base in (GROUPS, PEOPLE):
+        for base in (GROUPS, USERS):
             for dn, _values in handle.search_s(base, ldap.SCOPE_SUBTREE, attrlist=["1.1"])[::-1]:
                 if dn != base:
                     handle.delete_s(dn)
         handle.unbind_s()
 
-    def add_person(self, uid: str, password: str = PASSWORD, **values: Any) -> str:
+    def add_user(self, uid: str, password: str = PASSWORD, **values: Any) -> str:
         """Add a user with the mail `uid`@example.org (None: without); returns the DN."""
         attributes: dict[str, Any] = {
             "objectClass": ["inetOrgPerson"], "uid": uid, "cn": uid, "sn": uid,
             "mail": f"{uid}@example.org", "userPassword": password, **values,
         }  # fmt: skip
-        dn = f"uid={ldap.dn.escape_dn_chars(uid)},{PEOPLE}"
+        dn = f"uid={ldap.dn.escape_dn_chars(uid)},{USERS}"
         self.add(dn, {key: value for key, value in attributes.items() if value is not None})
         return dn
 

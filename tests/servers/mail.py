@@ -65,7 +65,7 @@ class _SMTPHandler(socketserver.BaseRequestHandler):
             return  # the client has gone, or does not trust us
 
     def talk(self) -> None:
-        if not self.told("HELLO") and not self.reply("220 sink ESMTP"):
+        if not self.fails("HELLO") and not self.reply("220 sink ESMTP"):
             return
         for line in iter(self.file_line, b""):
             verb, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
@@ -73,13 +73,13 @@ class _SMTPHandler(socketserver.BaseRequestHandler):
             if self.conduct.endless == verb.upper():
                 while True:
                     self.request.sendall(b"250-and on\r\n" * 1000)
-            if not (self.told(verb.upper()) or self.answer(verb.upper(), rest)):
+            if not (self.fails(verb.upper()) or self.answer(verb.upper(), rest)):
                 return
 
     def file_line(self) -> bytes:
         return bytes(self.file.readline())
 
-    def told(self, verb: str) -> bool:
+    def fails(self, verb: str) -> bool:
         """Send the reply that the test has set, if any; returns whether it did."""
         if verb not in self.conduct.replies:
             return False
@@ -135,7 +135,7 @@ class _SMTPHandler(socketserver.BaseRequestHandler):
         self.server.encrypted.append(self.encrypted)
         match mechanism:
             case "PLAIN":
-                _nobody, user, password = base64.b64decode(initial).decode().split("\0")
+                _no_one, user, password = base64.b64decode(initial).decode().split("\0")
             case "LOGIN":
                 user, password = self.ask(b"Username:").decode(), self.ask(b"Password:").decode()
             case _:
@@ -163,7 +163,7 @@ class _SMTPHandler(socketserver.BaseRequestHandler):
         while (line := self.file_line()) not in (b".\r\n", b""):
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
         message = message_from_bytes(b"".join(lines), policy=policy.default)
-        if self.told("CONTENT"):
+        if self.fails("CONTENT"):
             return True
         self.server.mails.append(ReceivedMail(self.sender, tuple(self.recipients), message))
         return self.reply("250 queued")

@@ -41,7 +41,7 @@ def nothing(
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_a_command_says_in_one_sentence_that_there_is_no_instance(
+def test_a_command_without_an_instance_prints_one_sentence(
     nothing: InstanceData, command: tuple[str, ...]
 ) -> None:
     done = nothing.manage(*command)
@@ -55,7 +55,7 @@ def test_a_command_says_in_one_sentence_that_there_is_no_instance(
         assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_database_that_is_not_there_is_one_sentence_too(tmp_path: Path) -> None:
+def test_a_missing_database_prints_one_sentence(tmp_path: Path) -> None:
     port = free_port()
     url = f"postgres://u:hunter2@127.0.0.1:{port}/gate"
 
@@ -77,7 +77,7 @@ with connection.cursor() as cursor:
 """
 
 
-def test_an_old_database_is_one_sentence_too(sqlite_data: InstanceData) -> None:
+def test_an_outdated_database_prints_one_sentence(sqlite_data: InstanceData) -> None:
     sqlite_data.shell(OLDER)
 
     done = sqlite_data.manage("listusers")
@@ -89,13 +89,13 @@ def test_an_old_database_is_one_sentence_too(sqlite_data: InstanceData) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_trace_is_there_for_who_asks(nothing: InstanceData) -> None:
+def test_the_traceback_can_be_requested(nothing: InstanceData) -> None:
     done = nothing.manage("listusers", "--traceback")
 
     assert "Traceback" in done.stderr
 
 
-def test_a_fault_of_the_database_in_a_whole_instance_is_none_of_these(
+def test_a_database_error_in_an_existing_instance_is_raised(
     sqlite_data: InstanceData,
 ) -> None:
     sqlite_data.shell(

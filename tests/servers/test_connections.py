@@ -24,7 +24,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({SOFT}, hard))
 """
 
 
-def test_idle_connections_keep_nobody_out(
+def test_idle_connections_block_no_client(
     gatehouse_server: Callable[..., Gatehouse], sqlite_data: InstanceData
 ) -> None:
     server = gatehouse_server(sqlite_data, WEB_THREADS="2")
@@ -54,7 +54,7 @@ def many_descriptors() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("many_descriptors")
-def test_a_low_bound_of_open_files_is_raised_and_silent_connections_keep_nobody_out(
+def test_a_low_limit_of_open_files_is_raised(
     gatehouse_server: Callable[..., Gatehouse],
     sqlite_data: InstanceData,
     monkeypatch: pytest.MonkeyPatch,

@@ -58,7 +58,7 @@ def test_the_first_server_that_takes_writes_is_used(
     assert ("anna@example.com",) in found
 
 
-def test_another_choice_of_the_operator_is_kept(
+def test_an_explicit_choice_of_the_administrator_is_kept(
     both: InstanceData, standby: PostgresServer
 ) -> None:
     data = InstanceData("postgres", f"{both.url}?target_session_attrs=any", both.data_dir)
@@ -66,7 +66,7 @@ def test_another_choice_of_the_operator_is_kept(
     assert data.shell(WHERE) == standby.port
 
 
-def test_the_programs_of_postgresql_go_the_same_way(
+def test_postgresql_programs_use_the_same_server(
     both: InstanceData, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     place = database_settings(both.url, tmp_path)
@@ -78,7 +78,7 @@ def test_the_programs_of_postgresql_go_the_same_way(
     assert done.returncode == 0, done.stderr + done.stdout
 
 
-def test_a_server_goes_on_with_the_next_after_a_failover(
+def test_a_server_uses_the_next_host_after_a_failover(
     both: InstanceData,
     standby: PostgresServer,
     gatehouse_server: Callable[..., Gatehouse],
@@ -102,7 +102,7 @@ def test_a_server_goes_on_with_the_next_after_a_failover(
         first.stop()
 
 
-def test_no_server_that_takes_writes_is_told_with_every_place(
+def test_without_a_writable_server_every_host_is_named(
     both: InstanceData, standby: PostgresServer
 ) -> None:
     name = both.url.rpartition("/")[2]

@@ -74,7 +74,7 @@ while True:
 """
 WELL_KNOWN = {"login": "admin@admin.com", "password": "admin"}
 FIRST = {"email": "eve@example.com", "name": "Eve", "password": "correct horse battery staple"}
-EVERYBODY = """
+ALL_CLIENTS = """
 from accounts.models import User
 result = [[user.email, user.role] for user in User.objects.all()]
 """
@@ -161,7 +161,9 @@ def server(sqlite_data: InstanceData, gatehouse_server: StartGatehouse) -> Gateh
 
 
 @pytest.mark.parametrize("more", ["", "proxy_http_version 1.1;"])
-def test_a_bare_nginx_is_not_this_machine(server: Gatehouse, tmp_path: Path, more: str) -> None:
+def test_a_plain_nginx_does_not_count_as_localhost(
+    server: Gatehouse, tmp_path: Path, more: str
+) -> None:
     port = free_port()
     proxy = _start_nginx(port, server.ports[0], tmp_path, more)
     try:
@@ -179,7 +181,7 @@ def test_a_bare_nginx_is_not_this_machine(server: Gatehouse, tmp_path: Path, mor
 
 
 @pytest.mark.parametrize("kind", TUNNELS)
-def test_a_proxy_that_adds_nothing_is_not_this_machine(
+def test_a_proxy_without_headers_does_not_count_as_localhost(
     server: Gatehouse, tmp_path: Path, kind: str
 ) -> None:
     """A proxy with HTTP/1.1, keep-alive, the host of PUBLIC_URL, and no header of its own."""
@@ -198,10 +200,10 @@ def test_a_proxy_that_adds_nothing_is_not_this_machine(
     assert (asked.status, "setup_code" in asked.text) == (401, True)
     assert (signed_up.status, "setup_code" in signed_up.text) == (400, True)
     assert "location" not in asked.headers
-    assert server.data.shell(EVERYBODY) == [["admin@admin.com", "owner"]]
+    assert server.data.shell(ALL_CLIENTS) == [["admin@admin.com", "owner"]]
 
 
-def test_the_user_who_runs_the_server_is_this_machine_and_nobody_else(
+def test_only_the_user_who_runs_the_server_counts_as_localhost(
     server: Gatehouse, tmp_path: Path
 ) -> None:
     assert _ask(server, tmp_path, os.getuid()) == "303"

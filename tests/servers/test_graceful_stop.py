@@ -149,7 +149,7 @@ def _sign_in(client: HTTPClient) -> int:
 @pytest.mark.parametrize(
     ("ask", "status"), [(_read_page, 200), (_ask_for_link, 200)], ids=["reading", "posting"]
 )
-def test_a_node_is_replaced_under_load_and_no_request_fails(
+def test_replacing_a_node_under_load_fails_no_request(
     nodes: Gatehouse, proxy: int, tmp_path: Path, ask: Callable[[HTTPClient], int], status: int
 ) -> None:
     crowd = Crowd(f"http://127.0.0.1:{proxy}", ask)
@@ -169,7 +169,7 @@ def test_a_node_is_replaced_under_load_and_no_request_fails(
     assert statuses == {status}
 
 
-def test_what_a_node_has_begun_it_ends_without_any_proxy(nodes: Gatehouse) -> None:
+def test_a_stopping_node_finishes_started_requests(nodes: Gatehouse) -> None:
     clients = [nodes.client() for _one in range(12)]
     with ThreadPoolExecutor(len(clients)) as pool:
         answers = [pool.submit(_sign_in, client) for client in clients]
@@ -196,7 +196,7 @@ def test_a_node_can_be_stopped_while_a_worker_starts(
     assert node.process.wait(WITHOUT_END) == 0
 
 
-def test_a_request_that_never_ends_holds_up_no_stop(
+def test_an_endless_request_does_not_block_the_stop(
     sqlite_data: InstanceData, tmp_path: Path
 ) -> None:
     port = free_port()

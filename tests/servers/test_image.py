@@ -102,9 +102,7 @@ def test_the_image_backs_up_restores_and_upgrades_with_postgresql(
     assert EMAIL in _manage(image, "listusers")
 
 
-def test_the_image_is_an_ordinary_user_with_what_it_needs(
-    image: Stage, served: ServerProcess
-) -> None:
+def test_the_image_runs_as_an_ordinary_user(image: Stage, served: ServerProcess) -> None:
     assert image.run("id", "-u").stdout == "10001\n"
     assert image.run("touch", "/app/x").returncode == 1
     assert image.run("python", "-c", "import ldap").stderr == ""
@@ -115,7 +113,7 @@ def test_the_image_is_an_ordinary_user_with_what_it_needs(
         assert caller.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
 
 
-def test_who_is_not_root_learns_in_one_sentence_how_to_get_python(without_python: Stage) -> None:
+def test_without_root_a_message_says_how_to_install_python(without_python: Stage) -> None:
     done = without_python.run("sh", "scripts/environment.sh", "base", user="65534:65534")
 
     assert done.returncode == 1
@@ -127,7 +125,7 @@ def test_who_is_not_root_learns_in_one_sentence_how_to_get_python(without_python
     assert not (without_python.folder / "work" / ".venv").exists()
 
 
-def test_root_gets_python_without_a_question(without_python: Stage) -> None:
+def test_root_installs_python_without_a_question(without_python: Stage) -> None:
     """Only the virtual environment is created; other tests cover its packages."""
     for lock in (without_python.folder / "work" / "requirements").glob("*.txt"):
         lock.write_text("")

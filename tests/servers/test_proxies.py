@@ -60,7 +60,7 @@ def _addresses(server: Gatehouse, route: str) -> list[str]:
     return [event["ip"] for event in events if event.get("route") == route]
 
 
-def test_nginx_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
+def test_nginx_validates_the_shipped_file(tmp_path: Path) -> None:
     command = render_nginx(8000, tmp_path, free_port(), free_port())
     done = subprocess.run([*command, "-t"], capture_output=True, text=True)
 
@@ -69,7 +69,7 @@ def test_nginx_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_caddy_finds_no_fault_in_the_shipped_file() -> None:
+def test_caddy_validates_the_shipped_file() -> None:
     command = [program("caddy"), "adapt", "--adapter", "caddyfile", "--validate"]
     command += ["--config", str(ROOT / "deploy" / "Caddyfile")]
     environment = {"PATH": os.environ["PATH"], "HOME": "/tmp", "PUBLIC_URL": f"https://{SITE}"}
@@ -79,7 +79,7 @@ def test_caddy_finds_no_fault_in_the_shipped_file() -> None:
     assert "not formatted" not in done.stderr
 
 
-def test_haproxy_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
+def test_haproxy_validates_the_shipped_file(tmp_path: Path) -> None:
     write_certificate(tmp_path, SITE)
     both = (tmp_path / "certificate.pem").read_text() + (tmp_path / "key.pem").read_text()
     (tmp_path / "both.pem").write_text(both)
@@ -117,7 +117,7 @@ def test_a_client_cannot_claim_another_address(proxy: Proxy, server: Gatehouse) 
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
-def test_another_spelling_of_an_address_buys_no_further_try(
+def test_another_spelling_of_an_address_gives_no_more_attempts(
     gatehouse_server: StartGatehouse,
     sqlite_data: InstanceData,
     start_proxy: StartProxy,
@@ -152,7 +152,7 @@ def _try_token(proxy: Proxy, version: str, headers: dict[str, str], body: str) -
     ).status
 
 
-def test_a_proxy_that_is_not_trusted_is_taken_for_the_client(
+def test_an_untrusted_proxy_counts_as_the_client(
     gatehouse_server: StartGatehouse, sqlite_data: InstanceData, start_proxy: StartProxy
 ) -> None:
     server = gatehouse_server(sqlite_data, PUBLIC_URL=f"https://{SITE}")
@@ -179,7 +179,7 @@ def test_a_form_goes_through_the_proxy(proxy: Proxy) -> None:
     assert answer.status == 200
 
 
-def test_plain_http_leads_to_tls(proxy: Proxy) -> None:
+def test_plain_http_redirects_to_https(proxy: Proxy) -> None:
     answer = proxy.get_plain("/sign-in?next=/profile")
 
     assert answer.status == REDIRECTS[proxy.name]
@@ -188,14 +188,14 @@ def test_plain_http_leads_to_tls(proxy: Proxy) -> None:
     )
 
 
-def test_the_proxy_writes_no_sign_in_link_down(proxy: Proxy) -> None:
+def test_the_proxy_logs_no_sign_in_link(proxy: Proxy) -> None:
     assert proxy.get("/magic-link/a-secret-of-somebody").status == 303
     proxy.get("/magic-link/" + "x" * 9000)
 
     assert "a-secret-of-somebody" not in proxy.written()
 
 
-def test_the_proxy_says_so_when_the_server_is_gone(proxy: Proxy, server: Gatehouse) -> None:
+def test_the_proxy_reports_a_missing_server(proxy: Proxy, server: Gatehouse) -> None:
     server.stop()
 
     assert proxy.get("/magic-link/a-secret-of-somebody").status == GONE[proxy.name]

@@ -55,7 +55,7 @@ def status_of(answer: str) -> int:
 
 @pytest.mark.parametrize("path", ["/auth/check", "/auth/forward"])
 @pytest.mark.parametrize("is_first", [True, False])
-def test_an_underscore_is_no_dash(server: Gatehouse, path: str, is_first: bool) -> None:
+def test_headers_with_underscores_are_ignored(server: Gatehouse, path: str, is_first: bool) -> None:
     claimed = [("X_Forwarded_Uri", "/open/x"), ("X_Forwarded_For", "10.1.1.1")]
     about = [("Host", HOST), *({**ABOUT, "X-Forwarded-Uri": "/inside"}).items()]
     lines = claimed + about if is_first else about + claimed
@@ -67,7 +67,7 @@ def test_an_underscore_is_no_dash(server: Gatehouse, path: str, is_first: bool) 
     assert status_of(ask(server, path, open_lines)) == 204
 
 
-def test_an_underscore_is_no_dash_by_http2(server: Gatehouse) -> None:
+def test_headers_with_underscores_are_ignored_by_http2(server: Gatehouse) -> None:
     claimed = {"x_forwarded_uri": "/open/x", "x_forwarded_for": "10.1.1.1"}
     about = {name.lower(): value for name, value in ABOUT.items()}
 
@@ -78,7 +78,7 @@ def test_an_underscore_is_no_dash_by_http2(server: Gatehouse) -> None:
 
 @pytest.mark.parametrize("path", ["/auth/check", "/auth/forward", "/sign-in", "/api/v1/me"])
 @pytest.mark.parametrize("name", TWICE)
-def test_what_decides_comes_once(server: Gatehouse, path: str, name: str) -> None:
+def test_deciding_headers_must_not_repeat(server: Gatehouse, path: str, name: str) -> None:
     lines = [("Host", HOST), *ABOUT.items()]
     value = {**dict(lines), "Sec-Fetch-Mode": "navigate"}.get(name, "x")
     more = 2 - sum(one == name for one, _value in lines)
@@ -90,20 +90,20 @@ def test_what_decides_comes_once(server: Gatehouse, path: str, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["x-forwarded-uri", "x-forwarded-for", "x-original-url"])
-def test_what_decides_comes_once_by_http2(server: Gatehouse, name: str) -> None:
+def test_deciding_headers_must_not_repeat_by_http2(server: Gatehouse, name: str) -> None:
     about = {one.lower(): value for one, value in ABOUT.items()}
     heard = ask_http2(server.url, "/auth/check", {**about, name: ["/open/x"] * 2}, host=HOST)
 
     assert heard.status == 400
 
 
-def test_a_host_that_differs_from_the_authority_is_not_taken(server: Gatehouse) -> None:
+def test_a_host_that_differs_from_the_authority_is_rejected(server: Gatehouse) -> None:
     heard = ask_http2(server.url, "/health/live", {"host": "evil.example.org"}, host=HOST)
 
     assert heard.status == 400
 
 
-def test_cookies_may_come_in_several_lines(server: Gatehouse) -> None:
+def test_cookies_can_be_in_several_headers(server: Gatehouse) -> None:
     """Several Cookie lines are one list (RFC 9113, 8.2.3)."""
     lines = [("Host", HOST), ("Cookie", "a=1"), ("Cookie", "b=2")]
 
@@ -111,7 +111,7 @@ def test_cookies_may_come_in_several_lines(server: Gatehouse) -> None:
 
 
 @pytest.mark.parametrize("word", ["h2c", "websocket"])
-def test_the_server_itself_changes_no_protocol(server: Gatehouse, word: str) -> None:
+def test_the_server_upgrades_no_protocol(server: Gatehouse, word: str) -> None:
     lines = [
         ("Host", HOST), ("Upgrade", word), ("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA"),
         ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
@@ -120,7 +120,7 @@ def test_the_server_itself_changes_no_protocol(server: Gatehouse, word: str) -> 
     assert status_of(ask(server, "/health/live", lines)) == 200
 
 
-def test_bytes_beyond_ascii_in_what_is_asked_are_read(server: Gatehouse) -> None:
+def test_non_ascii_bytes_in_a_request_are_read(server: Gatehouse) -> None:
     """A path with such bytes matches rules, instead of being empty."""
     lines = [("Host", HOST), *({**ABOUT, "X-Forwarded-Uri": "/open/\xfc"}).items()]
 
@@ -141,7 +141,7 @@ result = apikeys.create_key(actor=person, user=person, key_request=wish).text
 
 
 @pytest.mark.parametrize("path", ["/auth/check", "/auth/forward"])
-def test_what_is_remembered_is_no_way_around(
+def test_caches_do_not_bypass_the_rules(
     server: Gatehouse, sqlite_data: InstanceData, path: str
 ) -> None:
     """A request that passes does not let a different one pass."""

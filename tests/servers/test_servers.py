@@ -38,17 +38,17 @@ def test_smtp_server_keeps_the_mail_as_it_was_sent(smtp_server: SMTPServer) -> N
     assert mail.message.get_content().splitlines() == ["one", ".two"]
 
 
-def test_smtp_server_fails_as_told_and_then_works(smtp_server: SMTPServer) -> None:
+def test_smtp_server_fails_as_configured_and_then_works(smtp_server: SMTPServer) -> None:
     smtp_server.fail_with(451)
     smtp_server.fail_with(HANG_UP)
 
-    with pytest.raises(smtplib.SMTPDataError) as refusal:
+    with pytest.raises(smtplib.SMTPDataError) as problem:
         _send(smtp_server)
     with pytest.raises(smtplib.SMTPServerDisconnected):
         _send(smtp_server)
     _send(smtp_server)
 
-    assert refusal.value.smtp_code == 451
+    assert problem.value.smtp_code == 451
     assert len(smtp_server.mails) == 1
 
 
@@ -70,14 +70,14 @@ def test_resend_server_keeps_the_idempotency_key(resend_server: ResendServer) ->
     assert resend_server.delivered == 1
 
 
-def test_resend_server_fails_as_told(resend_server: ResendServer) -> None:
+def test_resend_server_fails_as_configured(resend_server: ResendServer) -> None:
     resend_server.fail_with(429)
 
-    with pytest.raises(HTTPError) as refusal:
+    with pytest.raises(HTTPError) as problem:
         _post_mail(resend_server, "key-2")
 
-    assert refusal.value.code == 429
-    refusal.value.close()
+    assert problem.value.code == 429
+    problem.value.close()
     assert resend_server.delivered == 0
 
 

@@ -54,7 +54,7 @@ def test_kubernetes_sets_only_settings_that_exist(name: str) -> None:
     assert set(_environment(name)) - NOT_OURS <= set(BY_NAME)
 
 
-def test_every_node_gets_the_same_settings_and_none_makes_its_own_secrets() -> None:
+def test_every_node_gets_the_same_settings_and_secrets() -> None:
     settings = [COMPOSE["services"][name]["environment"] for name in (*NODES, "migrate")]
 
     assert settings == [settings[0]] * 4
@@ -62,7 +62,7 @@ def test_every_node_gets_the_same_settings_and_none_makes_its_own_secrets() -> N
     assert all(_environment(name).keys() >= SECRETS for name in PODS)
 
 
-def test_secrets_are_asked_for_and_never_written() -> None:
+def test_secrets_are_required_and_never_included() -> None:
     environment = COMPOSE["services"]["app1"]["environment"]
     for name in ("SECRET_KEY", "ENCRYPTION_KEY"):
         assert environment[name] == f"${{{name}:?set it in .env}}"
@@ -77,7 +77,7 @@ def test_the_settings_map_names_no_server_with_a_password() -> None:
     assert "postgres" not in (DEPLOY / "kubernetes" / "settings.yaml").read_text()
 
 
-def test_kubernetes_trusts_named_proxies_and_lets_nobody_else_reach_the_nodes() -> None:
+def test_in_kubernetes_only_trusted_proxies_reach_the_nodes() -> None:
     trusted = [
         ip_network(text) for text in _environment("deployment")["TRUSTED_PROXIES"].split(",")
     ]
@@ -131,13 +131,13 @@ def test_the_path_of_a_probe_answers(probe: str) -> None:
     assert answer.status_code == 200
 
 
-def test_a_database_that_is_gone_restarts_no_node() -> None:
+def test_a_missing_database_restarts_no_node() -> None:
     assert _container("deployment")["livenessProbe"]["httpGet"]["path"] == "/health/live"
     assert _container("deployment")["readinessProbe"]["httpGet"]["path"] == "/health/ready"
 
 
 @pytest.mark.django_db
-def test_the_path_and_port_that_prometheus_is_told_exist() -> None:
+def test_path_and_port_for_prometheus_exist() -> None:
     annotations = KUBERNETES["deployment"]["spec"]["template"]["metadata"]["annotations"]
 
     assert annotations["prometheus.io/port"] == KUBERNETES["settings"]["data"]["PORT"]
@@ -145,7 +145,7 @@ def test_the_path_and_port_that_prometheus_is_told_exist() -> None:
     assert Client(headers={"host": "localhost"}).get(path).status_code == 200
 
 
-def test_there_is_time_to_stop() -> None:
+def test_the_grace_period_is_long_enough() -> None:
     pod = _pod("deployment")
     pause = int(_container("deployment")["lifecycle"]["preStop"]["exec"]["command"][1])
 
@@ -153,7 +153,7 @@ def test_there_is_time_to_stop() -> None:
     assert {COMPOSE["services"][name]["stop_grace_period"] for name in NODES} == {"30s"}
 
 
-def test_the_objects_find_each_other() -> None:
+def test_references_between_objects_are_valid() -> None:
     labels = KUBERNETES["deployment"]["spec"]["template"]["metadata"]["labels"]
     deployment, service = KUBERNETES["deployment"]["spec"], KUBERNETES["service"]["spec"]
 
@@ -167,14 +167,14 @@ def test_the_objects_find_each_other() -> None:
     assert [port["targetPort"] for port in service["ports"]] == names
 
 
-def test_never_fewer_nodes_while_a_version_is_rolled_out() -> None:
+def test_a_roll_out_never_reduces_the_number_of_nodes() -> None:
     rolling = KUBERNETES["deployment"]["spec"]["strategy"]["rollingUpdate"]
 
     assert rolling == {"maxUnavailable": 0, "maxSurge": 1}
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_pods_may_do_nothing_but_serve(name: str) -> None:
+def test_pods_have_no_further_privileges(name: str) -> None:
     assert _pod(name)["securityContext"]["runAsUser"] == 10001  # as in the image
     assert _pod(name)["automountServiceAccountToken"] is False
     assert _container(name)["securityContext"] == {
@@ -195,7 +195,7 @@ def test_compose_starts_nodes_after_the_database_is_up_to_date() -> None:
     assert set(services["proxy"]["depends_on"]) == set(NODES)
 
 
-def test_compose_publishes_the_proxy_alone() -> None:
+def test_compose_publishes_only_the_proxy() -> None:
     assert [name for name, of in COMPOSE["services"].items() if "ports" in of] == ["proxy"]
 
 
@@ -206,14 +206,14 @@ def test_the_proxy_asks_every_node() -> None:
     assert set(re.findall(r"access_log (\S+);", text)) == {"off"}
 
 
-def test_mounted_files_exist_or_are_explained() -> None:
+def test_mounted_files_exist_or_are_documented() -> None:
     volumes = COMPOSE["services"]["proxy"]["volumes"]
     paths = [line.partition(":")[0].removeprefix("./") for line in volumes]
 
     assert [path for path in paths if not (ROOT / path).exists() and path not in PAGE] == []
 
 
-def test_nginx_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
+def test_nginx_validates_the_shipped_file(tmp_path: Path) -> None:
     text = (DEPLOY / "nginx.three-nodes.conf").read_text()
     # This machine has neither the host names of the containers nor the certificates.
     text = re.sub(r"app\d:8000", "127.0.0.1:8000", text)

@@ -106,7 +106,7 @@ def test_slow_heads_take_no_thread(patient: int) -> None:
     assert statuses == ANSWERS
 
 
-def test_slow_readers_hold_up_nobody(patient: int) -> None:
+def test_slow_readers_block_no_client(patient: int) -> None:
     """They send many requests, and read no response."""
     request = f"GET /sign-in HTTP/1.1\r\nHost: {SITE}\r\nX-Forwarded-Proto: https\r\n\r\n"
     readers = [direct(patient)() for _one in range(64)]
@@ -150,7 +150,7 @@ def impatient(sqlite_data: InstanceData, tmp_path: Path) -> Iterator[int]:
     yield from _started(sqlite_data, tmp_path, 0.3, {})
 
 
-def test_a_body_that_does_not_come_is_given_up_and_its_connection_closed(impatient: int) -> None:
+def test_a_missing_body_times_out_and_closes_the_connection(impatient: int) -> None:
     with socket.create_connection(("127.0.0.1", impatient), 10) as slow:
         slow.sendall(BODY.format(path="/api/v1/auth/token", host="localhost").encode())
         answer = read_to_the_end(slow)
@@ -183,7 +183,7 @@ TOKEN = (
 WRONG = b'{"email": "nobody@example.com", "password": "no such word"}'
 
 
-def test_a_chunked_body_without_an_end_is_given_up(impatient: int) -> None:
+def test_an_endless_chunked_body_is_aborted(impatient: int) -> None:
     head = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     with socket.create_connection(("127.0.0.1", impatient), 10) as endless:
         endless.sendall(head.encode() + b"1\r\nx\r\n" * 100)
@@ -204,7 +204,7 @@ def test_a_body_in_chunks_of_one_byte_is_read_whole(server: Gatehouse) -> None:
     assert b'"bad_credentials"' in answer
 
 
-def test_what_is_sent_beyond_the_announced_length_is_a_request_of_its_own(
+def test_data_beyond_the_content_length_is_a_new_request(
     server: Gatehouse,
 ) -> None:
     """A second, invalid response has no effect on the first one."""
@@ -218,7 +218,7 @@ def test_what_is_sent_beyond_the_announced_length_is_a_request_of_its_own(
     assert b"HTTP/1.1 400 " in answers
 
 
-def test_a_body_shorter_than_announced_reaches_nobody(server: Gatehouse) -> None:
+def test_a_truncated_body_is_not_handled(server: Gatehouse) -> None:
     """An incomplete body is refused, even if it parses."""
     head = TOKEN + f"Content-Length: {len(WRONG) + 1}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.ports[0]), 10) as liar:
@@ -252,7 +252,7 @@ BROKEN = [
 ]  # fmt: skip
 
 
-def test_chunks_that_are_none_are_told_to_the_client_and_close_the_connection(
+def test_invalid_chunks_are_rejected_and_close_the_connection(
     server: Gatehouse,
 ) -> None:
     """They cause no server error, and nothing after them is read as a request."""
@@ -272,7 +272,7 @@ def test_chunks_that_are_none_are_told_to_the_client_and_close_the_connection(
     assert "protocol failure" not in server.output()
 
 
-def test_who_hangs_up_in_the_middle_leaves_nothing_behind(server: Gatehouse) -> None:
+def test_an_aborted_request_leaves_nothing_behind(server: Gatehouse) -> None:
     for _one in range(20):
         with socket.create_connection(("127.0.0.1", server.ports[0]), 10) as gone:
             gone.sendall(BODY.format(path="/sign-in", host=SITE).encode())
@@ -282,7 +282,7 @@ def test_who_hangs_up_in_the_middle_leaves_nothing_behind(server: Gatehouse) -> 
     assert "protocol failure" not in server.output()
 
 
-def test_many_long_bodies_at_once_fill_no_memory(server: Gatehouse) -> None:
+def test_many_large_bodies_at_once_are_limited(server: Gatehouse) -> None:
     """The memory for bodies is bounded; requests beyond the bound get an error."""
     head = f"POST /sign-in HTTP/1.1\r\nHost: {SITE}\r\nContent-Length: 1000000\r\n\r\n".encode()
     crowd = [socket.create_connection(("127.0.0.1", server.ports[0]), 10) for _one in range(80)]

@@ -21,7 +21,7 @@ from devtools.servers.processes import (
     program,
     wait_for,
 )
-from tests.operations.credentials import EMAIL, PASSWORD, PERSON
+from tests.operations.credentials import EMAIL, PASSWORD, USER
 from tests.servers.mail import SMTPServer
 
 PREFIX = "/team/gate"
@@ -88,7 +88,7 @@ def site(
     tmp_path: Path,
 ) -> Iterator[Site]:
     port = free_port()
-    sqlite_data.shell(PERSON)
+    sqlite_data.shell(USER)
     server = gatehouse_server(
         sqlite_data,
         PUBLIC_URL=f"http://127.0.0.1:{port}{PREFIX}",
@@ -153,7 +153,7 @@ def test_static_files_sign_in_links_and_the_api_are_below_the_path(site: Site) -
     assert json.loads(token.text)["type"].startswith(f"{site.url}/api/v1/docs#")
 
 
-def test_proxies_ask_below_the_path_and_are_sent_below_it(site: Site) -> None:
+def test_forward_auth_works_below_the_path(site: Site) -> None:
     asked = {"Accept": "text/html", "X-Forwarded-Uri": "/x", "X-Forwarded-Method": "GET"}
     for path in (f"{PREFIX}/auth/forward", "/auth/forward"):
         direct = HTTPClient(site.server.url).get(path, asked)
@@ -165,7 +165,7 @@ def test_proxies_ask_below_the_path_and_are_sent_below_it(site: Site) -> None:
     assert site.browser.get(f"{PREFIX}/.well-known/jwks.json").status == 200
 
 
-def test_mail_that_the_worker_writes_names_the_path(site: Site, smtp_server: SMTPServer) -> None:
+def test_mails_of_the_worker_contain_the_path(site: Site, smtp_server: SMTPServer) -> None:
     site.browser.get(f"{PREFIX}/sign-in")
     asked = site.browser.post(f"{PREFIX}/magic-link", {"email": EMAIL})
     assert asked.status == 200
@@ -177,7 +177,7 @@ def test_mail_that_the_worker_writes_names_the_path(site: Site, smtp_server: SMT
     assert f"{PREFIX}{PREFIX}" not in body
 
 
-def test_every_first_part_of_our_paths_is_reserved() -> None:
+def test_every_first_path_segment_is_reserved() -> None:
     found = set()
 
     def walk(patterns: list, before: str) -> None:

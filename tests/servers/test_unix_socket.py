@@ -58,11 +58,11 @@ def test_the_site_answers_through_a_socket_file(proxy: Proxy, server: QuickServe
     assert [event["ip"] for event in events if event.get("route") == "health/ready"] == [CLIENT]
 
 
-def test_user_and_group_alone_may_connect(server: QuickServer, file: Path) -> None:
+def test_only_user_and_group_may_connect(server: QuickServer, file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o660
 
 
-def test_it_stops_at_once(server: QuickServer) -> None:
+def test_the_server_stops_at_once(server: QuickServer) -> None:
     server.process.terminate()
 
     assert server.process.wait(10) == 0
@@ -74,7 +74,7 @@ def serve(data: InstanceData, file: Path, *arguments: str) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
-def test_a_second_server_does_not_take_the_file(
+def test_a_second_server_does_not_replace_the_socket(
     server: QuickServer, sqlite_data: InstanceData, file: Path
 ) -> None:
     status, said = serve(sqlite_data, file)
@@ -83,23 +83,21 @@ def test_a_second_server_does_not_take_the_file(
     assert file.is_socket()
 
 
-def test_a_folder_that_is_not_there_is_named(sqlite_data: InstanceData, tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(sqlite_data: InstanceData, tmp_path: Path) -> None:
     file = tmp_path / "missing" / "gatehouse.sock"
     status, said = serve(sqlite_data, file)
 
     assert (status, f"HOST=unix:{file}: cannot be made there" in said) == (1, True)
 
 
-def test_a_file_that_is_no_socket_is_left_alone(sqlite_data: InstanceData, file: Path) -> None:
+def test_a_file_that_is_no_socket_is_kept(sqlite_data: InstanceData, file: Path) -> None:
     file.write_text("precious")
     status, _said = serve(sqlite_data, file)
 
     assert (status, file.read_text()) == (1, "precious")
 
 
-def test_what_a_killed_server_has_left_is_in_nobodys_way(
-    sqlite_data: InstanceData, tmp_path: Path, file: Path
-) -> None:
+def test_a_stale_socket_is_replaced(sqlite_data: InstanceData, tmp_path: Path, file: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(file))
     environment = sqlite_data.environment(HOST=f"unix:{file}")
@@ -121,7 +119,7 @@ def answers(file: Path) -> bool:
             return False
 
 
-def test_a_relative_path_is_refused_at_the_start(sqlite_data: InstanceData) -> None:
+def test_a_relative_path_is_rejected_at_the_start(sqlite_data: InstanceData) -> None:
     status, said = serve(sqlite_data, Path("gatehouse.sock"))
 
     assert (status, "unix:/run/gatehouse/gatehouse.sock" in said) == (1, True)

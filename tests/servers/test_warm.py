@@ -69,7 +69,7 @@ UNUSUAL = {
 }
 
 
-def test_a_fork_of_the_imported_project_is_what_a_new_process_is(sqlite_data: InstanceData) -> None:
+def test_a_forked_process_equals_a_new_process(sqlite_data: InstanceData) -> None:
     environment = sqlite_data.environment(**UNUSUAL)
 
     fresh = subprocess.run(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devtools.servers.client import Answer, HTTPClient
-from tests.soak.journal import DONE, REFUSED, UNKNOWN, Act, Journal
+from tests.soak.journal import DONE, REFUSED, UNKNOWN, Journal, RecordedAction
 
 CSRF = "c" * 32
 TIMEOUT_SECONDS = 20.0
@@ -93,7 +93,7 @@ class Caller:
         self, kind: str, outcome: str, status: int, *, person: str, audit: str = "", node: int = 0
     ) -> None:
         """Record an action. Without a fault, a failed one is a broken promise."""
-        act = Act(kind, outcome, status, person, audit, node, time.monotonic())
+        act = RecordedAction(kind, outcome, status, person, audit, node, time.monotonic())
         self.journal.note(act)
         if outcome != DONE and self.journal.was_calm_since(self.story_began):
             self.journal.break_promise(f"without a fault: {kind} was {outcome} with {status}")

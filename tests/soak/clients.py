@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.soak.calls import AccessDenied, Caller, PlannedRequest, Unsure, has_session
 from tests.soak.deployment import Deployment
-from tests.soak.journal import Credential, Journal, Person
+from tests.soak.journal import Credential, Journal, TestUser
 
 API = "/api/v1"
 PAUSE_SECONDS = 0.02
@@ -26,15 +26,17 @@ class Client:
         self.random = self.caller.random
         self.over = threading.Event()
         # The users of the current story.
-        self.made: list[Person] = []
+        self.made: list[TestUser] = []
 
     def owner(self, method: str, path: str, body: Any = None) -> PlannedRequest:
         return PlannedRequest(
             method, f"{API}/{path}", {"X-API-Key": self.deployment.owner_key}, body
         )
 
-    def new_person(self, role: str = "editor") -> Person:
-        person = Person(f"p{secrets.token_hex(6)}@example.com", password=secrets.token_urlsafe(18))
+    def new_user(self, role: str = "editor") -> TestUser:
+        person = TestUser(
+            f"p{secrets.token_hex(6)}@example.com", password=secrets.token_urlsafe(18)
+        )
         self.add(person)
         body = {"email": person.email, "password": person.password, "role": role,
                 "is_verified": True}  # fmt: skip
@@ -48,23 +50,23 @@ class Client:
         """Were all clocks right since the story began?"""
         return self.journal.was_clock_right_since(self.caller.story_began)
 
-    def add(self, person: Person) -> None:
+    def add(self, person: TestUser) -> None:
         self.made.append(person)
         self.journal.people.append(person)
 
-    def act(self, person: Person, kind: str, planned: PlannedRequest, audit: str = "") -> str:
+    def act(self, person: TestUser, kind: str, planned: PlannedRequest, audit: str = "") -> str:
         """Send a request; returns the body of the response. Raises Unsure, AccessDenied."""
         answer, _cookies = self.caller.act(kind, planned, person=person.email, audit=audit)
         return answer.text
 
-    def sign_in_by_tokens(self, person: Person, login: str = "") -> tuple[Credential, Credential]:
+    def sign_in_by_tokens(self, person: TestUser, login: str = "") -> tuple[Credential, Credential]:
         """Sign in; returns the access and the refresh token."""
         body = {"login": login or person.email, "password": person.password}
         planned = PlannedRequest("POST", f"{API}/auth/token", body=body)
         text = self.act(person, "sign in by tokens", planned, "account:session:start")
         return self.pair(person, text)
 
-    def pair(self, person: Person, text: str) -> tuple[Credential, Credential]:
+    def pair(self, person: TestUser, text: str) -> tuple[Credential, Credential]:
         """The tokens of a response, which are valid from now on."""
         given = json.loads(text)
         access = Credential("access", person.email, given["access"])
@@ -72,7 +74,7 @@ class Client:
         person.live += [access, refresh]
         return access, refresh
 
-    def sign_in_by_form(self, person: Person) -> Credential:
+    def sign_in_by_form(self, person: TestUser) -> Credential:
         fields = {"login": person.email, "password": person.password}
         _answer, cookies = self.caller.act(
             "sign in by form",
@@ -85,7 +87,7 @@ class Client:
         person.live.append(session)
         return session
 
-    def make_key(self, person: Person, access: Credential) -> tuple[str, Credential]:
+    def make_key(self, person: TestUser, access: Credential) -> tuple[str, Credential]:
         """Create a key with an access token; returns its id and the key."""
         planned = PlannedRequest("POST", f"{API}/api-keys", bearer(access), {"name": "soak"})
         given = json.loads(self.act(person, "make key", planned, "api:key:create"))
@@ -93,12 +95,12 @@ class Client:
         person.live.append(key)
         return given["id"], key
 
-    def use(self, person: Person, credential: Credential) -> None:
+    def use(self, person: TestUser, credential: Credential) -> None:
         """Use it for forward auth and the API on some node. Raises Unsure, AccessDenied."""
         for planned in looks(credential):
             self.act(person, f"use {credential.kind}", planned)
 
-    def end(self, person: Person, *kinds: str) -> None:
+    def end(self, person: TestUser, *kinds: str) -> None:
         """Record that the credentials of these kinds, or all, are invalid from now on."""
         ended = [one for one in person.live if not kinds or one.kind in kinds]
         person.live = [one for one in person.live if one not in ended]

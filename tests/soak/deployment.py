@@ -15,12 +15,12 @@ from psycopg import sql
 from devtools.servers.databases import InstanceData, PostgresServer, Templates
 from devtools.servers.gatehouse import SERVE, is_live
 from devtools.servers.processes import ROOT, ServerProcess, free_port
-from tests.servers.ldap import PEOPLE, SERVICE_DN, SERVICE_PASSWORD, SUFFIX, DirectoryServer
+from tests.servers.ldap import SERVICE_DN, SERVICE_PASSWORD, SUFFIX, USERS, DirectoryServer
 from tests.servers.mail import SMTPServer
 
 Server = TypeVar("Server", PostgresServer, DirectoryServer, SMTPServer)
 WORKERS = 2
-DIRECTORY_PEOPLE = 12
+DIRECTORY_USERS = 12
 BACK_SECONDS = 30.0
 OWNER = """
 from accounts.models import User
@@ -136,9 +136,9 @@ class Deployment:
         self._started(self.postgres)
         self.directory = self._started(DirectoryServer())
         self.mail = self._started(SMTPServer())
-        self.people = [f"dora{number}" for number in range(DIRECTORY_PEOPLE)]
+        self.people = [f"dora{number}" for number in range(DIRECTORY_USERS)]
         for uid in self.people:
-            self.directory.add_person(uid)
+            self.directory.add_user(uid)
         self.nodes = self._make_nodes()
         self.owner_key: str = self.data.shell(OWNER)
         for node in self.nodes:
@@ -184,7 +184,7 @@ class Deployment:
             "EMAIL_ENCRYPTION": "none",
             "EMAIL_FROM": "gate@example.com",
             "LDAP_URL": self.directory.url,
-            "LDAP_BASE_DN": PEOPLE,
+            "LDAP_BASE_DN": USERS,
             "LDAP_GROUP_BASE_DN": SUFFIX,
             "LDAP_BIND_DN": SERVICE_DN,
             "LDAP_BIND_PASSWORD": SERVICE_PASSWORD,

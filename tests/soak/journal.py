@@ -19,7 +19,7 @@ CALM_AFTER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class RecordedAction:
     """One action. audit: the audit action it records, or "". at: monotonic seconds."""
 
     kind: str
@@ -32,7 +32,7 @@ class Act:
 
 
 @dataclass(slots=True)
-class Person:
+class TestUser:
     """A user whom a client created. live: credentials that must work if is_sure.
 
     is_sure: every action on the user was acknowledged, and no clock was wrong meanwhile.
@@ -68,15 +68,15 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", buffering=1)
         self._lock = threading.Lock()
-        self.acts: list[Act] = []
+        self.acts: list[RecordedAction] = []
         self.ended: list[Ended] = []
         self.broken: list[str] = []
-        self.people: list[Person] = []
+        self.people: list[TestUser] = []
         # Since when no fault is active; refusals and failures after that are broken promises.
         self._calm_since = time.monotonic()
         self._clock_right_since = float("-inf")
 
-    def note(self, act: Act) -> None:
+    def note(self, act: RecordedAction) -> None:
         with self._lock:
             self.acts.append(act)
             self._file.write(json.dumps(asdict(act)) + "\n")
@@ -121,7 +121,7 @@ class Journal:
     def count(self, kind: str, outcome: str) -> int:
         return sum(act.kind == kind and act.outcome == outcome for act in self.acts)
 
-    def tally(self, outcome: str) -> Counter[tuple[str, str]]:
+    def count_actions(self, outcome: str) -> Counter[tuple[str, str]]:
         """The number of actions with this outcome by (audit action, email address)."""
         return Counter(
             (act.audit, act.person) for act in self.acts if act.outcome == outcome and act.audit

@@ -7,7 +7,7 @@ from tests.soak.attackers import Attacker, opens, tries_of
 from tests.soak.calls import Caller, Unsure
 from tests.soak.clients import family_of
 from tests.soak.deployment import Deployment
-from tests.soak.journal import DONE, UNKNOWN, Journal, Person
+from tests.soak.journal import DONE, UNKNOWN, Journal, TestUser
 from tests.soak.state import State, read_state
 
 # Not checked again with the later clock, because time makes none of them valid.
@@ -57,8 +57,8 @@ class Proof:
 
     def _creations(self, state: State) -> None:
         """Users exist, are deleted or disabled as acknowledged."""
-        done = self.journal.tally(DONE)
-        unknown = self.journal.tally(UNKNOWN)
+        done = self.journal.count_actions(DONE)
+        unknown = self.journal.count_actions(UNKNOWN)
         for person in self.journal.people:
             name = person.email
             is_made = done["account:user:create", name] > 0
@@ -68,11 +68,11 @@ class Proof:
                 self.promise(f"an acknowledged person is lost: {name}")
             if row is not None and done["account:user:delete", name]:
                 self.promise(f"an acknowledged deletion is lost: {name}")
-            is_shut = (
+            is_disabled = (
                 done["account:user:disable", name]
                 and not (done + unknown)["account:user:enable", name]
             )
-            if row is not None and is_shut and row[2]:
+            if row is not None and is_disabled and row[2]:
                 self.promise(f"an acknowledged disabling is lost: {name}")
 
     def _events(self, state: State) -> None:
@@ -83,7 +83,7 @@ class Proof:
             (action, state["invited"].get(invitation) or names.get(target, target))
             for action, target, invitation in state["events"]
         )
-        done, unknown = self.journal.tally(DONE), self.journal.tally(UNKNOWN)
+        done, unknown = self.journal.count_actions(DONE), self.journal.count_actions(UNKNOWN)
         for key in done.keys() | unknown.keys():
             if not done[key] <= found[key] <= done[key] + unknown[key]:
                 self.promise(
@@ -154,7 +154,7 @@ class Proof:
                 if person.is_sure:
                     self._ask_living(caller, person, node, left_out)
 
-    def _ask_living(self, caller: Caller, person: Person, node: int, left_out: set[str]) -> None:
+    def _ask_living(self, caller: Caller, person: TestUser, node: int, left_out: set[str]) -> None:
         for credential in person.live:
             if credential.kind in left_out:
                 continue

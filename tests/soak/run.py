@@ -102,7 +102,7 @@ def _end(
 def make_probe(deployment: Deployment, journal: Journal) -> Probe:
     """Create a user with valid credentials for the checks during faults."""
     client = Client(deployment, journal, 0)
-    person = client.new_person()
+    person = client.new_user()
     access, _refresh = client.sign_in_by_tokens(person)
     _key_id, key = client.make_key(person, access)
     return Probe(access, key, Credential("password", person.email, person.password))

@@ -11,7 +11,7 @@ from devtools.servers.processes import wait_for
 from tests.servers.ldap import PASSWORD
 from tests.soak.calls import Caller, PlannedRequest, Unsure, has_session
 from tests.soak.clients import API, Client, bearer
-from tests.soak.journal import DONE, REFUSED, UNKNOWN, Credential, Person
+from tests.soak.journal import DONE, REFUSED, UNKNOWN, Credential, TestUser
 
 LINK = re.compile(r"https?://\S+/magic-link/\S+")
 MAIL_SECONDS = 3.0
@@ -27,15 +27,15 @@ class Stories:
 
     def all(self) -> list[Callable[[], None]]:
         return [
-            self.role_changes, self.shut_out, self.new_password, self.keys, self.link,
+            self.role_changes, self.disabled_account, self.new_password, self.keys, self.link,
             self.browser, self.program, self.ban, self.invitation, self.directory, self.deleted,
             self.stolen_refresh_token, self.signed_out_everywhere,
         ]  # fmt: skip
 
-    def _settled(self, role: str = "editor") -> Person:
+    def _settled(self, role: str = "editor") -> TestUser:
         """Sign a new user in by browser and tokens, and create a key."""
         client = self.client
-        person = client.new_person(role)
+        person = client.new_user(role)
         client.sign_in_by_form(person)
         access, _refresh = client.sign_in_by_tokens(person)
         _key_id, key = client.make_key(person, access)
@@ -50,14 +50,14 @@ class Stories:
 
     def signed_out_everywhere(self) -> None:
         client = self.client
-        person = client.new_person()
+        person = client.new_user()
         client.sign_in_by_tokens(person)
         client.sign_in_by_form(person)
         planned = client.owner("DELETE", f"users/{person.id}/sessions")
         client.act(person, "sign out everywhere", planned, "account:session:end-all")
         client.end(person, "session", "access", "refresh")
 
-    def shut_out(self) -> None:
+    def disabled_account(self) -> None:
         client, person = self.client, self._settled()
         planned = client.owner("PATCH", f"users/{person.id}", {"is_active": False})
         client.act(person, "disable", planned, "account:user:disable")
@@ -81,7 +81,7 @@ class Stories:
 
     def keys(self) -> None:
         client = self.client
-        person = client.new_person()
+        person = client.new_user()
         access, _refresh = client.sign_in_by_tokens(person)
         client.make_key(person, access)
         key_id, key = client.make_key(person, access)
@@ -93,14 +93,14 @@ class Stories:
 
     def link(self) -> None:
         client = self.client
-        person = client.new_person()
+        person = client.new_user()
         planned = PlannedRequest("POST", f"{API}/auth/magic-link", body={"email": person.email})
         client.act(person, "ask for link", planned)
         wait_for(lambda: bool(self._link_path(person)) or client.over.is_set(), MAIL_SECONDS)
         if path := self._link_path(person):
             self._redeem_twice(person, path)
 
-    def _link_path(self, person: Person) -> str:
+    def _link_path(self, person: TestUser) -> str:
         """The path of the link in the newest mail to the user; "" if there is none yet."""
         for mail in reversed(list(self.client.deployment.mail.mails)):
             if person.email in mail.recipients:
@@ -110,7 +110,7 @@ class Stories:
                     return urlsplit(found[0]).path
         return ""
 
-    def _redeem_twice(self, person: Person, path: str) -> None:
+    def _redeem_twice(self, person: TestUser, path: str) -> None:
         """Redeem a link on both nodes at once; at most one may sign in."""
         planned = PlannedRequest("POST", path, fields={})
         self.other.close()
@@ -126,7 +126,7 @@ class Stories:
             tries = [pool.submit(redeem, self.client.caller, 0), pool.submit(redeem, self.other, 1)]
         self._note_redeemed(person, path, [one.result() for one in tries])
 
-    def _note_redeemed(self, person: Person, path: str, results: list[str]) -> None:
+    def _note_redeemed(self, person: TestUser, path: str, results: list[str]) -> None:
         journal, caller = self.client.journal, self.client.caller
         sessions = [one for one in results if one != UNKNOWN and not one.isdigit()]
         if len(sessions) > 1:
@@ -143,7 +143,7 @@ class Stories:
 
     def browser(self) -> None:
         client = self.client
-        person = client.new_person("viewer")
+        person = client.new_user("viewer")
         session = client.sign_in_by_form(person)
         client.use(person, session)
         planned = PlannedRequest(
@@ -160,7 +160,7 @@ class Stories:
 
     def program(self) -> None:
         client = self.client
-        person = client.new_person()
+        person = client.new_user()
         access, refresh = client.sign_in_by_tokens(person)
         for _turn in range(client.random.randrange(2, 6)):
             planned = PlannedRequest(
@@ -179,7 +179,7 @@ class Stories:
 
     def stolen_refresh_token(self) -> None:
         client = self.client
-        person = client.new_person()
+        person = client.new_user()
         _access, stolen = client.sign_in_by_tokens(person)
         planned = PlannedRequest(
             "POST", f"{API}/auth/token/refresh", body={"refresh": stolen.secret}
@@ -214,13 +214,13 @@ class Stories:
 
     def invitation(self) -> None:
         client = self.client
-        guest = Person(f"g{secrets.token_hex(6)}@example.com")
+        guest = TestUser(f"g{secrets.token_hex(6)}@example.com")
         client.add(guest)
         planned = client.owner("POST", "invitations", {"email": guest.email})
         given = client.act(guest, "invite", planned, "account:invitation:issue")
         self._withdraw(guest, given)
 
-    def _withdraw(self, guest: Person, text: str) -> None:
+    def _withdraw(self, guest: TestUser, text: str) -> None:
         client = self.client
         found = re.search(r'"id": ?"([^"]+)"', text)
         link = re.search(r"/invitation/[^\"]+", text)
@@ -236,7 +236,7 @@ class Stories:
     def directory(self) -> None:
         client = self.client
         uid = client.random.choice(client.deployment.people)
-        person = Person(f"{uid}@example.org", password=PASSWORD)
+        person = TestUser(f"{uid}@example.org", password=PASSWORD)
         client.add(person)
         access, _refresh = client.sign_in_by_tokens(person, login=uid)
         client.use(person, access)

@@ -43,7 +43,7 @@ def test_a_new_password_set_by_a_node_whose_clock_is_behind_ends_keys(
     assert call_with(key).status_code == 403
 
 
-def test_a_second_end_by_a_clock_that_is_behind_revives_nothing(
+def test_a_second_revocation_by_a_slow_clock_revives_nothing(
     editor: User, owner: User, at_time: AtTime
 ) -> None:
     tokens = sign_in(editor)
@@ -55,7 +55,7 @@ def test_a_second_end_by_a_clock_that_is_behind_revives_nothing(
     assert me(tokens["access"]).status_code == 401
 
 
-def test_a_link_of_a_clock_ahead_dies_with_a_sign_out_everywhere(
+def test_a_link_of_a_fast_clock_ends_with_a_sign_out_everywhere(
     editor: User, owner: User, at_time: AtTime
 ) -> None:
     at_time(timedelta(minutes=5))
@@ -68,7 +68,7 @@ def test_a_link_of_a_clock_ahead_dies_with_a_sign_out_everywhere(
         redeem_link(find_link(issued.url.rpartition("/")[2]))
 
 
-def test_after_an_end_by_a_clock_ahead_people_come_in_at_once(
+def test_after_a_revocation_by_a_fast_clock_users_sign_in_at_once(
     editor: User, owner: User, at_time: AtTime
 ) -> None:
     at_time(HOUR)

@@ -12,7 +12,7 @@ from audit.models import AuditEvent
 pytestmark = pytest.mark.django_db
 
 
-def test_a_sign_out_that_is_cut_off_is_not_in_the_log(
+def test_an_interrupted_sign_out_is_not_audited(
     viewer: User, browser_of: Callable[[User], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = browser_of(viewer)

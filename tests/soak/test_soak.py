@@ -5,7 +5,7 @@ from tests.soak.run import Plan, soak
 SEED = 20
 
 
-def test_nothing_acknowledged_is_lost_and_nobody_gets_in_under_any_fault() -> None:
+def test_under_every_fault_no_acknowledged_action_is_lost() -> None:
     said: list[str] = []
 
     journal = soak(

@@ -57,7 +57,7 @@ def test_a_new_key_is_found_at_the_next_fetch(provider: Provider, clock: Clock) 
     assert provider.asked["/jwks"] == 2
 
 
-def test_a_withdrawn_key_ends_within_ten_minutes(provider: Provider, clock: Clock) -> None:
+def test_a_withdrawn_key_is_distrusted_within_ten_minutes(provider: Provider, clock: Clock) -> None:
     verifier, new = provider.verifier(clock), SigningKey()
     old_token = provider.token()
     assert _is_taken(verifier, old_token) is True
@@ -68,7 +68,9 @@ def test_a_withdrawn_key_ends_within_ten_minutes(provider: Provider, clock: Cloc
     assert _is_taken(verifier, provider.token(key=new)) is True
 
 
-def test_a_withdrawn_key_ends_when_its_successor_is_seen(provider: Provider, clock: Clock) -> None:
+def test_a_withdrawn_key_is_distrusted_when_its_successor_is_seen(
+    provider: Provider, clock: Clock
+) -> None:
     verifier, new = provider.verifier(clock), SigningKey()
     old_token = provider.token()
     assert _is_taken(verifier, old_token) is True
@@ -88,7 +90,7 @@ def test_an_empty_set_withdraws_every_key(provider: Provider, clock: Clock) -> N
     assert _is_taken(verifier, provider.token()) is False
 
 
-def test_forged_names_of_keys_cause_one_fetch_in_a_minute(provider: Provider, clock: Clock) -> None:
+def test_unknown_key_ids_cause_one_fetch_per_minute(provider: Provider, clock: Clock) -> None:
     verifier, forger = provider.verifier(clock), SigningKey()
     assert _is_taken(verifier, provider.token()) is True
 
@@ -101,7 +103,7 @@ def test_forged_names_of_keys_cause_one_fetch_in_a_minute(provider: Provider, cl
     assert _is_taken(verifier, provider.token()) is True
 
 
-def test_one_forged_name_is_remembered(provider: Provider, clock: Clock) -> None:
+def test_an_unknown_key_id_is_cached(provider: Provider, clock: Clock) -> None:
     verifier, token = provider.verifier(clock), provider.token({"kid": "forged"}, SigningKey())
     assert _is_taken(verifier, token) is False
 
@@ -113,7 +115,7 @@ def test_one_forged_name_is_remembered(provider: Provider, clock: Clock) -> None
     assert provider.asked["/jwks"] == 2
 
 
-def test_what_is_remembered_is_bounded(provider: Provider, clock: Clock) -> None:
+def test_the_cache_of_unknown_key_ids_is_bounded(provider: Provider, clock: Clock) -> None:
     keys = FetchedKeys(provider.issuer, clock=clock)
     for number in range(1100):
         clock.now += 601
@@ -122,7 +124,7 @@ def test_what_is_remembered_is_bounded(provider: Provider, clock: Clock) -> None
     assert len(keys._unknown) == 100
 
 
-def test_a_key_that_was_asked_for_too_early_is_found_later(
+def test_a_key_requested_before_its_publication_is_found_later(
     provider: Provider, clock: Clock
 ) -> None:
     """Nobody looked for it at the provider, so it is not remembered as unknown."""
@@ -136,7 +138,7 @@ def test_a_key_that_was_asked_for_too_early_is_found_later(
     assert _is_taken(verifier, provider.token(key=new)) is True
 
 
-def test_many_at_once_share_one_fetch(provider: Provider) -> None:
+def test_concurrent_requests_share_one_fetch(provider: Provider) -> None:
     verifier, token = provider.verifier(), provider.token()
     right = provider.routes["/jwks"]
     asked = threading.Event()
@@ -160,7 +162,7 @@ def test_many_at_once_share_one_fetch(provider: Provider) -> None:
     assert provider.asked["/jwks"] == 1
 
 
-def test_known_keys_stay_good_while_the_provider_is_down(provider: Provider, clock: Clock) -> None:
+def test_known_keys_stay_valid_while_the_provider_is_down(provider: Provider, clock: Clock) -> None:
     verifier, token = provider.verifier(clock), provider.token()
     assert _is_taken(verifier, token) is True
     provider.stop()
@@ -172,7 +174,7 @@ def test_known_keys_stay_good_while_the_provider_is_down(provider: Provider, clo
 
 
 @pytest.mark.parametrize("answer", [{}, [], {"keys": 7}, {"error": "maintenance"}])
-def test_a_broken_answer_takes_no_key_away(
+def test_an_invalid_response_removes_no_key(
     provider: Provider, clock: Clock, answer: object
 ) -> None:
     verifier = provider.verifier(clock)
@@ -184,7 +186,7 @@ def test_a_broken_answer_takes_no_key_away(
     assert provider.asked["/jwks"] == 2
 
 
-def test_a_provider_that_was_down_at_first_is_asked_again(provider: Provider, clock: Clock) -> None:
+def test_a_provider_that_was_down_at_first_is_retried(provider: Provider, clock: Clock) -> None:
     right = provider.routes.pop(DISCOVERY)
     verifier = provider.verifier(clock)
     assert _is_taken(verifier, provider.token()) is False
@@ -250,7 +252,7 @@ def test_a_redirect_within_the_host_is_followed(provider: Provider) -> None:
     assert _is_taken(provider.verifier(), provider.token()) is True
 
 
-def test_a_redirect_elsewhere_is_not_followed(provider: Provider) -> None:
+def test_a_redirect_to_another_host_is_not_followed(provider: Provider) -> None:
     listener = Provider()
     for location in (
         f"{listener.issuer}/jwks",
@@ -268,7 +270,7 @@ def test_a_redirect_elsewhere_is_not_followed(provider: Provider) -> None:
     listener.stop()
 
 
-def test_a_circle_of_redirects_ends(provider: Provider) -> None:
+def test_a_redirect_loop_ends(provider: Provider) -> None:
     provider.routes["/round"] = _redirect("/round")
 
     with pytest.raises(FetchError, match="redirects too often"):
@@ -285,16 +287,14 @@ def _endless(handler: BaseHTTPRequestHandler, pause: float = 0.0) -> None:
         hold.wait(pause)
 
 
-def test_an_endless_body_is_given_up(provider: Provider) -> None:
+def test_an_endless_response_is_aborted(provider: Provider) -> None:
     provider.routes["/long"] = _endless
 
     with pytest.raises(FetchError, match="larger than 512 KiB"):
         fetch_json(f"{provider.issuer}/long")
 
 
-def test_a_body_that_trickles_is_given_up(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_response_is_aborted(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "DEADLINE_SECONDS", 0.2)
     provider.routes["/slow"] = lambda handler: _endless(handler, 0.02)
 
@@ -302,9 +302,7 @@ def test_a_body_that_trickles_is_given_up(
         fetch_json(f"{provider.issuer}/slow")
 
 
-def test_a_provider_that_says_nothing_is_given_up(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_provider_times_out(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.2)
     silence = threading.Event()
     provider.routes["/silent"] = lambda _handler: silence.wait(5) and None
@@ -314,7 +312,7 @@ def test_a_provider_that_says_nothing_is_given_up(
     silence.set()
 
 
-def test_a_body_that_is_no_object_is_refused(provider: Provider) -> None:
+def test_a_response_that_is_no_object_is_rejected(provider: Provider) -> None:
     def deep(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -326,7 +324,7 @@ def test_a_body_that_is_no_object_is_refused(provider: Provider) -> None:
             fetch_json(f"{provider.issuer}{path}")
 
 
-def test_odd_entries_of_a_set_are_passed_over(provider: Provider) -> None:
+def test_invalid_entries_of_a_key_set_are_skipped(provider: Provider) -> None:
     symmetric = {"kty": "oct", "k": "c2VjcmV0", "kid": provider.key.kid, "alg": "HS256"}
     odd: list[Any] = [
         None,

@@ -40,7 +40,7 @@ def known(provider: Provider, trust: Trust, viewer: User) -> Provider:
     return provider
 
 
-def test_a_person_of_a_certified_provider_comes_in(
+def test_a_user_of_a_certified_provider_is_authenticated(
     openid_provider: OpenIDProvider,
     trust: Trust,
     stranger: Client,
@@ -58,7 +58,7 @@ def test_a_person_of_a_certified_provider_comes_in(
     assert _problem(stranger, tokens["id_token"]) == (401, "token_invalid")
 
 
-def test_a_known_person_comes_in_as_himself(
+def test_a_known_user_is_authenticated_as_themselves(
     known: Provider, stranger: Client, viewer: User
 ) -> None:
     status, me = _me(stranger, known.token(role="owner", email="owner@example.com"))
@@ -66,7 +66,7 @@ def test_a_known_person_comes_in_as_himself(
     assert (status, me["id"], me["role"]) == (200, str(viewer.pk), "viewer")
 
 
-def test_the_claims_of_another_issuer_give_no_right(known: Provider, stranger: Client) -> None:
+def test_the_claims_of_another_issuer_give_no_permission(known: Provider, stranger: Client) -> None:
     token = known.token(role="owner", roles=["owner"], groups=["owner"])
 
     answer = stranger.get("/api/v1/users", headers={"authorization": f"Bearer {token}"})
@@ -74,7 +74,7 @@ def test_the_claims_of_another_issuer_give_no_right(known: Provider, stranger: C
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-def test_a_stranger_is_refused_with_a_sentence(known: Provider, stranger: Client) -> None:
+def test_an_unknown_subject_is_rejected_with_a_message(known: Provider, stranger: Client) -> None:
     status, problem = _me(stranger, known.token(sub="bert"))
 
     assert (status, problem["code"]) == (403, "forbidden")
@@ -83,7 +83,7 @@ def test_a_stranger_is_refused_with_a_sentence(known: Provider, stranger: Client
     )
 
 
-def test_without_the_backend_the_token_is_nothing(
+def test_without_the_backend_the_token_is_invalid(
     known: Provider, stranger: Client, settings: Any
 ) -> None:
     settings.AUTH_BACKEND = "local"
@@ -92,19 +92,21 @@ def test_without_the_backend_the_token_is_nothing(
     assert known.asked == {}
 
 
-def test_an_expired_token_says_so(known: Provider, stranger: Client) -> None:
+def test_an_expired_token_is_reported_as_expired(known: Provider, stranger: Client) -> None:
     issued = int(timezone.now().timestamp()) - 600
 
     assert _problem(stranger, known.token(iat=issued, exp=issued + 60)) == (401, "token_expired")
 
 
-def test_the_gate_is_asked(known: Provider, stranger: Client, viewer: User) -> None:
+def test_the_access_policy_applies(known: Provider, stranger: Client, viewer: User) -> None:
     disable_user(actor=SYSTEM, user=viewer)
 
     assert _problem(stranger, known.token()) == (403, "account_disabled")
 
 
-def test_a_changed_role_ends_older_tokens(known: Provider, stranger: Client, viewer: User) -> None:
+def test_a_changed_role_invalidates_older_tokens(
+    known: Provider, stranger: Client, viewer: User
+) -> None:
     issued = int(timezone.now().timestamp())
     token = known.token(iat=issued - 5)
     assert _me(stranger, token)[0] == 200

@@ -21,7 +21,7 @@ def verifier(openid_provider: OpenIDProvider, clock: Clock) -> ReadingVerifier:
     )
 
 
-def test_its_access_token_is_taken(
+def test_its_access_token_is_accepted(
     openid_provider: OpenIDProvider, verifier: ReadingVerifier
 ) -> None:
     claims = verifier.verify(openid_provider.sign_in("paula")["access_token"])
@@ -31,7 +31,7 @@ def test_its_access_token_is_taken(
     assert claims.name == "Person paula"
 
 
-def test_the_token_of_a_program_is_taken(
+def test_the_token_of_a_client_credentials_grant_is_accepted(
     openid_provider: OpenIDProvider, verifier: ReadingVerifier
 ) -> None:
     claims = verifier.verify(openid_provider.robot_token())
@@ -68,7 +68,7 @@ def test_its_new_key_is_found_and_its_old_one_ends(
             verifier.verify(gone)
 
 
-def test_forgeries_do_not_make_us_flood_it(
+def test_forged_tokens_cause_one_fetch(
     openid_provider: OpenIDProvider, verifier: ReadingVerifier
 ) -> None:
     before = openid_provider.fetched("/jwks"), openid_provider.fetched(DISCOVERY)
@@ -85,7 +85,7 @@ def test_forgeries_do_not_make_us_flood_it(
 
 
 @pytest.mark.django_db
-def test_its_person_gets_an_account(openid_provider: OpenIDProvider, trust: Trust) -> None:
+def test_its_user_gets_an_account(openid_provider: OpenIDProvider, trust: Trust) -> None:
     trust(openid_provider.issuer, AUTH_JWT_AUDIENCE=(RESOURCE,), AUTH_JWT_REGISTRATION=True)
 
     first, _claims = authenticate(openid_provider.sign_in("otto")["access_token"])

@@ -46,7 +46,7 @@ def _claims(subject: str = "anna", **changes: Any) -> ExternalClaims:
 
 
 @pytest.mark.usefixtures("registration")
-def test_the_first_visit_makes_an_account_without_any_right() -> None:
+def test_the_first_request_creates_an_account_without_a_role() -> None:
     user = find_or_create_user(_claims())
 
     assert (user.email, user.name, user.role) == ("anna@example.com", "Anna", "none")
@@ -58,7 +58,7 @@ def test_the_first_visit_makes_an_account_without_any_right() -> None:
 
 
 @pytest.mark.usefixtures("registration")
-def test_the_token_that_brings_a_person_passes_the_gate() -> None:
+def test_the_access_policy_applies_to_a_token_that_creates_an_account() -> None:
     claims = _claims(issued_at=datetime.now(UTC) - timedelta(hours=2))
 
     user = find_or_create_user(claims)
@@ -68,7 +68,7 @@ def test_the_token_that_brings_a_person_passes_the_gate() -> None:
 
 
 @pytest.mark.usefixtures("registration")
-def test_the_second_visit_finds_the_same_person() -> None:
+def test_the_second_request_finds_the_same_user() -> None:
     first = find_or_create_user(_claims())
 
     second = find_or_create_user(_claims(email="other@example.com", name="Else"))
@@ -79,7 +79,7 @@ def test_the_second_visit_finds_the_same_person() -> None:
 
 
 @pytest.mark.usefixtures("registration")
-def test_a_subject_of_another_issuer_is_somebody_else() -> None:
+def test_a_subject_of_another_issuer_is_another_user() -> None:
     first = find_or_create_user(_claims())
 
     second = find_or_create_user(_claims(issuer="https://other.example"))
@@ -90,12 +90,12 @@ def test_a_subject_of_another_issuer_is_somebody_else() -> None:
 
 @pytest.mark.usefixtures("registration")
 @pytest.mark.parametrize("subject", ["Anna", "anna ", "ánna", "ANNA"])
-def test_subjects_are_compared_sign_by_sign(subject: str) -> None:
+def test_subjects_are_compared_exactly(subject: str) -> None:
     assert find_or_create_user(_claims()).pk != find_or_create_user(_claims(subject, email=None)).pk
 
 
 @pytest.mark.usefixtures("registration")
-def test_an_address_opens_no_account_that_is_there(admin: User) -> None:
+def test_an_email_claim_gives_no_access_to_an_existing_account(admin: User) -> None:
     before = User.objects.filter(pk=admin.pk).values().get()
 
     user = find_or_create_user(_claims(email=admin.email))
@@ -108,7 +108,7 @@ def test_an_address_opens_no_account_that_is_there(admin: User) -> None:
 
 @pytest.mark.usefixtures("registration")
 @pytest.mark.parametrize("changes", [{"email": None}, {"email_verified": False}])
-def test_without_a_proved_address_one_of_ours_stands_for_it(changes: dict[str, object]) -> None:
+def test_without_a_verified_address_a_placeholder_is_used(changes: dict[str, object]) -> None:
     """An address that nobody has proved would wait here for its real owner."""
     users = [find_or_create_user(_claims(subject, **changes)) for subject in ("anna", "bert")]
 
@@ -118,7 +118,7 @@ def test_without_a_proved_address_one_of_ours_stands_for_it(changes: dict[str, o
         assert user.is_verified is False
 
 
-def test_strangers_are_refused_where_registration_is_off(trust: Trust) -> None:
+def test_unknown_subjects_are_rejected_if_registration_is_off(trust: Trust) -> None:
     trust(ISSUER)
 
     with pytest.raises(Forbidden) as refused:
@@ -130,16 +130,14 @@ def test_strangers_are_refused_where_registration_is_off(trust: Trust) -> None:
     assert User.objects.count() == 0
 
 
-def test_people_known_already_come_in_where_registration_is_off(trust: Trust, viewer: User) -> None:
+def test_known_users_are_authenticated_if_registration_is_off(trust: Trust, viewer: User) -> None:
     trust(ISSUER)
     ForeignIdentity.objects.create(issuer=ISSUER, subject="anna", user=viewer)
 
     assert find_or_create_user(_claims(email=None)).pk == viewer.pk
 
 
-def test_whoever_signs_in_by_that_provider_is_known_until_it_is_disconnected(
-    trust: Trust, viewer: User
-) -> None:
+def test_a_user_of_that_provider_is_known_until_disconnected(trust: Trust, viewer: User) -> None:
     trust(ISSUER)
     viewer.identities.create(provider="work", issuer=ISSUER, subject="anna")
     viewer.identities.create(provider="else", issuer="https://else.example", subject="bert")
@@ -163,7 +161,7 @@ def test_whoever_signs_in_by_that_provider_is_known_until_it_is_disconnected(
         ({"email_verified": False}, False),
     ],
 )
-def test_the_allow_list_counts_for_proved_addresses(
+def test_the_allow_list_applies_to_verified_addresses(
     trust: Trust, changes: dict[str, object], is_admitted: bool
 ) -> None:
     trust(ISSUER, AUTH_JWT_REGISTRATION=True, ALLOWED_EMAILS=("example.com",))
@@ -177,7 +175,7 @@ def test_the_allow_list_counts_for_proved_addresses(
 
 
 @pytest.mark.usefixtures("registration")
-def test_a_visit_is_written_once_an_hour(
+def test_the_last_use_is_written_once_an_hour(
     at_time: Callable[[timedelta], datetime], django_assert_num_queries: Any
 ) -> None:
     find_or_create_user(_claims())
@@ -196,7 +194,7 @@ def test_a_visit_is_written_once_an_hour(
 
 
 @pytest.mark.usefixtures("registration")
-def test_the_second_of_two_first_visits_gets_the_account_of_the_first(
+def test_the_second_of_two_first_requests_gets_the_account_of_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = find_or_create_user(_claims())
@@ -244,7 +242,7 @@ result = [len(found), len(set(found)), User.objects.filter(email__startswith="a"
 
 
 @pytest.mark.race
-def test_first_visits_at_once_make_one_account(any_data: InstanceData) -> None:
+def test_concurrent_first_requests_create_one_account(any_data: InstanceData) -> None:
     settings = {
         "AUTH_BACKEND": "jwt",
         "AUTH_JWT_ISSUER": "https://id.example.com",
@@ -255,7 +253,9 @@ def test_first_visits_at_once_make_one_account(any_data: InstanceData) -> None:
     assert any_data.shell(RACE, **settings) == [80, 10, 10, 10, 10]
 
 
-def test_the_way_of_a_token_is_seen_without_belief(provider: Provider, trust: Trust) -> None:
+def test_the_issuer_of_a_token_is_read_without_trusting_it(
+    provider: Provider, trust: Trust
+) -> None:
     assert current_policy() is None
     assert is_external(provider.token()) is False
     with pytest.raises(AccessTokenInvalid):
@@ -270,7 +270,7 @@ def test_the_way_of_a_token_is_seen_without_belief(provider: Provider, trust: Tr
     assert provider.asked == {}
 
 
-def test_a_token_gives_person_and_claims(provider: Provider, trust: Trust) -> None:
+def test_a_token_gives_user_and_claims(provider: Provider, trust: Trust) -> None:
     trust(provider.issuer, AUTH_JWT_REGISTRATION=True)
 
     user, claims = authenticate(provider.token(email="anna@example.com", email_verified=True))
@@ -280,7 +280,7 @@ def test_a_token_gives_person_and_claims(provider: Provider, trust: Trust) -> No
     assert claims.issued_at <= timezone.now()
 
 
-def test_the_keys_are_kept_between_requests(provider: Provider, trust: Trust) -> None:
+def test_keys_are_cached_between_requests(provider: Provider, trust: Trust) -> None:
     trust(provider.issuer, AUTH_JWT_REGISTRATION=True)
 
     for _ in range(5):
@@ -289,7 +289,7 @@ def test_the_keys_are_kept_between_requests(provider: Provider, trust: Trust) ->
     assert provider.asked["/jwks"] == 1
 
 
-def test_a_taken_address_is_no_reason_to_fail_otherwise(
+def test_a_taken_address_does_not_fail_the_request(
     monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> None:
     trust(ISSUER, AUTH_JWT_REGISTRATION=True)

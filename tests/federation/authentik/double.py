@@ -332,8 +332,8 @@ class _Handler(BaseHTTPRequestHandler):
         who, cookies = self._who(path)
         try:
             status, document = self.double.answer(sent, who)
-        except Refuse as refusal:
-            status, document = refusal.status, refusal.document
+        except Refuse as problem:
+            status, document = problem.status, problem.document
         return self._send(status, document, cookies)
 
     do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815

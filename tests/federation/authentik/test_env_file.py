@@ -42,7 +42,7 @@ def test_a_value_with_a_line_break_is_refused() -> None:
         env_file.format_line("A", "one\ntwo")
 
 
-def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_followed_and_kept(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / ".env"
     real.write_text("A=0\n")
     link.symlink_to(real)
@@ -52,7 +52,7 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
     assert (link.is_symlink(), real.read_text()) == (True, "A=1\n")
 
 
-def test_an_open_file_is_closed_to_others_although_its_text_stays(tmp_path: Path) -> None:
+def test_a_world_readable_file_becomes_private(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("A=1\n")
     file.chmod(0o644)

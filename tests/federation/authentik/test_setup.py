@@ -94,7 +94,7 @@ def test_an_older_version_is_not_sent_what_it_does_not_know(
 
 
 @pytest.mark.parametrize("version", ["2026.2.2", "", "a build of our own"])
-def test_what_the_version_does_not_tell_is_settled_by_the_first_run(
+def test_an_unknown_version_is_determined_by_the_first_run(
     authentik: AuthentikDouble, run: Run, version: str
 ) -> None:
     """An API that refuses fields it does not know, and has more of them than its number tells."""
@@ -149,7 +149,7 @@ def test_a_wide_pattern_is_replaced_and_sign_out_addresses_stay(
     assert authentik.providers[0]["redirect_uris"] == [*REDIRECTS, leaving]
 
 
-def test_what_an_operator_chose_stays(authentik: AuthentikDouble, run: Run) -> None:
+def test_choices_of_the_administrator_are_kept(authentik: AuthentikDouble, run: Run) -> None:
     own = mapping("our email", "email", managed="none")
     extra = authentik.mappings["offline"]
     authentik.state["/propertymappings/provider/scope/"].append(own)
@@ -181,9 +181,7 @@ def test_what_an_operator_chose_stays(authentik: AuthentikDouble, run: Run) -> N
     assert said.variables["AUTHENTIK_CLIENT_SECRET"] == before["client_secret"]
 
 
-def test_a_subject_that_can_pass_to_another_person_is_replaced(
-    authentik: AuthentikDouble, run: Run
-) -> None:
+def test_a_reassignable_subject_is_replaced(authentik: AuthentikDouble, run: Run) -> None:
     authentik.add_provider(
         sub_mode="user_email", encryption_key=authentik.mappings["offline"]["pk"]
     )
@@ -194,7 +192,7 @@ def test_a_subject_that_can_pass_to_another_person_is_replaced(
     assert (provider["sub_mode"], provider["encryption_key"]) == ("hashed_user_id", None)
 
 
-def test_verified_email_takes_the_place_of_the_shipped_mapping_and_goes_again(
+def test_the_verified_email_mapping_can_be_added_and_removed(
     authentik: AuthentikDouble, run: Run
 ) -> None:
     shipped = authentik.mappings["authentik default OAuth Mapping: OpenID 'email'"]
@@ -212,7 +210,7 @@ def test_verified_email_takes_the_place_of_the_shipped_mapping_and_goes_again(
     assert (own["pk"] in attached, shipped["pk"] in attached) == (False, True)
 
 
-def test_groups_get_a_mapping_where_the_profile_has_none(
+def test_a_groups_mapping_is_added_if_the_profile_has_none(
     authentik: AuthentikDouble, run: Run
 ) -> None:
     authentik.mappings["profile"]["expression"] = 'return {"name": request.user.name}'
@@ -224,7 +222,7 @@ def test_groups_get_a_mapping_where_the_profile_has_none(
     assert run().err == "Nothing to do.\n"
 
 
-def test_a_changed_own_mapping_is_mended(authentik: AuthentikDouble, run: Run) -> None:
+def test_a_changed_own_mapping_is_repaired(authentik: AuthentikDouble, run: Run) -> None:
     run("--verified-email")
     authentik.mappings["Gatehouse: verified email"]["expression"] = "return {}"
 
@@ -245,9 +243,7 @@ def test_the_secret_changes_only_when_asked(authentik: AuthentikDouble, run: Run
     assert said.err == "Done: change client_secret of the provider 'Gatehouse'.\n"
 
 
-def test_a_secret_that_authentik_hides_is_left_to_the_operator(
-    authentik: AuthentikDouble, run: Run
-) -> None:
+def test_a_hidden_secret_is_left_to_the_administrator(authentik: AuthentikDouble, run: Run) -> None:
     run()
     authentik.shows_secrets = False
 
@@ -291,16 +287,14 @@ def test_a_dry_run_says_each_request_and_changes_nothing(
     assert lines[3:] == ["Nothing was changed."]
 
 
-def test_a_dry_run_of_what_is_there_finds_nothing_to_do(
-    authentik: AuthentikDouble, run: Run
-) -> None:
+def test_a_dry_run_of_a_complete_setup_finds_nothing(authentik: AuthentikDouble, run: Run) -> None:
     run()
 
     assert run("--dry-run").err == "Nothing to do.\n"
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_second_run_mends_one_that_broke_off(
+def test_a_second_run_completes_an_interrupted_one(
     authentik: AuthentikDouble, run: Run, step: str
 ) -> None:
     authentik.fail_at(step, 503)
@@ -317,7 +311,7 @@ def test_a_second_run_mends_one_that_broke_off(
     assert run("--verified-email").err == "Nothing to do.\n"
 
 
-def test_a_missing_discovery_document_is_told(authentik: AuthentikDouble, run: Run) -> None:
+def test_a_missing_discovery_document_is_reported(authentik: AuthentikDouble, run: Run) -> None:
     authentik.discovery_status = 500
 
     with pytest.raises(CommandError, match="the discovery document is not there"):
@@ -333,7 +327,7 @@ def test_an_application_without_provider_gets_it(authentik: AuthentikDouble, run
     assert len(authentik.applications) == 1
 
 
-def test_another_public_url_is_told(authentik: AuthentikDouble, run: Run) -> None:
+def test_another_public_url_is_reported(authentik: AuthentikDouble, run: Run) -> None:
     said = run(app="https://other.example.com")
 
     assert f"PUBLIC_URL is {APP} here. Set PUBLIC_URL=https://other.example.com" in said.err

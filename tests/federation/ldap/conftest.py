@@ -19,10 +19,10 @@ if importlib.util.find_spec("ldap") is None:  # a machine without the headers te
 else:
     from tests.servers.ldap import (
         PASSWORD,
-        PEOPLE,
         SERVICE_DN,
         SERVICE_PASSWORD,
         SUFFIX,
+        USERS,
         DirectoryServer,
         SilentServer,
     )
@@ -65,7 +65,7 @@ def use_directory(settings: Settings, server: "DirectoryServer") -> UseDirectory
     def use(**changes: str) -> LDAPConfig:
         environ = {
             "LDAP_URL": server.url,
-            "LDAP_BASE_DN": PEOPLE,
+            "LDAP_BASE_DN": USERS,
             "LDAP_GROUP_BASE_DN": SUFFIX,
             "LDAP_BIND_DN": SERVICE_DN,
             "LDAP_BIND_PASSWORD": SERVICE_PASSWORD,

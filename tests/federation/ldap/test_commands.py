@@ -21,7 +21,7 @@ from mail.models import OutboxMail
 from operations.reachability import directory_faults
 from tests.conftest import MakeUser
 from tests.federation.ldap.conftest import SignIn, UseDirectory
-from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer
+from tests.servers.ldap import GROUPS, PASSWORD, USERS, DirectoryServer
 
 pytestmark = pytest.mark.django_db
 FILTER = "(&(cn=staff)(member={user_dn}))"
@@ -47,7 +47,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 @pytest.fixture
 def people(server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn) -> list[str]:
     """Ten people in the group staff, who are editors here; their DNs."""
-    dns = [server.add_person(f"person{number}") for number in range(10)]
+    dns = [server.add_user(f"person{number}") for number in range(10)]
     server.add_group("staff", *dns)
     use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}', LDAP_AUTHORIZATION_FILTER=FILTER)
     for number in range(10):
@@ -58,7 +58,7 @@ def people(server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 def test_ldaptest_explains_every_step_of_a_sign_in(
     server: DirectoryServer, use_directory: UseDirectory, typed: Callable[[str], None]
 ) -> None:
-    server.add_group("staff", server.add_person("anna"))
+    server.add_group("staff", server.add_user("anna"))
     use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}', LDAP_AUTHORIZATION_FILTER=FILTER)
     typed(PASSWORD)
 
@@ -78,7 +78,7 @@ def test_ldaptest_explains_every_step_of_a_sign_in(
         "Sign-in",
         "All steps succeeded.",
     ]
-    assert f"one entry: uid=anna,{PEOPLE}" in lines[4]
+    assert f"one entry: uid=anna,{USERS}" in lines[4]
     assert f"cn=staff,{GROUPS}" in lines[8]
     assert "editor" in lines[9]
     assert lines[10].endswith("a new account is made")
@@ -100,7 +100,7 @@ def test_ldaptest_explains_every_step_of_a_sign_in(
         ({"LDAP_AUTHORIZATION_FILTER": FILTER}, "anna", PASSWORD, "does not find this person."),
     ],
 )
-def test_ldaptest_tells_what_is_wrong_and_the_fix(
+def test_ldaptest_reports_the_problem_and_the_fix(
     server: DirectoryServer,
     use_directory: UseDirectory,
     typed: Callable[[str], None],
@@ -109,8 +109,8 @@ def test_ldaptest_tells_what_is_wrong_and_the_fix(
     password: str,
     text: str,
 ) -> None:
-    server.add_person("anna", mail="both@example.org")
-    server.add_person("carl", mail="both@example.org")
+    server.add_user("anna", mail="both@example.org")
+    server.add_user("carl", mail="both@example.org")
     use_directory(**changes)
     typed(password)
 
@@ -123,7 +123,7 @@ def test_ldaptest_tells_what_is_wrong_and_the_fix(
 def test_ldaptest_performs_the_real_sign_in_and_keeps_nothing_of_it(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, make_user: MakeUser
 ) -> None:
-    group = server.add_group("staff", server.add_person("anna"))
+    group = server.add_group("staff", server.add_user("anna"))
     use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}', LDAP_ADMIN_USERNAME="anna")
     assert "a new account is made; becomes owner" in run("ldaptest", "anna", "--no-password")
     make_user("owner")
@@ -139,13 +139,13 @@ def test_ldaptest_performs_the_real_sign_in_and_keeps_nothing_of_it(
     assert User.objects.get(email="anna@example.org").role == "editor"
 
 
-def test_ldaptest_connects_and_refuses_as_the_sign_in_does(
+def test_ldaptest_connects_and_rejects_as_sign_in_does(
     server: DirectoryServer, use_directory: UseDirectory, make_user: MakeUser
 ) -> None:
     """The address of a local account, of an operator, and one that ALLOWED_EMAILS lacks."""
-    server.add_person("anna")
-    server.add_person("eve", mail="boss@example.org")
-    server.add_person("bert")
+    server.add_user("anna")
+    server.add_user("eve", mail="boss@example.org")
+    server.add_user("bert")
     use_directory()
     local = make_user("editor", "anna@example.org", username="anna")
     make_user("owner", "boss@example.org", password=None)
@@ -159,10 +159,10 @@ def test_ldaptest_connects_and_refuses_as_the_sign_in_does(
         assert fail("ldaptest", "bert").startswith("ALLOWED_EMAILS does not contain")
 
 
-def test_ldaptest_tells_that_the_account_is_disabled_here_or_there(
+def test_ldaptest_reports_disabled_accounts(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    dn = server.add_person("anna")
+    dn = server.add_user("anna")
     use_directory()
     sign_in("anna")
     before = User.objects.get()
@@ -177,7 +177,7 @@ def test_ldaptest_tells_that_the_account_is_disabled_here_or_there(
     assert after.sessions.count() == 1
 
 
-def test_ldaptest_tells_a_dead_server_and_a_missing_configuration(
+def test_ldaptest_reports_an_unreachable_server_and_a_missing_configuration(
     use_directory: UseDirectory,
 ) -> None:
     assert fail("ldaptest").startswith("No directory is configured.")
@@ -185,9 +185,7 @@ def test_ldaptest_tells_a_dead_server_and_a_missing_configuration(
     assert fail("ldaptest").startswith("The server does not answer.")
 
 
-def test_syncldap_only_shows_unless_it_is_told_to(
-    server: DirectoryServer, people: list[str]
-) -> None:
+def test_syncldap_only_reports_without_apply(server: DirectoryServer, people: list[str]) -> None:
     server.delete(people[0])
 
     said = run("syncldap")
@@ -197,7 +195,7 @@ def test_syncldap_only_shows_unless_it_is_told_to(
     assert User.objects.filter(is_active=False).count() == 0
 
 
-def test_syncldap_disables_who_is_gone_and_who_lost_the_filter(
+def test_syncldap_disables_removed_and_no_longer_matching_users(
     server: DirectoryServer, people: list[str]
 ) -> None:
     server.delete(people[0])
@@ -213,7 +211,7 @@ def test_syncldap_disables_who_is_gone_and_who_lost_the_filter(
     assert AuditEvent.objects.filter(action="account:directory:sync").count() == 1
 
 
-def test_syncldap_takes_and_gives_roles(
+def test_syncldap_changes_roles(
     server: DirectoryServer, people: list[str], use_directory: UseDirectory
 ) -> None:
     server.add_group("admins", people[3])
@@ -226,9 +224,7 @@ def test_syncldap_takes_and_gives_roles(
     assert User.objects.filter(role="editor").count() == 10
 
 
-def test_more_than_the_cap_is_refused_and_nothing_is_done(
-    server: DirectoryServer, people: list[str]
-) -> None:
+def test_more_changes_than_the_cap_are_rejected(server: DirectoryServer, people: list[str]) -> None:
     for dn in people[:2]:
         server.delete(dn)
 
@@ -240,7 +236,7 @@ def test_more_than_the_cap_is_refused_and_nothing_is_done(
     assert "2 disabled" in run("syncldap", "--apply", "--max-percent", "20")
 
 
-def test_undo_opens_whom_the_last_run_disabled_and_nobody_else(
+def test_undo_enables_only_users_disabled_by_the_last_run(
     server: DirectoryServer, people: list[str], make_user: MakeUser
 ) -> None:
     by_hand = make_user("viewer", is_active=False)
@@ -255,7 +251,7 @@ def test_undo_opens_whom_the_last_run_disabled_and_nobody_else(
     assert fail("syncldap", "--undo") == "There is no run that could be undone."
 
 
-def test_undo_leaves_alone_whom_an_operator_has_disabled_since(
+def test_undo_skips_users_disabled_by_an_administrator_since(
     server: DirectoryServer, people: list[str]
 ) -> None:
     server.delete(people[0])
@@ -266,7 +262,7 @@ def test_undo_leaves_alone_whom_an_operator_has_disabled_since(
     assert "0 enabled again" in run("syncldap", "--undo")
 
 
-def test_an_error_or_an_empty_answer_never_counts_as_gone(
+def test_an_error_or_empty_result_never_counts_as_removed(
     server: DirectoryServer, people: list[str], use_directory: UseDirectory
 ) -> None:
     """F19."""
@@ -287,7 +283,7 @@ def test_the_last_owner_is_never_disabled(server: DirectoryServer, people: list[
     assert User.objects.filter(is_active=False).count() == 0
 
 
-def test_many_people_are_compared_in_pages(
+def test_many_users_are_compared_in_pages(
     server: DirectoryServer, use_directory: UseDirectory
 ) -> None:
     users = [User(email=f"u{number}@example.org", password="!") for number in range(1201)]
@@ -299,7 +295,7 @@ def test_many_people_are_compared_in_pages(
     handle = server.as_root()
     for number in range(1200):
         values = [("objectClass", [b"inetOrgPerson"]), ("cn", [b"x"]), ("sn", [b"x"])]
-        handle.add_s(f"uid=u{number},{PEOPLE}", [*values, ("uid", [f"u{number}".encode()])])
+        handle.add_s(f"uid=u{number},{USERS}", [*values, ("uid", [f"u{number}".encode()])])
     handle.unbind_s()
     directory = use_directory(LDAP_ID="uid")
 
@@ -323,7 +319,7 @@ def test_many_people_are_compared_in_pages(
         ("pwdAccountLockedTime", "000001010000Z"),
     ],
 )
-def test_who_is_disabled_in_the_directory_is_out_as_who_is_gone(
+def test_users_disabled_in_the_directory_count_as_removed(
     server: DirectoryServer, people: list[str], name: str, value: str
 ) -> None:
     server.set_state(people[0], name, value)
@@ -340,7 +336,7 @@ def test_who_is_disabled_in_the_directory_is_out_as_who_is_gone(
     assert (user.is_active, User.objects.filter(is_active=True).count()) == (False, 9)
 
 
-def test_live_sessions_end_and_are_lowered_within_five_minutes(
+def test_live_sessions_end_or_are_lowered_within_five_minutes(
     server: DirectoryServer,
     people: list[str],
     use_directory: UseDirectory,
@@ -359,9 +355,7 @@ def test_live_sessions_end_and_are_lowered_within_five_minutes(
     assert sync.sync_live() == 0
 
 
-def test_the_same_people_are_not_ended_again_and_again(
-    server: DirectoryServer, people: list[str]
-) -> None:
+def test_ended_users_are_not_processed_again(server: DirectoryServer, people: list[str]) -> None:
     server.delete(people[0])
     sync.sync_live()
     before = AuditEvent.objects.count()
@@ -371,7 +365,7 @@ def test_the_same_people_are_not_ended_again_and_again(
     assert AuditEvent.objects.count() == before
 
 
-def test_without_a_directory_the_worker_asks_nobody(db: None) -> None:
+def test_without_a_directory_the_worker_does_nothing(db: None) -> None:
     assert sync.sync_live() == 0
 
 
@@ -385,9 +379,7 @@ def links_to(email: str) -> int:
     return OutboxMail.objects.filter(kind="magic-link", recipient=email).count()
 
 
-def test_syncldap_takes_over_addresses_and_names(
-    server: DirectoryServer, people: list[str]
-) -> None:
+def test_syncldap_updates_addresses_and_names(server: DirectoryServer, people: list[str]) -> None:
     user = User.objects.get(email="person0@example.org")
     server.replace(people[0], mail="new0@example.org", displayName="Person Null")
 
@@ -404,7 +396,7 @@ def test_syncldap_takes_over_addresses_and_names(
     assert "No changes needed." in run("syncldap")
 
 
-def test_two_people_who_swap_addresses_have_them_after_one_run(
+def test_swapped_addresses_are_applied_in_one_run(
     server: DirectoryServer, people: list[str]
 ) -> None:
     first, second = (
@@ -421,7 +413,7 @@ def test_two_people_who_swap_addresses_have_them_after_one_run(
     assert (first.email, second.email) == ("person1@example.org", "elsewhere@example.org")
 
 
-def test_whoever_is_deleted_during_a_run_keeps_nobody_else_from_being_synced(
+def test_a_user_deleted_during_a_run_does_not_stop_it(
     server: DirectoryServer, people: list[str]
 ) -> None:
     for number in (0, 1):
@@ -437,7 +429,7 @@ def test_whoever_is_deleted_during_a_run_keeps_nobody_else_from_being_synced(
     assert User.objects.filter(email="new1@example.org").exists()
 
 
-def test_live_people_get_their_new_address_within_five_minutes(
+def test_active_users_get_their_new_address_within_five_minutes(
     server: DirectoryServer, people: list[str]
 ) -> None:
     server.replace(people[0], mail="new0@example.org")
@@ -446,13 +438,13 @@ def test_live_people_get_their_new_address_within_five_minutes(
     assert User.objects.filter(email="new0@example.org").exists()
 
 
-def test_before_any_sync_no_link_goes_to_an_address_that_was_given_to_a_colleague(
+def test_before_a_sync_no_link_goes_to_a_reassigned_address(
     server: DirectoryServer, people: list[str], sign_in: SignIn
 ) -> None:
     """The colleague has the mailbox; the account of it is still the other's here."""
     user = User.objects.get(email="person0@example.org")
     server.replace(people[0], mail="new0@example.org")
-    server.add_person("colleague", mail="person0@example.org")
+    server.add_user("colleague", mail="person0@example.org")
 
     links_to("person0@example.org")
 
@@ -463,12 +455,12 @@ def test_before_any_sync_no_link_goes_to_an_address_that_was_given_to_a_colleagu
     assert LoginLink.objects.get(user=user).email == "new0@example.org"
 
 
-def test_a_colleague_comes_in_with_the_freed_address_before_any_sync(
+def test_a_user_with_a_reassigned_address_signs_in_before_a_sync(
     server: DirectoryServer, people: list[str], sign_in: SignIn
 ) -> None:
     user = User.objects.get(email="person0@example.org")
     server.replace(people[0], mail="new0@example.org")
-    colleague = server.add_person("colleague", mail="person0@example.org")
+    colleague = server.add_user("colleague", mail="person0@example.org")
     server.replace(f"cn=staff,{GROUPS}", member=[*people, colleague])
 
     assert sign_in("colleague").status_code == 302
@@ -479,12 +471,12 @@ def test_a_colleague_comes_in_with_the_freed_address_before_any_sync(
     assert links_to("person0@example.org") == 1
 
 
-def test_the_address_of_somebody_who_left_is_the_colleagues(
+def test_the_address_of_a_removed_user_can_be_reassigned(
     server: DirectoryServer, people: list[str], sign_in: SignIn
 ) -> None:
     user = User.objects.get(email="person0@example.org")
     server.delete(people[0])
-    colleague = server.add_person("colleague", mail="person0@example.org")
+    colleague = server.add_user("colleague", mail="person0@example.org")
     server.replace(f"cn=staff,{GROUPS}", member=[*people[1:], colleague])
 
     assert sign_in("colleague").status_code == 302
@@ -494,19 +486,19 @@ def test_the_address_of_somebody_who_left_is_the_colleagues(
     assert AuditEvent.objects.filter(action="account:email:release", target_id=user.pk).count() == 1
 
 
-def test_an_operator_who_left_keeps_the_address_from_new_entries(
+def test_the_address_of_a_removed_administrator_is_not_reassigned(
     server: DirectoryServer, people: list[str], sign_in: SignIn
 ) -> None:
     User.objects.filter(email="person0@example.org").update(role="admin")
     server.delete(people[0])
-    colleague = server.add_person("colleague", mail="person0@example.org")
+    colleague = server.add_user("colleague", mail="person0@example.org")
     server.replace(f"cn=staff,{GROUPS}", member=[*people[1:], colleague])
 
     assert sign_in("colleague").status_code == 403
     assert User.objects.get(email="person0@example.org").role == "admin"
 
 
-def test_who_is_gone_or_disabled_in_the_directory_gets_no_link(
+def test_removed_or_disabled_users_get_no_link(
     server: DirectoryServer, people: list[str], use_directory: UseDirectory
 ) -> None:
     server.delete(people[0])
@@ -518,7 +510,7 @@ def test_who_is_gone_or_disabled_in_the_directory_gets_no_link(
     assert links_to("person3@example.org") == 0
 
 
-def test_doctor_asks_the_directory(
+def test_doctor_checks_the_directory(
     server: DirectoryServer, people: list[str], use_directory: UseDirectory
 ) -> None:
     use_directory()

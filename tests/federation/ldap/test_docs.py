@@ -10,5 +10,5 @@ PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ldap.md").read_text()
 
 
 @pytest.mark.parametrize("failure", list(Failures), ids=lambda failure: failure.name)
-def test_every_failure_stands_in_the_table_with_its_fix(failure: Failures) -> None:
+def test_every_failure_is_in_the_table_with_its_fix(failure: Failures) -> None:
     assert f"| {failure.value.text} | {failure.value.fix} |" in PAGE

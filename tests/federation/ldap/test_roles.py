@@ -25,10 +25,10 @@ def role() -> str:
     "group",
     ["Gate Admins", "GATE  admins", f"CN=gate admins, OU=Groups,{SUFFIX.upper()}"],
 )
-def test_a_group_is_its_name_or_its_dn_without_regard_to_case(
+def test_a_group_matches_by_name_or_dn_case_insensitively(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, group: str
 ) -> None:
-    server.add_group("gate admins", server.add_person("anna"))
+    server.add_group("gate admins", server.add_user("anna"))
     use_directory(LDAP_ROLES_MAPPING=json.dumps({group: "Admin"}))
 
     sign_in("anna")
@@ -36,10 +36,10 @@ def test_a_group_is_its_name_or_its_dn_without_regard_to_case(
     assert role() == "admin"
 
 
-def test_a_group_elsewhere_with_the_same_name_is_not_the_dn(
+def test_a_group_with_the_same_name_elsewhere_does_not_match_a_dn(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    anna = server.add_person("anna")
+    anna = server.add_user("anna")
     server.add(f"ou=clubs,{GROUPS}", {"objectClass": ["organizationalUnit"], "ou": "clubs"})
     server.add_group("admins", anna, base=f"ou=clubs,{GROUPS}")
     server.add_group(f"cn=admins,{GROUPS}", anna)
@@ -53,7 +53,7 @@ def test_a_group_elsewhere_with_the_same_name_is_not_the_dn(
 def test_a_name_with_a_comma_is_one_name(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_group("admins, all of them", server.add_person("anna"))
+    server.add_group("admins, all of them", server.add_user("anna"))
     use_directory(LDAP_ROLES_MAPPING='{"admins": "admin", "Admins, all of them": "editor"}')
 
     sign_in("anna")
@@ -61,10 +61,10 @@ def test_a_name_with_a_comma_is_one_name(
     assert role() == "editor"
 
 
-def test_of_several_roles_the_highest_counts_and_owner_is_none_of_them_unless_it_is_written(
+def test_the_highest_role_counts_and_owner_must_be_mapped_explicitly(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    anna = server.add_person("anna")
+    anna = server.add_user("anna")
     for name in ("viewers", "admins", "editors"):
         server.add_group(name, anna)
     use_directory(LDAP_ROLES_MAPPING='{"viewers": "viewer", "admins": ["viewer", "admin"]}')
@@ -80,7 +80,7 @@ def test_five_thousand_groups_are_read(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
     names = [f"cn=group {number},{GROUPS}" for number in range(4999)] + [f"cn=admins,{GROUPS}"]
-    server.add_person("anna", description=names)
+    server.add_user("anna", description=names)
     use_directory(LDAP_GROUP_FIELD="description", LDAP_ROLES_MAPPING='{"admins": "admin"}')
 
     sign_in("anna")
@@ -88,10 +88,10 @@ def test_five_thousand_groups_are_read(
     assert role() == "admin"
 
 
-def test_a_lost_group_takes_the_role_at_the_next_sign_in(
+def test_a_lost_group_removes_the_role_at_the_next_sign_in(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    anna = server.add_person("anna")
+    anna = server.add_user("anna")
     group = server.add_group("staff", anna)
     use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}', LDAP_DEFAULT_ACCESS="viewer")
     sign_in("anna")
@@ -103,10 +103,10 @@ def test_a_lost_group_takes_the_role_at_the_next_sign_in(
     assert (before, role()) == ("editor", "viewer")
 
 
-def test_with_false_written_a_role_stays_as_it_was_made(
+def test_with_updates_off_a_role_stays(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    group = server.add_group("staff", server.add_person("anna"))
+    group = server.add_group("staff", server.add_user("anna"))
     use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}', UPDATE_ROLES_ON_LOGIN="false")
     sign_in("anna")
     server.delete(group)
@@ -116,11 +116,11 @@ def test_with_false_written_a_role_stays_as_it_was_made(
     assert role() == "editor"
 
 
-def test_the_last_owner_is_not_mapped_away(
+def test_the_last_owner_is_not_demoted_by_mapping(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
     """TRAPS 27."""
-    group = server.add_group("bosses", server.add_person("anna"))
+    group = server.add_group("bosses", server.add_user("anna"))
     use_directory(LDAP_ROLES_MAPPING='{"bosses": "owner"}')
     sign_in("anna")
     server.delete(group)
@@ -129,10 +129,10 @@ def test_the_last_owner_is_not_mapped_away(
     assert role() == "owner"
 
 
-def test_a_kept_role_is_not_touched(
+def test_a_locked_role_is_not_changed(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}')
     sign_in("anna")
     User.objects.update(role="admin", role_locked=True)
@@ -142,11 +142,11 @@ def test_a_kept_role_is_not_touched(
     assert role() == "admin"
 
 
-def test_a_referral_is_no_person_and_no_group(
+def test_a_referral_is_neither_user_nor_group(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
     """A113."""
-    anna = server.add_person("anna")
+    anna = server.add_user("anna")
     handle = server.as_root()
     handle.set_option(0x0008, 0)
     handle.add_s(
@@ -175,11 +175,11 @@ def test_a_referral_is_no_person_and_no_group(
         handle.unbind_s()
 
 
-def test_the_named_person_becomes_owner_once(
+def test_the_configured_user_becomes_owner_once(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
-    server.add_person("bert")
+    server.add_user("anna")
+    server.add_user("bert")
     use_directory(LDAP_ADMIN_USERNAME="Anna")
     User(email="admin@admin.com", role="owner", setup_completed=False, password="!").save()
 
@@ -192,14 +192,14 @@ def test_the_named_person_becomes_owner_once(
     ]
 
 
-def test_where_somebody_is_owner_nobody_else_becomes_it(
+def test_no_one_becomes_owner_if_there_is_an_owner(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
     owner: User,
     make_user: MakeUser,
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory(LDAP_ADMIN_USERNAME="anna")
 
     sign_in("anna")
@@ -226,7 +226,7 @@ class InPieces:
         return Entry("uid=anna", {"memberof": [], f"memberof;range={first}-{end}": found})
 
 
-def test_a_list_of_groups_that_comes_in_pieces_is_read_to_the_end(
+def test_a_ranged_list_of_groups_is_read_completely(
     use_directory: UseDirectory,
 ) -> None:
     directory = use_directory()
@@ -239,16 +239,16 @@ def test_a_list_of_groups_that_comes_in_pieces_is_read_to_the_end(
     assert server.asked == ["memberOf;range=2-*", "memberOf;range=4-*"]
 
 
-def test_a_part_of_the_groups_takes_no_role(use_directory: UseDirectory, db: None) -> None:
+def test_a_partial_list_of_groups_removes_no_role(use_directory: UseDirectory, db: None) -> None:
     directory = use_directory(LDAP_ROLES_MAPPING='{"e": "admin", "a": "editor"}')
     whole, part = InPieces("a", "b", "c", "d", "e"), InPieces("a", "b", "c", "d", "e", known=3)
 
-    def person_by(server: InPieces) -> users.DirectoryUser:
+    def user_by(server: InPieces) -> users.DirectoryUser:
         return next(users.describe(cast("Connection", server), directory, [server.piece(0)]))
 
-    user = ldap_sign_in.sign_in(directory, person_by(whole))
+    user = ldap_sign_in.sign_in(directory, user_by(whole))
     with pytest.raises(GroupsIncomplete):
-        ldap_sign_in.sign_in(directory, person_by(part))
+        ldap_sign_in.sign_in(directory, user_by(part))
 
     user.refresh_from_db()
     assert user.role == "admin"

@@ -26,9 +26,9 @@ from tests.federation.ldap.conftest import SignIn, UseDirectory
 from tests.servers.ldap import (
     GROUPS,
     PASSWORD,
-    PEOPLE,
     SERVICE_DN,
     SERVICE_PASSWORD,
+    USERS,
     DirectoryServer,
 )
 
@@ -41,10 +41,10 @@ def who() -> User:
     return User.objects.get(identities__provider="ldap")
 
 
-def test_a_person_of_the_directory_comes_in_and_gets_an_account(
+def test_a_directory_user_signs_in_and_gets_an_account(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna", displayName="Anna Ångström")
+    server.add_user("anna", displayName="Anna Ångström")
     use_directory()
 
     answer = sign_in("anna")
@@ -58,10 +58,10 @@ def test_a_person_of_the_directory_comes_in_and_gets_an_account(
     assert (event.result, event.detail["methods"]) == ("success", ["ldap"])
 
 
-def test_the_second_time_it_is_the_same_account(
+def test_a_second_sign_in_uses_the_same_account(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
 
     sign_in("anna")
@@ -70,16 +70,16 @@ def test_the_second_time_it_is_the_same_account(
     assert ExternalIdentity.objects.count() == User.objects.count() == 1
 
 
-def test_a_person_keeps_the_account_through_a_new_name_and_address(
+def test_a_user_keeps_the_account_with_a_new_name_and_address(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    dn = server.add_person("anna")
+    dn = server.add_user("anna")
     use_directory()
     sign_in("anna")
     handle = server.as_root()
     handle.rename_s(dn, "uid=anna.berg")
     handle.unbind_s()
-    server.replace(f"uid=anna.berg,{PEOPLE}", mail="anna.berg@example.org")
+    server.replace(f"uid=anna.berg,{USERS}", mail="anna.berg@example.org")
 
     assert sign_in("anna.berg").status_code == 302
     assert User.objects.count() == 1
@@ -89,14 +89,14 @@ def test_a_person_keeps_the_account_through_a_new_name_and_address(
     ("password", "status"),
     [("wrong", 401), (" ", 401), ("*", 401), ("\x00", 400), (f"{PASSWORD}\x00", 400)],
 )
-def test_a_wrong_password_lets_nobody_in(
+def test_a_wrong_password_is_rejected(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
     password: str,
     status: int,
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
 
     answer = sign_in("anna", password)
@@ -109,7 +109,7 @@ def test_a_wrong_password_lets_nobody_in(
 def test_an_empty_password_is_never_sent(
     server: DirectoryServer, use_directory: UseDirectory
 ) -> None:
-    dn = server.add_person("anna")
+    dn = server.add_user("anna")
     directory = use_directory()
 
     with opened(directory) as connection:
@@ -131,18 +131,18 @@ def test_an_empty_password_is_never_sent(
         "an\\6ea",
         "#anna",
         "anna,ou=x",
-        f"uid=anna,{PEOPLE}",
+        f"uid=anna,{USERS}",
         "a" * 10_000,
         "an\x00na",
         "anna\x00",
         "an\u200bna",
     ],
 )
-def test_a_name_that_is_a_piece_of_a_filter_means_nobody(
+def test_a_login_with_filter_syntax_matches_no_one(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, login: str
 ) -> None:
     """A107."""
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
 
     assert sign_in(login).status_code == (400 if len(login) > 254 or "\x00" in login else 401)
@@ -153,12 +153,12 @@ def test_a_name_that_is_a_piece_of_a_filter_means_nobody(
     "uid",
     ["o(neil)", "a*b", "a\\b", "ber,g", "müller", "王小明", "a+b=c", 'q"q', "a;b", "<x>", "#x"],
 )
-def test_people_with_odd_names_come_in(
+def test_users_with_special_characters_sign_in(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, uid: str
 ) -> None:
-    dn = server.add_person(uid, mail="odd@example.org")
+    dn = server.add_user(uid, mail="odd@example.org")
     server.add_group("staff", dn)
-    server.add_person("other")
+    server.add_user("other")
     use_directory(
         LDAP_AUTHORIZATION_FILTER=FILTER,
         LDAP_GROUP_SEARCH_FILTER="(member={user_dn})",
@@ -169,10 +169,10 @@ def test_people_with_odd_names_come_in(
     assert who().role == "editor"
 
 
-def test_wrong_password_and_unknown_name_are_answered_alike(
+def test_wrong_password_and_unknown_login_have_the_same_response(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, viewer: User
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
 
     answers = [sign_in(name, "wrong password") for name in ("anna", "nobody", viewer.email)]
@@ -183,22 +183,22 @@ def test_wrong_password_and_unknown_name_are_answered_alike(
     assert refused.count() == 3
 
 
-def test_several_hits_are_a_refusal(
+def test_several_matches_are_rejected(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
     for uid in ("anna", "bert", "carl"):
-        server.add_person(uid, mail="team@example.org")
+        server.add_user(uid, mail="team@example.org")
     use_directory()
 
     assert sign_in("team@example.org").status_code == 401
-    server.delete(f"uid=carl,{PEOPLE}")
+    server.delete(f"uid=carl,{USERS}")
     assert sign_in("team@example.org").status_code == 401
-    server.delete(f"uid=bert,{PEOPLE}")
+    server.delete(f"uid=bert,{USERS}")
     assert sign_in("team@example.org").status_code == 302
 
 
 @pytest.mark.parametrize("login", ["root", "ROOT", "Root ", "root@example.org"])
-def test_an_entry_with_the_name_of_a_local_account_never_opens_it(
+def test_an_entry_with_the_name_of_a_local_account_never_signs_in_to_it(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
@@ -207,7 +207,7 @@ def test_an_entry_with_the_name_of_a_local_account_never_opens_it(
 ) -> None:
     """A109."""
     root = make_user("owner", "root@example.org", username="root", password="another long phrase")
-    server.add_person("root")
+    server.add_user("root")
     use_directory()
 
     assert sign_in(login).status_code == 401
@@ -215,21 +215,21 @@ def test_an_entry_with_the_name_of_a_local_account_never_opens_it(
     assert User.objects.count() == 1
 
 
-@pytest.mark.parametrize("has_come_before", [True, False])
+@pytest.mark.parametrize("has_signed_in_before", [True, False])
 @pytest.mark.parametrize("role", ["owner", "admin"])
-def test_an_entry_with_the_address_of_an_operator_never_opens_his_account(
+def test_an_entry_with_the_address_of_an_administrator_never_signs_in_to_it(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
     make_user: MakeUser,
     role: str,
-    has_come_before: bool,
+    has_signed_in_before: bool,
 ) -> None:
     """He has no password: he comes in by links, or his account was made in advance."""
     boss = make_user(role, "boss@example.org", password=None)
-    if has_come_before:
+    if has_signed_in_before:
         User.objects.update(last_login=boss.created_at)
-    server.add_person("eve", mail="boss@example.org")
+    server.add_user("eve", mail="boss@example.org")
     use_directory()
 
     answer = sign_in("eve")
@@ -242,8 +242,8 @@ def test_an_entry_with_the_address_of_an_operator_never_opens_his_account(
 def test_two_entries_with_one_address_are_never_one_account(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
-    server.add_person("eve", mail="anna@example.org")
+    server.add_user("anna")
+    server.add_user("eve", mail="anna@example.org")
     use_directory()
 
     assert sign_in("anna").status_code == 302
@@ -251,12 +251,12 @@ def test_two_entries_with_one_address_are_never_one_account(
     assert ExternalIdentity.objects.count() == 1
 
 
-def test_an_address_connects_an_account_without_password_where_it_is_proved(
+def test_a_verified_address_connects_an_account_without_password(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, make_user: MakeUser
 ) -> None:
     anna = make_user("editor", "anna@example.org", password=None)
     User.objects.update(last_login=anna.created_at)
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory(LDAP_EMAIL_IS_PROVED="false")
     assert sign_in("anna").status_code == 403
 
@@ -266,20 +266,20 @@ def test_an_address_connects_an_account_without_password_where_it_is_proved(
     assert anna.identities.count() == 1
 
 
-def test_a_person_without_an_address_comes_in(
+def test_a_user_without_an_address_signs_in(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna", mail=None)
+    server.add_user("anna", mail=None)
     use_directory()
 
     assert sign_in("anna").client.get("/account/").status_code == 200
     assert who().email.endswith("@users.invalid")
 
 
-def test_who_came_by_the_directory_has_no_local_password(
+def test_directory_users_have_no_local_password(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
     sign_in("anna")
     user = who()
@@ -290,10 +290,10 @@ def test_who_came_by_the_directory_has_no_local_password(
     assert sign_in("anna").status_code == 302
 
 
-def test_nobody_takes_himself_out_of_the_directory(
+def test_directory_users_cannot_disconnect_the_directory(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
     client = sign_in("anna").client
     path = f"/account/identities/{ExternalIdentity.objects.get().pk}/disconnect"
@@ -304,7 +304,7 @@ def test_nobody_takes_himself_out_of_the_directory(
     assert ExternalIdentity.objects.count() == 1
 
 
-def test_where_the_directory_is_the_only_way_local_passwords_open_owners_alone(
+def test_with_only_the_directory_local_passwords_work_only_for_owners(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
@@ -317,10 +317,10 @@ def test_where_the_directory_is_the_only_way_local_passwords_open_owners_alone(
     assert sign_in(owner.email).status_code == 302
 
 
-def test_a_disabled_account_stays_out_with_the_right_password(
+def test_a_disabled_account_is_denied_with_the_right_password(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
     sign_in("anna")
     User.objects.update(is_active=False)
@@ -330,18 +330,18 @@ def test_a_disabled_account_stays_out_with_the_right_password(
     assert answer.client.get("/account/").status_code == 302
 
 
-def test_without_a_directory_nobody_of_it_comes_in(
+def test_without_a_directory_its_users_cannot_sign_in(
     server: DirectoryServer, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
 
     assert sign_in("anna").status_code == 401
 
 
-def test_the_authorization_filter_keeps_people_out_and_ends_their_sessions(
+def test_the_authorization_filter_denies_users_and_ends_their_sessions(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    anna, bert = server.add_person("anna"), server.add_person("bert")
+    anna, bert = server.add_user("anna"), server.add_user("bert")
     server.add_group("staff", anna)
     use_directory(LDAP_AUTHORIZATION_FILTER=FILTER)
     inside = sign_in("anna")
@@ -356,7 +356,7 @@ def test_the_authorization_filter_keeps_people_out_and_ends_their_sessions(
     assert User.objects.count() == 1
 
 
-SHUT = [
+DISABLED_STATES = [
     ("userAccountControl", "514"),
     ("userAccountControl", "66050"),
     ("userAccountControl", "what?"),
@@ -389,15 +389,15 @@ OPEN = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), SHUT)
-def test_who_is_disabled_in_the_directory_stays_out_and_loses_the_sessions(
+@pytest.mark.parametrize(("name", "value"), DISABLED_STATES)
+def test_a_user_disabled_in_the_directory_is_denied_and_signed_out(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
     name: str,
     value: str,
 ) -> None:
-    anna = server.add_person("anna")
+    anna = server.add_user("anna")
     use_directory()
     inside = sign_in("anna")
     server.set_state(anna, name, value)
@@ -413,11 +413,11 @@ def test_who_is_disabled_in_the_directory_stays_out_and_loses_the_sessions(
     assert name in event.detail["reason"]
 
 
-@pytest.mark.parametrize(("name", "value"), SHUT[:1])
-def test_who_is_disabled_in_the_directory_never_gets_an_account_or_a_token(
+@pytest.mark.parametrize(("name", "value"), DISABLED_STATES[:1])
+def test_a_user_disabled_in_the_directory_gets_no_account_or_token(
     server: DirectoryServer, use_directory: UseDirectory, client: Client, name: str, value: str
 ) -> None:
-    server.set_state(server.add_person("anna"), name, value)
+    server.set_state(server.add_user("anna"), name, value)
     use_directory()
 
     answer = client.post(
@@ -431,52 +431,52 @@ def test_who_is_disabled_in_the_directory_never_gets_an_account_or_a_token(
 
 
 @pytest.mark.parametrize(("name", "value"), OPEN)
-def test_who_is_not_disabled_in_the_directory_comes_in(
+def test_a_user_enabled_in_the_directory_signs_in(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
     name: str,
     value: str,
 ) -> None:
-    server.set_state(server.add_person("anna"), name, value)
+    server.set_state(server.add_user("anna"), name, value)
     use_directory()
 
     assert sign_in("anna").status_code == 302
 
 
-def test_a_wrong_password_does_not_tell_who_is_disabled_in_the_directory(
+def test_a_wrong_password_does_not_reveal_a_disabled_user(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.set_state(server.add_person("anna"), "userAccountControl", "514")
+    server.set_state(server.add_user("anna"), "userAccountControl", "514")
     use_directory()
 
     assert sign_in("anna", "wrong").status_code == 401
 
 
-def test_a_lock_that_the_right_password_has_ended_keeps_nobody_out(
+def test_an_expired_lockout_does_not_deny_the_user(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
     """OpenLDAP keeps the time of an ended lock until the next sign-in there."""
-    anna = server.add_person("anna")
+    anna = server.add_user("anna")
     server.lock_once(anna, since=timezone.now() - timedelta(hours=1), seconds=1)
     use_directory()
 
     assert sign_in("anna").status_code == 302
 
 
-def test_a_wrong_password_never_tells_whether_somebody_is_admitted(
+def test_a_wrong_password_does_not_reveal_the_authorization(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("bert")
+    server.add_user("bert")
     use_directory(LDAP_AUTHORIZATION_FILTER=FILTER)
 
     assert sign_in("bert", "wrong").status_code == 401
 
 
-def test_tries_at_the_directory_count_as_tries(
+def test_directory_sign_ins_are_rate_limited(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, settings: object
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
     client = Client()
 
@@ -485,10 +485,10 @@ def test_tries_at_the_directory_count_as_tries(
     assert codes == [401] * 7 + [429]
 
 
-def test_the_api_gives_tokens_for_the_directorys_password(
+def test_the_api_issues_tokens_for_a_directory_password(
     server: DirectoryServer, use_directory: UseDirectory, client: Client
 ) -> None:
-    anna = server.add_person("anna")
+    anna = server.add_user("anna")
     server.add_group("staff", anna)
     use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}')
 
@@ -503,7 +503,7 @@ def test_the_api_gives_tokens_for_the_directorys_password(
     assert who().role == "none"
 
 
-def test_the_directory_is_tested_by_command_alone(client: Client, admin: User) -> None:
+def test_there_is_no_endpoint_that_tests_the_directory(client: Client, admin: User) -> None:
     """A117: no page and no call does it, so that nobody can ask it for himself."""
     client.force_login(admin)
     for path in ("/ldaptest", "/api/v1/ldap", "/api/v1/ldap/test", "/admin/ldap/"):
@@ -513,7 +513,7 @@ def test_the_directory_is_tested_by_command_alone(client: Client, admin: User) -
 @pytest.mark.parametrize(("role", "state", "got"), [("editor", "used", "editor"),
                                                     ("admin", "live", "none")])  # fmt: skip
 @pytest.mark.parametrize("is_known", [False, True])
-def test_an_invited_person_keeps_the_role_and_no_entry_makes_administrators(
+def test_an_invited_user_keeps_the_role_and_no_entry_creates_administrators(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
@@ -523,7 +523,7 @@ def test_an_invited_person_keeps_the_role_and_no_entry_makes_administrators(
     got: str,
     is_known: bool,
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory(LDAP_ROLES_MAPPING='{"cn=nobody,dc=example,dc=org": "viewer"}',
                   UPDATE_ROLES_ON_LOGIN="1")  # fmt: skip
     issued = invite(actor=owner, email="anna@example.org", role=role)
@@ -545,7 +545,7 @@ def test_an_invited_person_keeps_the_role_and_no_entry_makes_administrators(
 # A local account does not shut anybody of the directory out
 
 
-def test_a_local_account_does_not_take_a_name_that_the_directory_has(
+def test_a_local_account_cannot_take_a_directory_user_name(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
@@ -553,7 +553,7 @@ def test_a_local_account_does_not_take_a_name_that_the_directory_has(
     viewer: User,
     browser_of: Callable[[User], Client],
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
 
     with pytest.raises(RecordInvalid) as refused:
@@ -570,10 +570,10 @@ def test_a_local_account_does_not_take_a_name_that_the_directory_has(
     assert who().username == "anna"
 
 
-def test_other_names_are_free_and_the_own_one_may_stay(
+def test_other_user_names_and_the_own_one_are_allowed(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, viewer: User, owner: User
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
     sign_in("anna")
     anna = who()
@@ -581,14 +581,14 @@ def test_other_names_are_free_and_the_own_one_may_stay(
     users.edit_profile(actor=viewer, user=viewer, profile=Profile(username="vera2"))
     users.edit_profile(actor=owner, user=anna, profile=Profile(username=""))
     users.edit_profile(actor=owner, user=anna, profile=Profile(username="anna"))
-    server.add_person("vera2")
+    server.add_user("vera2")
     users.edit_profile(actor=viewer, user=viewer, profile=Profile(name="V.", username="vera2"))
 
     assert User.objects.get(pk=viewer.pk).username == "vera2"
     assert who().username == "anna"
 
 
-def test_no_name_is_given_while_the_directory_does_not_answer(
+def test_no_user_name_is_assigned_while_the_directory_is_down(
     use_directory: UseDirectory, silent_server, viewer: User
 ) -> None:
     use_directory(LDAP_URL="ldap://127.0.0.1:1")
@@ -603,23 +603,23 @@ def test_no_name_is_given_while_the_directory_does_not_answer(
 @pytest.mark.parametrize(
     "typed", ["CORP\\anna", "corp.example\\ANNA", "anna@corp.example", "Anna@CORP.example"]
 )
-def test_names_come_in_as_people_of_windows_type_them(
+def test_windows_style_logins_are_accepted(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, typed: str
 ) -> None:
-    server.set_state(server.add_person("anna"), "userPrincipalName", "anna@corp.example")
+    server.set_state(server.add_user("anna"), "userPrincipalName", "anna@corp.example")
     use_directory()
 
     assert sign_in(typed).status_code == 302
     assert who().email == "anna@example.org"
 
 
-def test_a_made_up_domain_gives_no_further_tries() -> None:
+def test_an_invented_domain_gives_no_more_attempts() -> None:
     keys = {limit_key(name) for name in ("anna", "A\\anna", "b\\Anna", "CORP\\anna ")}
 
     assert keys == {"anna"}
 
 
-def test_an_address_is_proved_by_either_name_of_the_setting(use_directory: UseDirectory) -> None:
+def test_both_names_of_the_setting_verify_addresses(use_directory: UseDirectory) -> None:
     assert use_directory(LDAP_TRUST_EMAIL="false").email_is_verified is False
     assert use_directory(LDAP_EMAIL_IS_PROVED="false").email_is_verified is False
     assert use_directory().email_is_verified is True
@@ -628,10 +628,10 @@ def test_an_address_is_proved_by_either_name_of_the_setting(use_directory: UseDi
 # The backend of django-auth-ldap
 
 
-def test_django_authenticates_by_the_directory_whom_the_access_policy_allows(
+def test_djangos_authenticate_uses_the_directory_and_the_access_policy(
     server: DirectoryServer, use_directory: UseDirectory, db: None
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
 
     user = authenticate(None, username="anna", password=PASSWORD)
@@ -646,7 +646,7 @@ def test_groups_are_read_as_the_service_account_after_the_users_bind(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
     """People of this server may read nothing, their own groups included."""
-    server.add_group("staff", server.add_person("anna"))
+    server.add_group("staff", server.add_user("anna"))
     use_directory(
         LDAP_GROUP_SEARCH_FILTER="(member={user_dn})", LDAP_ROLES_MAPPING='{"staff": "editor"}'
     )
@@ -658,21 +658,21 @@ def test_groups_are_read_as_the_service_account_after_the_users_bind(
 def test_a_connection_without_service_account_is_anonymous_again_after_a_bind(
     server: DirectoryServer, use_directory: UseDirectory
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     config = use_directory()
 
     with opened(config) as connection:
         connection.simple_bind_s("", "")  # nothing to send: it is anonymous
         connection.simple_bind_s(SERVICE_DN, SERVICE_PASSWORD)
-        seen = connection.search(PEOPLE, "(uid=anna)", ["uid"])
+        seen = connection.search(USERS, "(uid=anna)", ["uid"])
         connection.simple_bind_s("", "")
         with pytest.raises(DirectoryError):
-            connection.search(PEOPLE, "(uid=anna)", ["uid"])
+            connection.search(USERS, "(uid=anna)", ["uid"])
 
     assert len(seen) == 1
 
 
-def test_a_server_that_refuses_anonymous_binds_may_still_be_searched_anonymously(
+def test_a_server_may_reject_anonymous_binds_but_allow_anonymous_searches(
     server: DirectoryServer, use_directory: UseDirectory
 ) -> None:
     config = use_directory()
@@ -700,17 +700,17 @@ class RefusingAnonymous:
         return self.handle.simple_bind(dn, password)
 
 
-def test_an_error_after_the_right_password_is_no_wrong_password(
+def test_an_error_after_the_right_password_is_not_a_wrong_password(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory(LDAP_GROUP_SEARCH_FILTER="(member={user_dn})", LDAP_GROUP_BASE_DN="ou=x,dc=y")
 
     assert sign_in("anna").status_code == 503
     assert sign_in("anna", "wrong").status_code == 401
 
 
-def test_unknown_local_and_known_names_cost_the_same_work(
+def test_unknown_local_and_known_logins_take_the_same_work(
     server: DirectoryServer,
     use_directory: UseDirectory,
     sign_in: SignIn,
@@ -718,7 +718,7 @@ def test_unknown_local_and_known_names_cost_the_same_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So that time tells nobody which names exist, and where."""
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory()
     work: list[str] = []
 

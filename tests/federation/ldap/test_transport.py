@@ -23,10 +23,10 @@ def failure_of(directory: object) -> Failures:
 
 
 @pytest.mark.parametrize("uses_starttls", [False, True])
-def test_the_right_certificate_lets_people_in(
+def test_a_valid_certificate_allows_sign_ins(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, uses_starttls: bool
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     url = server.url if uses_starttls else server.tls_url
     use_directory(
         LDAP_URL=url,
@@ -38,7 +38,7 @@ def test_the_right_certificate_lets_people_in(
 
 
 @pytest.mark.parametrize("uses_starttls", [False, True])
-def test_an_unknown_authority_is_refused(
+def test_an_unknown_authority_is_rejected(
     server: DirectoryServer, use_directory: UseDirectory, tmp_path: Path, uses_starttls: bool
 ) -> None:
     write_certificates(tmp_path, "127.0.0.1")
@@ -64,16 +64,16 @@ def test_a_certificate_of_another_host_is_refused(
     assert failure_of(directory) is Failures.CERTIFICATE
 
 
-def test_a_certificate_is_unchecked_only_where_it_is_written(
+def test_a_certificate_is_unverified_only_if_configured(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     use_directory(LDAP_URL=server.tls_url, LDAP_TLS_REJECT_UNAUTHORIZED="false")
 
     assert sign_in("anna").status_code == 302
 
 
-def test_a_stripped_starttls_sends_no_password(
+def test_without_offered_starttls_no_password_is_sent(
     use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
     stripping = StrippingServer()
@@ -87,7 +87,7 @@ def test_a_stripped_starttls_sends_no_password(
     assert b"correct horse" not in sent
 
 
-def test_a_dead_server_is_told_and_lets_the_local_owner_in(
+def test_an_unreachable_server_is_reported_and_the_local_owner_signs_in(
     use_directory: UseDirectory, sign_in: SignIn, owner: User
 ) -> None:
     directory = use_directory(LDAP_URL=f"ldap://127.0.0.1:{free_port()}")
@@ -97,7 +97,7 @@ def test_a_dead_server_is_told_and_lets_the_local_owner_in(
     assert sign_in(owner.email).status_code == 302
 
 
-def test_while_it_is_down_local_and_unknown_names_are_answered_alike(
+def test_while_it_is_down_local_and_unknown_logins_have_the_same_response(
     use_directory: UseDirectory, sign_in: SignIn, owner: User
 ) -> None:
     use_directory(LDAP_URL=f"ldap://127.0.0.1:{free_port()}")
@@ -108,7 +108,7 @@ def test_while_it_is_down_local_and_unknown_names_are_answered_alike(
 
 
 @pytest.mark.parametrize("transport", ["plain", "starttls", "ldaps"])
-def test_a_server_that_never_answers_is_given_up(
+def test_a_silent_server_times_out(
     use_directory: UseDirectory, silent_server: SilentServer, transport: str
 ) -> None:
     scheme = "ldaps" if transport == "ldaps" else "ldap"
@@ -123,7 +123,7 @@ def test_a_server_that_never_answers_is_given_up(
     assert failure_of(directory) in (Failures.TOO_SLOW, Failures.NO_ANSWER)
 
 
-def test_a_server_that_did_not_answer_is_left_alone_for_a_moment(
+def test_a_server_that_timed_out_is_skipped_for_a_while(
     use_directory: UseDirectory, silent_server: SilentServer
 ) -> None:
     directory = dataclasses.replace(
@@ -136,10 +136,10 @@ def test_a_server_that_did_not_answer_is_left_alone_for_a_moment(
     assert len(silent_server.received) == asked
 
 
-def test_a_wrong_service_password_is_an_error_and_no_wrong_password(
+def test_a_wrong_service_password_is_an_error_and_not_a_wrong_password(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     directory = use_directory(LDAP_BIND_PASSWORD="another one")
 
     assert failure_of(directory) is Failures.SERVICE_PASSWORD
@@ -154,7 +154,7 @@ def test_a_base_that_does_not_exist_is_an_error(
     assert sign_in("anna").status_code == 503
 
 
-def test_connections_are_closed_whatever_happens(
+def test_connections_are_always_closed(
     server: DirectoryServer, use_directory: UseDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[Connection] = []
@@ -169,7 +169,7 @@ def test_connections_are_closed_whatever_happens(
     assert len(closed) == 2
 
 
-def test_threads_of_tls_end_with_their_connection(
+def test_tls_threads_end_with_their_connection(
     server: DirectoryServer, use_directory: UseDirectory
 ) -> None:
     directory = use_directory(LDAP_URL=server.tls_url, LDAP_CA_CERT_PATH=str(server.ca_file))
@@ -181,11 +181,11 @@ def test_threads_of_tls_end_with_their_connection(
     assert wait_for(lambda: "directory-tls" not in [one.name for one in threading.enumerate()])
 
 
-def test_a_long_answer_comes_whole_through_tls(
+def test_a_long_response_by_tls_is_complete(
     server: DirectoryServer, use_directory: UseDirectory
 ) -> None:
     texts = [f"{number:07d}" * 40 for number in range(12_000)]
-    server.add_person("anna", description=texts)
+    server.add_user("anna", description=texts)
     directory = use_directory(LDAP_URL=server.tls_url, LDAP_CA_CERT_PATH=str(server.ca_file))
 
     with opened_as_service(directory) as connection:
@@ -194,7 +194,7 @@ def test_a_long_answer_comes_whole_through_tls(
     assert sorted(found.texts("description")) == sorted(texts)
 
 
-def test_tls_at_a_port_that_speaks_none_is_told(
+def test_tls_at_a_plain_port_is_reported(
     server: DirectoryServer, use_directory: UseDirectory
 ) -> None:
     directory = use_directory(LDAP_URL=f"ldaps://127.0.0.1:{server.port}")
@@ -202,10 +202,10 @@ def test_tls_at_a_port_that_speaks_none_is_told(
     assert failure_of(directory) in (Failures.NO_TLS, Failures.NO_ANSWER)
 
 
-def test_the_next_server_is_asked_when_one_does_not_answer(
+def test_the_next_server_is_used_if_one_is_down(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
 ) -> None:
-    server.add_person("anna")
+    server.add_user("anna")
     dead = f"ldap://127.0.0.1:{free_port()}"
     directory = use_directory(LDAP_URL=f"{dead}, {server.url}")
 
@@ -214,7 +214,7 @@ def test_the_next_server_is_asked_when_one_does_not_answer(
     assert sign_in("anna", "wrong").status_code == 401
 
 
-def test_when_no_server_answers_the_first_is_told(use_directory: UseDirectory) -> None:
+def test_if_all_servers_are_down_the_first_is_reported(use_directory: UseDirectory) -> None:
     directory = use_directory(
         LDAP_URL=f"ldap://127.0.0.1:{free_port()},ldaps://127.0.0.1:{free_port()}"
     )
@@ -224,7 +224,7 @@ def test_when_no_server_answers_the_first_is_told(use_directory: UseDirectory) -
     assert caught.value.failure is Failures.NO_ANSWER
 
 
-def test_starttls_is_for_servers_without_tls_alone(use_directory: UseDirectory) -> None:
+def test_starttls_is_used_only_without_tls(use_directory: UseDirectory) -> None:
     directory = use_directory(
         LDAP_URL="ldaps://a.example.com ldap://b.example.com", LDAP_STARTTLS="true"
     )

@@ -17,15 +17,15 @@ from federation.models import ExternalIdentity
 from federation.oidc.discovery import DISCOVERED
 from tests.federation.oidc.double import CLIENT, CODE, Double
 from tests.pages.pages import read
-from tests.servers.branded_providers import SECRET, DressedProviders
+from tests.servers.branded_providers import SECRET, BrandedProviders
 
 UseProviders = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def dressed() -> Iterator[DressedProviders]:
+def branded_providers() -> Iterator[BrandedProviders]:
     """Certified providers in the dress of Authentik, Microsoft and Cognito."""
-    providers = DressedProviders()
+    providers = BrandedProviders()
     yield providers
     providers.stop()
 
@@ -67,7 +67,7 @@ def use_openid(use_providers: UseProviders, double: Double, **further: str) -> N
     )
 
 
-def dressed_env(dressed: DressedProviders) -> dict[str, str]:
+def branded_env(branded_providers: BrandedProviders) -> dict[str, str]:
     """LobeChat's settings of all three."""
     paths = {
         "AUTHENTIK": "/application/o/gate/",
@@ -79,7 +79,7 @@ def dressed_env(dressed: DressedProviders) -> dict[str, str]:
         env |= {
             f"AUTH_{name}_ID": "gatehouse",
             f"AUTH_{name}_SECRET": SECRET,
-            f"AUTH_{name}_ISSUER": f"{dressed.origin}{path}",
+            f"AUTH_{name}_ISSUER": f"{branded_providers.origin}{path}",
         }
     return env
 
@@ -108,7 +108,9 @@ def query_of(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
-def come_back(client: Client, double: Double, url: str, provider: str = "openid", **changes: Any):
+def call_callback(
+    client: Client, double: Double, url: str, provider: str = "openid", **changes: Any
+):
     """The double's answer to `url`, with changed parameters; None takes one away."""
     query = query_of(url)
     double.nonce = query.get("nonce", "")
@@ -117,9 +119,9 @@ def come_back(client: Client, double: Double, url: str, provider: str = "openid"
     return client.get(f"/oauth/{provider}/callback", sent)
 
 
-def come_in(client: Client, double: Double, **changes: Any):
+def sign_in(client: Client, double: Double, **changes: Any):
     """A whole sign-in by the double."""
-    return come_back(client, double, start(client), **changes)
+    return call_callback(client, double, start(client), **changes)
 
 
 def path_of(url: str) -> str:
@@ -127,7 +129,7 @@ def path_of(url: str) -> str:
     return f"{parts.path}?{parts.query}"
 
 
-def assert_nobody_came_in(client: Client, reason: str | None) -> None:
+def assert_not_signed_in(client: Client, reason: str | None) -> None:
     """No session, no account, no identity; one audit row that says why."""
     assert client.get("/account/").status_code == 302
     assert BrowserSession.objects.filter(user__isnull=False).count() == 0

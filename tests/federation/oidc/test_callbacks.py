@@ -10,7 +10,7 @@ from tests.federation.oidc.conftest import UseProviders, use_openid
 from tests.federation.oidc.double import Double
 
 
-def test_a_path_of_the_settings_is_answered(
+def test_a_configured_callback_path_works(
     use_providers: UseProviders, double: Double, settings: Any
 ) -> None:
     use_openid(use_providers, double, OPENID_CALLBACK_URL="/signed/in-here")
@@ -24,7 +24,7 @@ def test_a_path_of_the_settings_is_answered(
     assert provider.redirect_uri == "http://localhost:8000/signed/in-here"
 
 
-def test_usual_paths_need_no_pattern_of_their_own(
+def test_usual_callback_paths_need_no_extra_url_pattern(
     use_providers: UseProviders, double: Double
 ) -> None:
     use_openid(use_providers, double, OPENID_CALLBACK_URL="/api/auth/callback/openid")
@@ -33,7 +33,7 @@ def test_usual_paths_need_no_pattern_of_their_own(
 
 
 @pytest.mark.parametrize("path", ["/oauth/authentik/callback", "/api/auth/callback/authentik"])
-def test_older_set_ups_find_their_callback(path: str) -> None:
+def test_callback_paths_of_older_setups_work(path: str) -> None:
     found = resolve(path)
 
     assert (found.func, found.kwargs) == (oauth.callback, {"provider": "authentik"})

@@ -13,7 +13,7 @@ from core.web.redirects import MAX_LENGTH, safe_destination
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
 from tests.conftest import PASSWORD, path_in
-from tests.federation.oidc.conftest import come_back, leads_to, start
+from tests.federation.oidc.conftest import call_callback, leads_to, start
 from tests.federation.oidc.double import Double
 
 pytestmark = pytest.mark.django_db
@@ -59,11 +59,11 @@ def credentials(user: User, link: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", [name for name in LINKS if name != "short"])
-def test_forward_auth_hands_the_link_on(name: str) -> None:
+def test_forward_auth_passes_the_link_on(name: str) -> None:
     assert sent_on(LINKS[name]) == LINKS[name]
 
 
-def test_raw_bytes_are_handed_on_as_browsers_write_them() -> None:
+def test_raw_bytes_are_percent_encoded() -> None:
     raw = f"{SITE}/ü?q=日本"
 
     assert sent_on(raw.encode().decode("latin-1")) == f"{SITE}/%C3%BC?q=%E6%97%A5%E6%9C%AC"
@@ -80,7 +80,7 @@ def test_the_sign_in_page_and_its_form_keep_it(viewer: User, link: str) -> None:
     assert browser.get("/sign-in", {"next": link})["Location"] == link
 
 
-def test_a_mailed_link_leads_there(
+def test_a_magic_link_redirects_there(
     stranger: Client, viewer: User, link: str, mails: Callable[[], list[OutboxMail]]
 ) -> None:
     stranger.post("/magic-link", {"email": viewer.email, "next": link})
@@ -89,10 +89,10 @@ def test_a_mailed_link_leads_there(
     assert stranger.get(path_in(mails()[-1]))["Location"] == link
 
 
-def test_a_provider_leads_there(
+def test_a_provider_sign_in_redirects_there(
     as_openid: Double, stranger: Client, link: str, viewer: User
 ) -> None:
-    answer = come_back(stranger, as_openid, start(stranger, next=link))
+    answer = call_callback(stranger, as_openid, start(stranger, next=link))
 
     assert (answer.status_code, answer["Location"]) == (302, link)
     assert all(not morsel.value for name, morsel in stranger.cookies.items() if "_next" in name)
@@ -105,22 +105,22 @@ def test_the_automatic_redirect_keeps_it(
 
     url = leads_to(stranger.get("/sign-in", {"next": link}))
 
-    assert come_back(stranger, as_openid, url)["Location"] == link
+    assert call_callback(stranger, as_openid, url)["Location"] == link
 
 
-def test_the_newest_of_several_tabs_keeps_a_long_one(as_openid: Double, stranger: Client) -> None:
+def test_the_newest_of_several_tabs_keeps_a_long_link(as_openid: Double, stranger: Client) -> None:
     other = LINKS["long"][:-1] + "y"
     first = start(stranger, next=LINKS["short"])
     second = start(stranger, next=other)
     third = start(stranger, next=LINKS["long"])
 
-    assert come_back(stranger, as_openid, third)["Location"] == LINKS["long"]
+    assert call_callback(stranger, as_openid, third)["Location"] == LINKS["long"]
     for url, leads in ((second, "/account/"), (first, LINKS["short"])):
         stranger.post("/sign-out")
-        assert come_back(stranger, as_openid, url)["Location"] == leads
+        assert call_callback(stranger, as_openid, url)["Location"] == leads
 
 
-def test_the_cookies_of_a_long_one_are_bound_to_its_sign_in_and_small(
+def test_cookies_of_a_long_link_are_small_and_bound_to_the_sign_in(
     as_openid: Double, stranger: Client
 ) -> None:
     start(stranger, next=LINKS["long"])
@@ -138,7 +138,7 @@ def test_the_cookies_of_a_long_one_are_bound_to_its_sign_in_and_small(
 
 
 @pytest.mark.parametrize("path", ["/café?q=ж", "/account/?a=b c", "/" + "x" * 8000])
-def test_paths_of_our_own_survive(viewer: User, path: str) -> None:
+def test_own_paths_are_kept(viewer: User, path: str) -> None:
     answer = Client().post("/sign-in", credentials(viewer, path))
 
     assert answer["Location"] == quote(path, safe="/?=")
@@ -157,7 +157,7 @@ def test_paths_of_our_own_survive(viewer: User, path: str) -> None:
         "https://app.example.com.ü/",
     ],
 )
-def test_what_is_longer_or_stranger_is_no_destination(url: str) -> None:
+def test_too_long_or_invalid_destinations_are_ignored(url: str) -> None:
     assert safe_destination(url) == ""
 
 
@@ -165,7 +165,7 @@ def test_what_is_longer_or_stranger_is_no_destination(url: str) -> None:
 
 
 @pytest.mark.parametrize("next_url", [LINKS["short"], LINKS["long"], "/sign-in"])
-def test_signing_out_leads_where_it_is_told(
+def test_sign_out_redirects_to_an_allowed_url(
     viewer: User, browser_of: Callable[[User], Client], next_url: str
 ) -> None:
     browser = browser_of(viewer)
@@ -179,7 +179,7 @@ def test_signing_out_leads_where_it_is_told(
 
 
 @pytest.mark.parametrize("next_url", ["https://evil.org/", "//evil.org", "javascript:alert(1)", ""])
-def test_signing_out_leads_to_no_stranger(
+def test_sign_out_redirects_to_no_other_site(
     viewer: User, browser_of: Callable[[User], Client], next_url: str
 ) -> None:
     browser = browser_of(viewer)

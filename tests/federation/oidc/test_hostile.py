@@ -28,11 +28,11 @@ from tests.api.external_jwt.providers import Clock, b64
 from tests.conftest import PASSWORD
 from tests.federation.oidc.conftest import (
     UseProviders,
-    assert_nobody_came_in,
-    come_back,
-    come_in,
+    assert_not_signed_in,
+    call_callback,
     leads_to,
     query_of,
+    sign_in,
     start,
     use_openid,
 )
@@ -47,11 +47,11 @@ def other_browser() -> Client:
     return Client(headers={"host": "localhost:8000"})
 
 
-def test_the_same_subject_of_another_issuer_opens_nothing(
+def test_the_same_subject_of_another_issuer_is_not_signed_in(
     as_openid: Double, use_providers: UseProviders, stranger: Client
 ) -> None:
     """The settings lead to another issuer, whose first subject is that of the admin here."""
-    come_in(stranger, as_openid)
+    sign_in(stranger, as_openid)
     User.objects.filter(email="nora@example.com").update(role="admin")
     other = Double()
     try:
@@ -60,7 +60,7 @@ def test_the_same_subject_of_another_issuer_opens_nothing(
             lambda: {"id_token": other.id_token(email="eve@example.com"), "access_token": "opaque"}
         )
         eve = other_browser()
-        come_in(eve, other)
+        sign_in(eve, other)
         assert b"eve@example.com" in eve.get("/account/").content
     finally:
         other.stop()
@@ -70,8 +70,8 @@ def test_the_same_subject_of_another_issuer_opens_nothing(
     assert ExternalIdentity.objects.filter(subject="nora").count() == 2
 
 
-def test_a_good_answer_lets_in(as_openid: Double, stranger: Client) -> None:
-    answer = come_in(stranger, as_openid)
+def test_a_valid_answer_signs_in(as_openid: Double, stranger: Client) -> None:
+    answer = sign_in(stranger, as_openid)
 
     assert (answer.status_code, answer["Location"]) == (302, "/account/")
     assert stranger.get("/account/").status_code == 200
@@ -86,12 +86,10 @@ def test_a_good_answer_lets_in(as_openid: Double, stranger: Client) -> None:
     assert "client_secret" not in form
 
 
-def test_a_provider_that_wants_the_secret_in_the_form_gets_it_there(
-    as_openid: Double, stranger: Client
-) -> None:
+def test_client_secret_post_is_supported(as_openid: Double, stranger: Client) -> None:
     as_openid.describe(token_endpoint_auth_methods_supported=["client_secret_post"])
 
-    come_in(stranger, as_openid)
+    sign_in(stranger, as_openid)
 
     ((_path, form, authorization),) = as_openid.posted
     assert (form["client_id"], form["client_secret"], authorization) == (CLIENT, "s: e/c", "")
@@ -102,42 +100,42 @@ def test_a_provider_that_wants_the_secret_in_the_form_gets_it_there(
 
 
 @pytest.mark.parametrize("changes", [{"state": None}, {"state": ""}, {"state": "made-up"}])
-def test_an_answer_without_our_state_is_refused(
+def test_an_answer_without_state_is_rejected(
     as_openid: Double, stranger: Client, changes: dict[str, Any]
 ) -> None:
-    answer = come_in(stranger, as_openid, **changes)
+    answer = sign_in(stranger, as_openid, **changes)
 
     assert answer.status_code == 400
     assert as_openid.posted == []
-    assert_nobody_came_in(stranger, "state_lost")
+    assert_not_signed_in(stranger, "state_lost")
 
 
 def test_an_empty_state_without_any_cookie_is_refused(as_openid: Double, stranger: Client) -> None:
     answer = stranger.get(CALLBACK, {"code": CODE, "state": "", "iss": as_openid.issuer})
 
     assert answer.status_code == 400
-    assert_nobody_came_in(stranger, "state_lost")
+    assert_not_signed_in(stranger, "state_lost")
 
 
 def test_the_state_of_another_browser_is_refused(as_openid: Double, stranger: Client) -> None:
     """The attacker's own answer, given to a victim."""
     url = start(other_browser())
 
-    answer = come_back(stranger, as_openid, url)
+    answer = call_callback(stranger, as_openid, url)
 
     assert answer.status_code == 400
     assert as_openid.posted == []
-    assert_nobody_came_in(stranger, "state_lost")
+    assert_not_signed_in(stranger, "state_lost")
 
 
-def test_a_state_works_once_even_with_its_old_cookie(as_openid: Double, stranger: Client) -> None:
+def test_a_state_works_once_even_with_the_old_cookie(as_openid: Double, stranger: Client) -> None:
     url = start(stranger)
     cookie = stranger.cookies[cookie_name()].value
-    assert come_back(stranger, as_openid, url).status_code == 302
+    assert call_callback(stranger, as_openid, url).status_code == 302
 
     thief = other_browser()
     thief.cookies[cookie_name()] = cookie
-    answer = come_back(thief, as_openid, url)
+    answer = call_callback(thief, as_openid, url)
 
     assert answer.status_code == 400
     assert thief.get("/account/").status_code == 302
@@ -146,7 +144,7 @@ def test_a_state_works_once_even_with_its_old_cookie(as_openid: Double, stranger
     assert row.detail["reason"] == "state_lost: state used before"
 
 
-def test_what_one_person_began_connects_nothing_to_the_next(
+def test_a_request_of_one_user_connects_nothing_for_another(
     as_openid: Double, editor: User, viewer: User, browser_of: Callable[[User], Client]
 ) -> None:
     client = browser_of(editor)
@@ -154,7 +152,7 @@ def test_what_one_person_began_connects_nothing_to_the_next(
     client.post("/sign-out")
     client.post("/sign-in", {"login": viewer.email, "password": PASSWORD})
 
-    answer = come_back(client, as_openid, url)
+    answer = call_callback(client, as_openid, url)
 
     assert answer.status_code == 400
     assert as_openid.posted == []
@@ -163,16 +161,16 @@ def test_what_one_person_began_connects_nothing_to_the_next(
     assert row.detail["reason"] == "state_lost: started by another user"
 
 
-def test_a_state_ends_after_ten_minutes(
+def test_a_state_expires_after_ten_minutes(
     as_openid: Double, stranger: Client, at_time: Callable[[timedelta], Any]
 ) -> None:
     url = start(stranger)
     at_time(timedelta(minutes=10, seconds=1))
 
-    answer = come_back(stranger, as_openid, url)
+    answer = call_callback(stranger, as_openid, url)
 
     assert answer.status_code == 400
-    assert_nobody_came_in(stranger, "state_lost")
+    assert_not_signed_in(stranger, "state_lost")
 
 
 def test_a_changed_cookie_is_refused(as_openid: Double, stranger: Client) -> None:
@@ -180,19 +178,19 @@ def test_a_changed_cookie_is_refused(as_openid: Double, stranger: Client) -> Non
     value = stranger.cookies[cookie_name()].value
     stranger.cookies[cookie_name()] = f"{value[:-6]}AAAAAA"
 
-    answer = come_back(stranger, as_openid, url)
+    answer = call_callback(stranger, as_openid, url)
 
     assert answer.status_code == 400
-    assert_nobody_came_in(stranger, "state_lost")
+    assert_not_signed_in(stranger, "state_lost")
 
 
-def test_two_tabs_may_wait_at_once(as_openid: Double, stranger: Client) -> None:
+def test_two_tabs_can_wait_at_once(as_openid: Double, stranger: Client) -> None:
     first, _second = start(stranger), start(stranger)
 
-    assert come_back(stranger, as_openid, first).status_code == 302
+    assert call_callback(stranger, as_openid, first).status_code == 302
 
 
-def test_a_sign_in_begins_by_a_form_alone(as_openid: Double, stranger: Client) -> None:
+def test_a_sign_in_is_started_only_by_post(as_openid: Double, stranger: Client) -> None:
     """A link, an image or a prefetch leads to a page with a button."""
     answer = stranger.get("/oauth/openid/login", {"next": "/account/"})
 
@@ -203,7 +201,7 @@ def test_a_sign_in_begins_by_a_form_alone(as_openid: Double, stranger: Client) -
     assert strict.post("/oauth/openid/login").status_code == 403
 
 
-def test_an_answer_by_form_comes_in_as_one_by_get(as_openid: Double, stranger: Client) -> None:
+def test_a_form_post_answer_works_as_one_by_get(as_openid: Double, stranger: Client) -> None:
     url = start(stranger)
     as_openid.nonce = query_of(url)["nonce"]
     sent = {"code": CODE, "state": query_of(url)["state"], "iss": as_openid.issuer, "evil": "x"}
@@ -241,11 +239,11 @@ def test_the_answer_of_one_provider_is_refused_at_the_callback_of_another(
 ) -> None:
     ours, other = two
 
-    answer = come_back(stranger, ours, start(stranger, "openid"), provider="oidc")
+    answer = call_callback(stranger, ours, start(stranger, "openid"), provider="oidc")
 
     assert answer.status_code == 400
     assert (ours.posted, other.posted) == ([], [])
-    assert_nobody_came_in(stranger, "state_lost: state of another provider")
+    assert_not_signed_in(stranger, "state_lost: state of another provider")
 
 
 def test_an_answer_that_names_another_issuer_is_refused(
@@ -253,42 +251,40 @@ def test_an_answer_that_names_another_issuer_is_refused(
 ) -> None:
     ours, other = two
 
-    answer = come_back(stranger, ours, start(stranger), iss=other.issuer)
+    answer = call_callback(stranger, ours, start(stranger), iss=other.issuer)
 
     assert answer.status_code == 403
     assert ours.posted == []
-    assert_nobody_came_in(stranger, "token_refused: the response of another provider")
+    assert_not_signed_in(stranger, "token_refused: the response of another provider")
 
 
-def test_an_answer_without_the_issuer_that_is_announced_is_refused(
+def test_an_answer_without_the_announced_issuer_is_rejected(
     as_openid: Double, stranger: Client
 ) -> None:
-    answer = come_in(stranger, as_openid, iss=None)
+    answer = sign_in(stranger, as_openid, iss=None)
 
     assert answer.status_code == 403
     assert as_openid.posted == []
-    assert_nobody_came_in(stranger, "token_refused: the response does not name")
+    assert_not_signed_in(stranger, "token_refused: the response does not name")
 
 
-def test_a_provider_that_announces_no_issuer_need_not_name_it(
-    as_openid: Double, stranger: Client
-) -> None:
+def test_without_announcement_the_issuer_is_optional(as_openid: Double, stranger: Client) -> None:
     as_openid.describe(authorization_response_iss_parameter_supported=None)
 
-    assert come_in(stranger, as_openid, iss=None).status_code == 302
+    assert sign_in(stranger, as_openid, iss=None).status_code == 302
 
 
 # A095
 
 
 @pytest.mark.parametrize("trusted", ["", "openid"])
-def test_an_account_that_a_stranger_registered_first_is_not_merged(
+def test_an_account_registered_by_another_person_is_not_merged(
     use_providers: UseProviders, double: Double, stranger: Client, make_user, trusted: str
 ) -> None:
     use_openid(use_providers, double, TRUSTED_EMAIL_PROVIDERS=trusted)
     squatter = make_user("viewer", "nora@example.com", is_verified=False)
 
-    answer = come_in(stranger, double)
+    answer = sign_in(stranger, double)
 
     assert answer.status_code == 403
     assert ExternalIdentity.objects.filter(user=squatter).count() == 0
@@ -302,7 +298,7 @@ def test_an_account_in_use_is_not_taken_over_by_its_address(
 ) -> None:
     make_user("owner", "nora@example.com")
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
     assert ExternalIdentity.objects.count() == 0
@@ -311,26 +307,26 @@ def test_an_account_in_use_is_not_taken_over_by_its_address(
     assert row.detail["provider"] == "openid"
 
 
-def test_registration_can_be_closed(
+def test_closed_registration_is_respected(
     use_providers: UseProviders, double: Double, stranger: Client
 ) -> None:
     use_openid(use_providers, double, OPENID_REGISTRATION="false")
 
-    answer = come_in(stranger, double)
+    answer = sign_in(stranger, double)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "registration_closed")
+    assert_not_signed_in(stranger, "registration_closed")
 
 
-def test_an_answer_without_an_address_is_a_page_and_no_fault(
+def test_an_answer_without_an_address_is_no_server_error(
     as_openid: Double, stranger: Client
 ) -> None:
     as_openid.give(lambda: {"id_token": as_openid.id_token(email=None), "access_token": "opaque"})
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "email_missing")
+    assert_not_signed_in(stranger, "email_missing")
 
 
 # A097
@@ -353,23 +349,23 @@ BAD_CLAIMS = {
 
 
 @pytest.mark.parametrize("fault", BAD_CLAIMS)
-def test_an_id_token_is_refused_with(as_openid: Double, stranger: Client, fault: str) -> None:
+def test_an_id_token_is_rejected_with(as_openid: Double, stranger: Client, fault: str) -> None:
     changes = BAD_CLAIMS[fault]
     as_openid.give(lambda: {"id_token": as_openid.id_token(**changes), "access_token": "opaque"})
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "token_refused")
+    assert_not_signed_in(stranger, "token_refused")
 
 
-def test_the_issuers_slash_counts_in_a_token(as_openid: Double, stranger: Client) -> None:
+def test_the_trailing_slash_of_the_issuer_counts(as_openid: Double, stranger: Client) -> None:
     as_openid.give(lambda: {"id_token": as_openid.id_token(iss=f"{as_openid.issuer}/")})
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "token_refused: issued by another issuer")
+    assert_not_signed_in(stranger, "token_refused: issued by another issuer")
 
 
 def _unsigned(double: Double) -> str:
@@ -426,21 +422,21 @@ def test_a_forged_id_token_is_refused(
     as_openid.describe(id_token_signing_alg_values_supported=["RS256", "HS256", "none"])
     as_openid.give(lambda: {"id_token": forge(as_openid), "access_token": "opaque"})
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "token_refused")
+    assert_not_signed_in(stranger, "token_refused")
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(-4.9, 302), (4.9, 302), (-16, 403), (5.2, 403)])
-def test_clocks_may_differ_by_five_minutes(
+def test_clocks_can_differ_by_five_minutes(
     as_openid: Double, stranger: Client, minutes: float, status: int
 ) -> None:
     """minutes: how far the provider's clock is ahead; a token lives ten minutes there."""
     at = int(time.time() + minutes * 60)
     as_openid.give(lambda: {"id_token": as_openid.id_token(iat=at, exp=at + 600)})
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == status
     assert (stranger.get("/account/").status_code == 200) is (status == 302)
@@ -450,34 +446,34 @@ def test_an_old_token_that_is_still_valid_is_refused(as_openid: Double, stranger
     at = int(time.time()) - 3600
     as_openid.give(lambda: {"id_token": as_openid.id_token(iat=at, exp=at + 86_400)})
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "token_refused: issued long ago")
+    assert_not_signed_in(stranger, "token_refused: issued long ago")
 
 
-def test_userinfo_of_another_person_is_refused(as_openid: Double, stranger: Client) -> None:
+def test_userinfo_of_another_subject_is_rejected(as_openid: Double, stranger: Client) -> None:
     as_openid.describe(userinfo_endpoint=f"{as_openid.issuer}/me")
     as_openid.routes["/me"] = {"sub": "olga", "email": "olga@example.com", "email_verified": True}
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "token_refused: userinfo of another subject")
+    assert_not_signed_in(stranger, "token_refused: userinfo of another subject")
 
 
-def test_userinfo_tells_what_the_token_does_not(as_openid: Double, stranger: Client) -> None:
+def test_userinfo_adds_claims_missing_in_the_token(as_openid: Double, stranger: Client) -> None:
     as_openid.describe(userinfo_endpoint=f"{as_openid.issuer}/me")
     as_openid.routes["/me"] = {"sub": "nora", "email": "nora@b.example", "email_verified": True}
     as_openid.give(lambda: {"id_token": as_openid.id_token(email=None), "access_token": "opaque"})
 
-    come_in(stranger, as_openid)
+    sign_in(stranger, as_openid)
 
     assert User.objects.get(email="nora@b.example").is_verified is True
     assert stranger.get("/account/").status_code == 200
 
 
-def test_a_role_in_an_unsigned_access_token_counts_for_nothing(
+def test_a_role_in_an_unsigned_access_token_is_ignored(
     use_providers: UseProviders, double: Double, stranger: Client
 ) -> None:
     use_openid(
@@ -486,12 +482,12 @@ def test_a_role_in_an_unsigned_access_token_counts_for_nothing(
     forged = jwt.encode({**double.claims(iss=double.issuer), "roles": ["boss"]}, None, "none")
     double.give(lambda: {"id_token": double.id_token(), "access_token": forged})
 
-    come_in(stranger, double)
+    sign_in(stranger, double)
 
     assert User.objects.get(email="nora@example.com").role == "none"
 
 
-def test_a_role_in_the_signed_access_token_counts(
+def test_a_role_in_the_signed_access_token_is_used(
     use_providers: UseProviders, double: Double, stranger: Client
 ) -> None:
     use_openid(
@@ -500,31 +496,31 @@ def test_a_role_in_the_signed_access_token_counts(
     signed = double.token(iss=double.issuer, sub="nora", roles=["boss"])
     double.give(lambda: {"id_token": double.id_token(), "access_token": signed})
 
-    come_in(stranger, double)
+    sign_in(stranger, double)
 
     assert User.objects.get(email="nora@example.com").role == "admin"
 
 
-def test_whoever_lacks_the_required_role_stays_out(
+def test_a_user_without_the_required_role_is_denied(
     use_providers: UseProviders, double: Double, stranger: Client
 ) -> None:
     use_openid(use_providers, double, OPENID_REQUIRED_ROLE="team")
 
-    answer = come_in(stranger, double)
+    answer = sign_in(stranger, double)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "roles (id) holds none of the required")
+    assert_not_signed_in(stranger, "roles (id) holds none of the required")
 
 
 # Keys and times
 
 
-def test_a_key_of_the_provider_that_is_new_is_fetched(
+def test_a_new_key_of_the_provider_is_fetched(
     as_openid: Double, stranger: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     monkeypatch.setattr("federation.oidc.authorization_code.DISCOVERED", Discovery(clock=clock))
-    come_in(stranger, as_openid)
+    sign_in(stranger, as_openid)
     new = SigningKey()
     as_openid.publish(new)
     as_openid.key = new
@@ -532,14 +528,14 @@ def test_a_key_of_the_provider_that_is_new_is_fetched(
     clock.now += 6
 
     other = other_browser()
-    come_in(other, as_openid)
+    sign_in(other, as_openid)
 
     assert other.get("/account/").status_code == 200
     assert as_openid.asked["/jwks"] == 2
     assert as_openid.asked[DISCOVERY] == 1
 
 
-def test_forged_key_names_do_not_make_us_flood_the_provider(
+def test_unknown_key_ids_cause_one_fetch(
     as_openid: Double, stranger: Client, settings: Any
 ) -> None:
     settings.LIMITS = {**settings.LIMITS, "sign-in": (1000, timedelta(minutes=5))}
@@ -552,19 +548,19 @@ def test_forged_key_names_do_not_make_us_flood_the_provider(
     as_openid.give(forged)
 
     for _time in range(5):
-        assert come_in(stranger, as_openid).status_code == 403
+        assert sign_in(stranger, as_openid).status_code == 403
 
     assert as_openid.asked["/jwks"] == 1
 
 
-def test_a_provider_that_is_down_is_a_page_of_its_own(as_openid: Double, stranger: Client) -> None:
+def test_a_provider_that_is_down_has_its_own_page(as_openid: Double, stranger: Client) -> None:
     del as_openid.routes[DISCOVERY]
 
     answer = stranger.post("/oauth/openid/login")
 
     assert answer.status_code == 503
     assert cookie_name() not in stranger.cookies
-    assert_nobody_came_in(stranger, None)
+    assert_not_signed_in(stranger, None)
 
 
 def test_the_last_good_document_serves_while_the_provider_is_down(
@@ -576,34 +572,34 @@ def test_the_last_good_document_serves_while_the_provider_is_down(
     del as_openid.routes[DISCOVERY]
     clock.now += 3600
 
-    answer = come_back(stranger, as_openid, url)
+    answer = call_callback(stranger, as_openid, url)
 
     assert answer.status_code == 302
     assert as_openid.asked[DISCOVERY] == 2
 
 
-def test_a_token_endpoint_that_refuses_is_a_page(as_openid: Double, stranger: Client) -> None:
+def test_a_failing_token_endpoint_has_its_own_page(as_openid: Double, stranger: Client) -> None:
     as_openid.give(lambda: {"error": "invalid_grant", "error_description": "secret"}, status=400)
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 502
     assert b"secret" not in answer.content
-    assert_nobody_came_in(stranger, "provider_error: token endpoint: 400 invalid_grant")
+    assert_not_signed_in(stranger, "provider_error: token endpoint: 400 invalid_grant")
 
 
-def test_a_token_endpoint_that_does_not_answer_is_given_up(
+def test_a_silent_token_endpoint_times_out(
     as_openid: Double, stranger: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "POST_TIMEOUT_SECONDS", 0.3)
     as_openid.routes["/token"] = lambda handler: handler.rfile.read(1)
     begun = time.monotonic()
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 503
     assert time.monotonic() - begun < 3
-    assert_nobody_came_in(stranger, "provider_unreachable")
+    assert_not_signed_in(stranger, "provider_unreachable")
 
 
 def test_a_redirect_of_the_token_endpoint_is_not_followed(
@@ -617,11 +613,11 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(
 
     as_openid.routes["/token"] = away
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 502
     assert as_openid.asked["/elsewhere"] == 0
-    assert_nobody_came_in(stranger, "provider_error")
+    assert_not_signed_in(stranger, "provider_error")
 
 
 # A099
@@ -647,7 +643,7 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(
         {"end_session_endpoint": "javascript:alert(1)"},
     ],
 )
-def test_a_discovery_document_is_refused_with(
+def test_a_discovery_document_is_rejected_with(
     as_openid: Double, stranger: Client, changes: dict[str, Any]
 ) -> None:
     as_openid.describe(**changes)
@@ -656,11 +652,11 @@ def test_a_discovery_document_is_refused_with(
 
     assert answer.status_code == 503
     assert cookie_name() not in stranger.cookies
-    assert_nobody_came_in(stranger, None)
+    assert_not_signed_in(stranger, None)
 
 
 @pytest.mark.parametrize("part", [DISCOVERY, "/jwks", "/token"])
-def test_an_endless_answer_is_cut_off(as_openid: Double, stranger: Client, part: str) -> None:
+def test_an_endless_response_is_aborted(as_openid: Double, stranger: Client, part: str) -> None:
     def flood(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -673,7 +669,7 @@ def test_an_endless_answer_is_cut_off(as_openid: Double, stranger: Client, part:
     answer = stranger.post("/oauth/openid/login")
     if part != DISCOVERY:
         as_openid.describe()
-        answer = come_in(stranger, as_openid)
+        answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 503
     assert time.monotonic() - begun < 5
@@ -691,10 +687,10 @@ def test_keys_behind_a_redirect_to_another_host_are_not_fetched(
 
     as_openid.routes["/jwks"] = away
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 503
-    assert_nobody_came_in(stranger, "provider_unreachable: the keys")
+    assert_not_signed_in(stranger, "provider_unreachable: the keys")
 
 
 # A101
@@ -717,10 +713,10 @@ def test_only_the_exact_domain_may_register(
     settings.ALLOWED_EMAILS = ("corp.com",)
     as_openid.give(lambda: {"id_token": as_openid.id_token(email=email)})
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, None)
+    assert_not_signed_in(stranger, None)
     assert User.objects.filter(email__contains="corp.com").count() == 0
 
 
@@ -730,7 +726,7 @@ def test_the_allowed_domain_is_the_same_in_capitals(
     settings.ALLOWED_EMAILS = ("corp.com",)
     as_openid.give(lambda: {"id_token": as_openid.id_token(email="u@CORP.com")})
 
-    assert come_in(stranger, as_openid).status_code == 302
+    assert sign_in(stranger, as_openid).status_code == 302
     assert User.objects.filter(email="u@corp.com").count() == 1
 
 
@@ -753,42 +749,42 @@ def test_an_unknown_provider_is_not_found(
     ]
 
     assert [answer.status_code for answer in answers] == [404] * 5
-    assert_nobody_came_in(stranger, None)
+    assert_not_signed_in(stranger, None)
 
 
 # The rest
 
 
 @pytest.mark.parametrize("next_url", ["https://evil.example", "//evil.example", "/\\evil.example"])
-def test_a_sign_in_leads_nowhere_but_home(
+def test_a_sign_in_redirects_only_to_own_pages(
     as_openid: Double, stranger: Client, next_url: str
 ) -> None:
-    answer = come_back(stranger, as_openid, start(stranger, next=next_url))
+    answer = call_callback(stranger, as_openid, start(stranger, next=next_url))
 
     assert (answer.status_code, answer["Location"]) == (302, "/account/")
 
 
-def test_a_disabled_person_stays_out(as_openid: Double, stranger: Client) -> None:
-    come_in(other_browser(), as_openid)
+def test_a_disabled_user_is_denied(as_openid: Double, stranger: Client) -> None:
+    sign_in(other_browser(), as_openid)
     User.objects.filter(email="nora@example.com").update(is_active=False)
 
-    answer = come_in(stranger, as_openid)
+    answer = sign_in(stranger, as_openid)
 
     assert answer.status_code == 403
     assert stranger.get("/account/").status_code == 302
 
 
-def test_strangers_are_sent_on_where_the_setting_says_so(
+def test_anonymous_clients_are_redirected_automatically_if_configured(
     as_openid: Double, stranger: Client, settings: Any
 ) -> None:
     settings.AUTO_REDIRECT = "openid"
 
     sent_on = stranger.get("/sign-in", {"next": "/account/password"})
     stays = stranger.get("/sign-in", {"local": "1"})
-    told = stranger.get("/sign-in", {"notice": "signed-out"})
+    with_notice = stranger.get("/sign-in", {"notice": "signed-out"})
 
     assert f"{as_openid.issuer}/auth?".encode() in sent_on.content
-    assert [b"/auth?" in answer.content for answer in (stays, told)] == [False, False]
+    assert [b"/auth?" in answer.content for answer in (stays, with_notice)] == [False, False]
     DISCOVERED.forget()
     del as_openid.routes[DISCOVERY]
     assert b'action="/sign-in"' in stranger.get("/sign-in").content
@@ -802,14 +798,14 @@ def test_strangers_are_sent_on_where_the_setting_says_so(
         ("https://evil.example.org/", "/account/"),
     ],
 )
-def test_who_is_sent_on_comes_back_to_next(
+def test_the_automatic_redirect_keeps_next(
     as_openid: Double, stranger: Client, settings: Any, next_url: str, to: str
 ) -> None:
     settings.AUTO_REDIRECT, settings.FORWARD_AUTH_DOMAIN = "openid", "example.com"
     settings.PUBLIC_SCHEME = "https"
 
     page = stranger.get("/sign-in", {"next": next_url})
-    answer = come_back(stranger, as_openid, leads_to(page))
+    answer = call_callback(stranger, as_openid, leads_to(page))
 
     assert (answer.status_code, answer["Location"]) == (302, to)
 
@@ -818,7 +814,7 @@ def test_a_sign_out_does_not_start_the_next_sign_in(
     as_openid: Double, stranger: Client, settings: Any
 ) -> None:
     settings.AUTO_REDIRECT = "openid"
-    come_in(stranger, as_openid)
+    sign_in(stranger, as_openid)
 
     stranger.post("/sign-out")
     twice = stranger.post("/sign-out", follow=True)
@@ -835,8 +831,8 @@ def test_no_code_and_no_token_is_logged(
 ) -> None:
     caplog.set_level("DEBUG")
 
-    come_in(stranger, as_openid, code="a-very-secret-code")
-    come_in(other_browser(), as_openid, state="a-very-secret-state")
+    sign_in(stranger, as_openid, code="a-very-secret-code")
+    sign_in(other_browser(), as_openid, state="a-very-secret-state")
 
     assert "a-very-secret" not in caplog.text
     assert "eyJ" not in caplog.text
@@ -844,7 +840,7 @@ def test_no_code_and_no_token_is_logged(
     assert "a-very-secret" not in details
 
 
-def test_a_path_of_the_settings_answers_too(as_openid: Double, stranger: Client) -> None:
+def test_a_configured_callback_path_works_too(as_openid: Double, stranger: Client) -> None:
     """LobeChat's path, for any provider."""
     url = start(stranger)
     query = query_of(url)
@@ -865,7 +861,7 @@ def test_a_path_of_the_settings_answers_too(as_openid: Double, stranger: Client)
         ({"email": None, "preferred_username": "nora@example.com"}, "true", False),
     ],
 )
-def test_an_address_counts_as_verified_where_the_operator_vouches_for_it(
+def test_an_address_counts_as_verified_if_configured(
     double: Double,
     use_providers: UseProviders,
     stranger: Client,
@@ -878,12 +874,12 @@ def test_an_address_counts_as_verified_where_the_operator_vouches_for_it(
     settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
     double.give(lambda: {"id_token": double.id_token(**claims), "access_token": "opaque"})
 
-    come_in(stranger, double)
+    sign_in(stranger, double)
 
     assert User.objects.get(email="nora@example.com").is_verified is verified
 
 
-def test_a_provider_is_reached_by_its_inner_address_and_keeps_its_public_name(
+def test_a_provider_is_reached_by_its_internal_url(
     double: Double,
     use_providers: UseProviders,
     stranger: Client,
@@ -898,16 +894,14 @@ def test_a_provider_is_reached_by_its_inner_address_and_keeps_its_public_name(
     settings.PROVIDER_INTERNAL_URLS = {"https://id.corp.invalid": inner}
 
     url = start(stranger)
-    answer = come_back(stranger, double, url)
+    answer = call_callback(stranger, double, url)
 
     assert url.startswith("https://id.corp.invalid/auth?")
     assert answer.status_code == 302
     assert ExternalIdentity.objects.get().issuer == "https://id.corp.invalid"
 
 
-def test_a_certificate_of_an_own_authority_counts_where_it_is_named(
-    tmp_path: Path, settings: Any
-) -> None:
+def test_a_certificate_of_a_configured_authority_is_trusted(tmp_path: Path, settings: Any) -> None:
     write_certificates(tmp_path, "127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")

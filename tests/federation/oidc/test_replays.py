@@ -8,7 +8,7 @@ from django.test import Client
 from accounts.models import User
 from audit.models import AuditEvent
 from moderation.models import Ban, Score, Violation
-from tests.federation.oidc.conftest import UseProviders, come_back, leads_to, start
+from tests.federation.oidc.conftest import UseProviders, call_callback, leads_to, start
 from tests.federation.oidc.double import CODE, Double
 from tests.mfa.authenticator import set_up_app
 
@@ -17,7 +17,7 @@ CALLBACK = "/oauth/openid/callback"
 IMAGE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}
 
 
-def refusals() -> int:
+def rejections() -> int:
     return AuditEvent.objects.filter(action="account:session:start", result="refused").count()
 
 
@@ -26,7 +26,7 @@ def assert_nothing_counts() -> None:
 
 
 @pytest.mark.parametrize("headers", [IMAGE, {}], ids=["image", "navigation"])
-def test_answers_that_nobody_began_count_for_nothing(
+def test_unsolicited_answers_are_not_scored(
     as_openid: Double, stranger: Client, viewer: Any, headers: dict[str, str]
 ) -> None:
     sent = {"code": CODE, "state": "made-up"}
@@ -35,11 +35,11 @@ def test_answers_that_nobody_began_count_for_nothing(
 
     assert statuses == [400] * 80
     assert_nothing_counts()
-    assert refusals() == 20
-    assert come_back(stranger, as_openid, start(stranger)).status_code == 302
+    assert rejections() == 20
+    assert call_callback(stranger, as_openid, start(stranger)).status_code == 302
 
 
-def test_a_signed_in_person_is_neither_scored_nor_signed_out_by_them(
+def test_a_signed_in_user_is_neither_scored_nor_signed_out_by_them(
     browser_of: Any, viewer: Any
 ) -> None:
     browser = browser_of(viewer)
@@ -49,21 +49,21 @@ def test_a_signed_in_person_is_neither_scored_nor_signed_out_by_them(
         assert (answer.status_code, answer["Location"]) == (303, "/account/")
 
     assert_nothing_counts()
-    assert refusals() == 0
+    assert rejections() == 0
     assert browser.get("/account/").status_code == 200
 
 
 @pytest.mark.parametrize("next_url", ["/account/password", ""])
 @pytest.mark.parametrize("has_cookie", [True, False])
-def test_an_answer_that_comes_again_leads_where_it_led(
+def test_a_repeated_answer_redirects_to_the_same_page(
     as_openid: Double, stranger: Client, settings: Any, next_url: str, has_cookie: bool
 ) -> None:
     url = start(stranger, next=next_url)
-    assert come_back(stranger, as_openid, url)["Location"] == (next_url or "/account/")
+    assert call_callback(stranger, as_openid, url)["Location"] == (next_url or "/account/")
     if not has_cookie:
         stranger.cookies.pop(f"{settings.COOKIE_PREFIX}gatehouse_sign_in", None)
 
-    answers = [come_back(stranger, as_openid, url) for _ in range(40)]
+    answers = [call_callback(stranger, as_openid, url) for _ in range(40)]
 
     assert {answer.status_code for answer in answers} == {303}
     assert {answer["Location"] for answer in answers} == {next_url or "/account/"}
@@ -71,61 +71,65 @@ def test_an_answer_that_comes_again_leads_where_it_led(
     assert AuditEvent.objects.filter(action="account:session:start").count() == 1
 
 
-def test_each_of_several_answers_leads_where_it_led(as_openid: Double, stranger: Client) -> None:
-    first, second = start(stranger, next="/account/keys"), start(stranger, next="/account/password")
-    come_back(stranger, as_openid, first)
-    come_back(stranger, as_openid, second)
-
-    assert come_back(stranger, as_openid, first)["Location"] == "/account/keys"
-    assert come_back(stranger, as_openid, second)["Location"] == "/account/password"
-
-
-def test_an_answer_that_comes_again_while_the_second_factor_waits(
+def test_each_of_several_repeated_answers_redirects_to_its_page(
     as_openid: Double, stranger: Client
 ) -> None:
-    come_back(stranger, as_openid, start(stranger))
+    first, second = start(stranger, next="/account/keys"), start(stranger, next="/account/password")
+    call_callback(stranger, as_openid, first)
+    call_callback(stranger, as_openid, second)
+
+    assert call_callback(stranger, as_openid, first)["Location"] == "/account/keys"
+    assert call_callback(stranger, as_openid, second)["Location"] == "/account/password"
+
+
+def test_a_repeated_answer_while_the_second_factor_is_pending(
+    as_openid: Double, stranger: Client
+) -> None:
+    call_callback(stranger, as_openid, start(stranger))
     set_up_app(User.objects.get(email="nora@example.com"))
     browser = Client(headers={"host": "localhost:8000"})
     url = start(browser)
-    waiting = come_back(browser, as_openid, url)
+    waiting = call_callback(browser, as_openid, url)
 
-    again = come_back(browser, as_openid, url)
+    again = call_callback(browser, as_openid, url)
 
     assert (again.status_code, again["Location"]) == (303, waiting["Location"])
     assert browser.get("/account/").status_code == 302
     assert_nothing_counts()
 
 
-def test_another_browser_gets_nothing_of_it(as_openid: Double, stranger: Client) -> None:
+def test_a_repeated_answer_in_another_browser_is_rejected(
+    as_openid: Double, stranger: Client
+) -> None:
     url = start(stranger, next="/account/keys")
-    come_back(stranger, as_openid, url)
+    call_callback(stranger, as_openid, url)
     other = Client(headers={"host": "localhost:8000"})
 
-    assert come_back(other, as_openid, url).status_code == 400
+    assert call_callback(other, as_openid, url).status_code == 400
     assert other.get("/account/").status_code == 302
 
 
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "temporarily_unavailable"])
-def test_errors_of_a_provider_count_for_nothing(
+def test_errors_of_a_provider_are_not_scored(
     as_openid: Double, stranger: Client, error: str
 ) -> None:
     for _ in range(60):
-        come_back(stranger, as_openid, start(stranger), error=error, code=None)
+        call_callback(stranger, as_openid, start(stranger), error=error, code=None)
 
     assert_nothing_counts()
-    assert refusals() == 60
+    assert rejections() == 60
 
 
-def test_a_provider_that_is_down_counts_for_nothing(as_openid: Double, stranger: Client) -> None:
+def test_a_provider_that_is_down_is_not_scored(as_openid: Double, stranger: Client) -> None:
     as_openid.give(dict, status=503)
 
     for _ in range(60):
-        come_back(stranger, as_openid, start(stranger))
+        call_callback(stranger, as_openid, start(stranger))
 
     assert_nothing_counts()
 
 
-def test_a_provider_that_cannot_be_reached_counts_for_nothing(
+def test_an_unreachable_provider_is_not_scored(
     use_providers: UseProviders, as_openid: Double, stranger: Client
 ) -> None:
     use_providers(
@@ -138,7 +142,7 @@ def test_a_provider_that_cannot_be_reached_counts_for_nothing(
     assert_nothing_counts()
 
 
-def test_an_answer_for_somebody_else_connects_nothing(
+def test_an_answer_for_another_user_connects_nothing(
     as_openid: Double, browser_of: Any, viewer: Any, editor: Any
 ) -> None:
     browser = browser_of(viewer)
@@ -146,7 +150,7 @@ def test_an_answer_for_somebody_else_connects_nothing(
     browser.post("/sign-out")
     browser.post("/sign-in", {"login": editor.email, "password": "correct horse battery staple"})
 
-    answer = come_back(browser, as_openid, url)
+    answer = call_callback(browser, as_openid, url)
 
     assert answer.status_code == 400
     assert editor.identities.count() == viewer.identities.count() == 0

@@ -75,7 +75,7 @@ def begin(browser: Client, kind: str, **fields: str) -> str:
     return way_to(browser.post(f"/oauth/{kind}/login", fields))
 
 
-def come_back(browser: Client, to: str, answer: dict[str, str], kind: str = "") -> HttpResponse:
+def call_callback(browser: Client, to: str, answer: dict[str, str], kind: str = "") -> HttpResponse:
     """Bring the provider's answer to `to`; Apple's by POST and then as that leads."""
     path = urlsplit(to).path
     if kind != "apple":
@@ -88,7 +88,7 @@ def come_back(browser: Client, to: str, answer: dict[str, str], kind: str = "") 
 def sign_in(browser: Client, double: SocialDouble, kind: str, **fields: str) -> HttpResponse:
     """From the click to the answer of the callback."""
     to, answer = double.agree(begin(browser, kind, **fields))
-    return come_back(browser, to, answer, kind)
+    return call_callback(browser, to, answer, kind)
 
 
 def is_signed_in(browser: Client) -> bool:

@@ -8,7 +8,7 @@ from accounts.models import User
 from accounts.services.privacy import export_own_data
 from audit.models import AuditEvent
 from federation.models import ExternalIdentity
-from tests.federation.social.conftest import come_back, is_signed_in, sign_in, way_to
+from tests.federation.social.conftest import call_callback, is_signed_in, sign_in, way_to
 from tests.pages.pages import read
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ def connect(browser, double, kind: str):
     """From the click on the account page to the answer of the callback."""
     url = way_to(browser.post(f"/account/identities/{kind}/connect"))
     to, answer = double.agree(url)
-    return come_back(browser, to, answer, kind)
+    return call_callback(browser, to, answer, kind)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def bare(make_user) -> User:
 
 
 @pytest.mark.parametrize("kind", ["google", "apple"])
-def test_a_signed_in_person_connects_and_signs_in_by_it_afterwards(
+def test_a_signed_in_user_connects_and_then_signs_in_by_it(
     kind, offer, double, browser_of, viewer, stranger, mails
 ) -> None:
     offer(kind, allows_registration=False)
@@ -54,7 +54,7 @@ def test_a_signed_in_person_connects_and_signs_in_by_it_afterwards(
     assert b"viewer@example.com" in stranger.get("/account/").content
 
 
-def test_an_identity_of_somebody_else_is_not_taken(
+def test_an_identity_of_another_user_is_not_taken(
     offer, double, browser_of, editor, linked, viewer
 ) -> None:
     offer("google")
@@ -65,7 +65,7 @@ def test_an_identity_of_somebody_else_is_not_taken(
     assert ExternalIdentity.objects.get().user == viewer
 
 
-def test_connecting_needs_a_recent_proof(offer, double, browser_of, viewer, at_time) -> None:
+def test_connecting_needs_reauthentication(offer, double, browser_of, viewer, at_time) -> None:
     offer("google")
     browser = browser_of(viewer)
     at_time(timedelta(minutes=16))
@@ -75,19 +75,21 @@ def test_connecting_needs_a_recent_proof(offer, double, browser_of, viewer, at_t
     assert ExternalIdentity.objects.count() == 0
 
 
-def test_what_one_person_began_nobody_else_ends(offer, double, browser_of, viewer, editor) -> None:
+def test_a_connection_started_by_one_user_is_not_completed_by_another(
+    offer, double, browser_of, viewer, editor
+) -> None:
     offer("google")
     browser = browser_of(viewer)
     to, answer = double.agree(way_to(browser.post("/account/identities/google/connect")))
     browser.post("/sign-out")
     browser.post("/sign-in", {"login": editor.email, "password": "correct horse battery staple"})
-    shown = come_back(browser, to, answer)
+    shown = call_callback(browser, to, answer)
     assert (shown.status_code, ExternalIdentity.objects.count()) == (400, 0)
     browser.post("/sign-out")
-    assert come_back(browser, to, answer).status_code == 400
+    assert call_callback(browser, to, answer).status_code == 400
 
 
-def test_strangers_connect_nothing(offer, stranger, owner) -> None:
+def test_anonymous_clients_connect_nothing(offer, stranger, owner) -> None:
     offer("google")
     answer = stranger.post("/account/identities/google/connect")
     assert (answer.status_code, answer["Location"][:14]) == (302, "/sign-in?next=")
@@ -116,7 +118,7 @@ def test_there_is_no_section_without_providers(browser_of, viewer, settings) -> 
     assert b"sign-in-methods" not in browser_of(viewer).get("/account/").content
 
 
-def test_an_identity_of_a_provider_that_is_gone_can_still_be_taken_away(
+def test_an_identity_of_a_removed_provider_can_be_disconnected(
     offer, browser_of, viewer, linked
 ) -> None:
     offer("github")
@@ -126,7 +128,7 @@ def test_an_identity_of_a_provider_that_is_gone_can_still_be_taken_away(
     assert ExternalIdentity.objects.count() == 0
 
 
-def test_a_person_disconnects_and_stays_signed_in_here_alone(
+def test_a_user_disconnects_and_stays_signed_in_on_this_device_only(
     offer, browser_of, viewer, linked
 ) -> None:
     offer("google")
@@ -144,7 +146,9 @@ def test_a_person_disconnects_and_stays_signed_in_here_alone(
 
 
 @pytest.mark.parametrize("path", ["{}/disconnect"])
-def test_nobody_disconnects_what_is_not_his(path, offer, browser_of, editor, linked) -> None:
+def test_an_identity_of_another_user_is_not_disconnected(
+    path, offer, browser_of, editor, linked
+) -> None:
     offer("google")
     browser = browser_of(editor)
     url = f"/account/identities/{path.format(linked.pk)}"
@@ -152,7 +156,9 @@ def test_nobody_disconnects_what_is_not_his(path, offer, browser_of, editor, lin
     assert ExternalIdentity.objects.count() == 1
 
 
-def test_the_last_way_in_stays(offer, double, stranger, bare, settings, owner) -> None:
+def test_the_last_sign_in_method_cannot_be_removed(
+    offer, double, stranger, bare, settings, owner
+) -> None:
     settings.ALLOW_MAGIC_LINK_LOGIN = False
     offer("google")
     identity = ExternalIdentity.objects.create(user=bare, provider="google", subject="g-1")
@@ -168,7 +174,7 @@ def test_the_last_way_in_stays(offer, double, stranger, bare, settings, owner) -
     assert is_signed_in(stranger)
 
 
-def test_of_two_ways_one_may_go_and_then_the_other_stays(
+def test_of_two_sign_in_methods_only_one_can_be_removed(
     offer, double, stranger, bare, settings, owner
 ) -> None:
     settings.ALLOW_MAGIC_LINK_LOGIN = False
@@ -180,7 +186,7 @@ def test_of_two_ways_one_may_go_and_then_the_other_stays(
     assert stranger.post(f"/account/identities/{github.pk}/disconnect").status_code == 403
 
 
-def test_own_data_name_the_identities(viewer, linked) -> None:
+def test_the_data_export_lists_the_identities(viewer, linked) -> None:
     (found,) = export_own_data(viewer)["identities"]
     assert found == {
         "provider": "google",
@@ -198,9 +204,7 @@ def _closed(settings) -> None:
         setattr(settings, f"ALLOW_{name}", False)
 
 
-def test_with_providers_alone_only_their_buttons_are_there(
-    offer, stranger, owner, settings
-) -> None:
+def test_with_only_providers_only_their_buttons_are_shown(offer, stranger, owner, settings) -> None:
     _closed(settings)
     offer("google")
     page = read(stranger.get("/sign-in").content)
@@ -210,7 +214,7 @@ def test_with_providers_alone_only_their_buttons_are_there(
     assert b"Every way to sign in here" not in stranger.get("/sign-in").content
 
 
-def test_with_providers_alone_every_other_door_is_closed(
+def test_with_only_providers_every_other_sign_in_method_is_off(
     offer, double, stranger, owner, settings
 ) -> None:
     _closed(settings)

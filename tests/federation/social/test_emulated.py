@@ -97,7 +97,7 @@ def _call(host: str, method: str, path: str, body: str | None = None) -> tuple[s
     ("provider", "person"), [("google", "nina@example.com"), ("github", "nina")],
     indirect=["provider"],
 )  # fmt: skip
-def test_a_person_comes_in_from_click_to_session(
+def test_a_user_signs_in_from_click_to_session(
     owner: User, stranger: Client, provider: Provider, person: str
 ) -> None:
     back = urlsplit(chosen(begin(stranger, provider.id), person))
@@ -113,7 +113,7 @@ def test_a_person_comes_in_from_click_to_session(
 
 
 @pytest.mark.parametrize("provider", ["google", "github"], indirect=True)
-def test_a_code_of_one_browser_signs_nobody_else_in(
+def test_a_code_works_only_in_its_browser(
     owner: User, stranger: Client, provider: Provider
 ) -> None:
     person = "nina@example.com" if provider.id == "google" else "nina"

@@ -13,7 +13,7 @@ from audit.models import AuditEvent
 from federation.models import ExternalIdentity
 from federation.oidc import authorization_request
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping
-from tests.federation.social.conftest import LABELS, begin, come_back, is_signed_in, sign_in
+from tests.federation.social.conftest import LABELS, begin, call_callback, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 KINDS = tuple(LABELS)
@@ -36,11 +36,11 @@ def last_event() -> AuditEvent:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_saying_no_there_is_told_as_that(kind, offer, double, stranger, owner) -> None:
+def test_a_denied_consent_is_shown_as_such(kind, offer, double, stranger, owner) -> None:
     offer(kind)
     to, answer = double.agree(begin(stranger, kind))
     no = {"error": "access_denied", "state": answer["state"], "error_description": "<b>x</b>"}
-    shown = come_back(stranger, to, no, kind)
+    shown = call_callback(stranger, to, no, kind)
     refused(shown, stranger, 403, "You stopped the sign-in")
     assert b"<b>x" not in shown.content
     event = last_event()
@@ -58,12 +58,12 @@ def test_saying_no_there_is_told_as_that(kind, offer, double, stranger, owner) -
         ("server_error", 502, "reports an error"),
     ],
 )
-def test_errors_of_the_provider_are_told_for_what_they_are(
+def test_errors_of_the_provider_are_shown_as_such(
     offer, double, stranger, owner, error: str, status: int, heading: str
 ) -> None:
     offer("github")
     to, answer = double.agree(begin(stranger, "github"))
-    shown = come_back(stranger, to, {"error": error, "state": answer["state"]}, "github")
+    shown = call_callback(stranger, to, {"error": error, "state": answer["state"]}, "github")
 
     assert shown.status_code == status
     assert heading in shown.content.decode()
@@ -102,9 +102,7 @@ def _another_state(answer, _browser, _double):
         _another_state,
     ],
 )
-def test_an_answer_to_nothing_that_began_here_is_refused(
-    change, offer, double, stranger, owner
-) -> None:
+def test_an_unsolicited_answer_is_rejected(change, offer, double, stranger, owner) -> None:
     offer("google", "github")
     _to, answer = double.agree(begin(stranger, "google"))
     shown = stranger.get("/oauth/google/callback", change(answer, stranger, double))
@@ -118,14 +116,14 @@ def test_an_answer_works_once(kind, offer, double, stranger, owner) -> None:
     offer(kind)
     to, answer = double.agree(begin(stranger, kind))
     waiting = stranger.cookies[authorization_request.cookie_name()].value
-    come_back(stranger, to, answer, kind)
+    call_callback(stranger, to, answer, kind)
     thief = Client(headers={"host": "localhost:8000"})
     thief.cookies[authorization_request.cookie_name()] = waiting
-    shown = come_back(thief, to, answer, kind)
+    shown = call_callback(thief, to, answer, kind)
     refused(shown, thief, 400, "This sign-in is over")
 
 
-def test_an_answer_after_ten_minutes_is_refused(offer, double, stranger, owner, at_time) -> None:
+def test_an_answer_after_ten_minutes_is_rejected(offer, double, stranger, owner, at_time) -> None:
     offer("google")
     _to, answer = double.agree(begin(stranger, "google"))
     at_time(timedelta(minutes=10, seconds=1))
@@ -148,7 +146,7 @@ def test_an_answer_after_ten_minutes_is_refused(offer, double, stranger, owner, 
         (302, b"http://169.254.169.254/latest"),
     ],
 )
-def test_a_token_endpoint_that_gives_no_token(
+def test_a_token_endpoint_without_a_token(
     kind, status, body, offer, double, stranger, owner
 ) -> None:
     offer(kind)
@@ -171,7 +169,7 @@ def test_a_token_endpoint_that_gives_no_token(
         (200, b'{"id": {"a": 1}}', 403, "The answer of {} was refused"),
     ],
 )
-def test_a_profile_that_names_nobody(
+def test_a_profile_without_an_id(
     kind, status, body, code, title, offer, double, stranger, owner
 ) -> None:
     offer(kind)
@@ -181,14 +179,12 @@ def test_a_profile_that_names_nobody(
     assert (User.objects.count(), ExternalIdentity.objects.count()) == (1, 0)
 
 
-def test_a_provider_that_does_not_answer_is_given_up(
-    offer, double, stranger, owner, monkeypatch
-) -> None:
+def test_a_silent_provider_times_out(offer, double, stranger, owner, monkeypatch) -> None:
     monkeypatch.setattr("core.http.POST_TIMEOUT_SECONDS", 0.2)
     offer("google")
     to, answer = double.agree(begin(stranger, "google"))
     double.wait.clear()
-    shown = come_back(stranger, to, answer)
+    shown = call_callback(stranger, to, answer)
     double.wait.set()
     refused(shown, stranger, 503, "Google does not answer")
     reason = last_event().detail["reason"]
@@ -209,7 +205,7 @@ def test_a_provider_that_does_not_answer_is_given_up(
         {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
     ],
 )
-def test_a_token_of_apple_that_was_not_made_for_this_is_refused(
+def test_an_apple_token_for_another_client_is_rejected(
     claims, offer, double, stranger, owner
 ) -> None:
     offer("apple")
@@ -220,16 +216,14 @@ def test_a_token_of_apple_that_was_not_made_for_this_is_refused(
 
 
 @pytest.mark.parametrize("token", [None, 7, "", "a.b.c", "x" * 40_000])
-def test_an_answer_of_apple_without_a_token_is_refused(
-    token, offer, double, stranger, owner
-) -> None:
+def test_an_apple_answer_without_a_token_is_rejected(token, offer, double, stranger, owner) -> None:
     offer("apple")
     body = json.dumps({"access_token": "x", "id_token": token}).encode()
     double.answers["/apple/token"] = (200, body)
     refused(sign_in(stranger, double, "apple"), stranger, 403, "The answer of Apple was refused")
 
 
-def test_a_token_signed_by_somebody_else_is_refused(offer, double, stranger, owner) -> None:
+def test_a_token_signed_by_another_key_is_rejected(offer, double, stranger, owner) -> None:
     offer("apple")
     double.signing_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     refused(sign_in(stranger, double, "apple"), stranger, 403, "The answer of Apple was refused")
@@ -243,16 +237,14 @@ def test_an_unusable_key_of_apple_is_no_server_error(offer, double, stranger, ow
 
 
 @pytest.mark.parametrize("email", ["", None, 7, "no address", "a@b@example.org"])
-def test_somebody_without_an_address_is_told_so(email, offer, double, stranger, owner) -> None:
+def test_a_user_without_an_address_gets_a_message(email, offer, double, stranger, owner) -> None:
     offer("google")
     double.users["google"]["email"] = email
     refused(sign_in(stranger, double, "google"), stranger, 403, "Your email address is missing")
     assert User.objects.count() == 1
 
 
-def test_nobody_gets_an_account_while_registration_is_closed(
-    offer, double, stranger, owner
-) -> None:
+def test_with_closed_registration_no_account_is_created(offer, double, stranger, owner) -> None:
     offer("google", allows_registration=False)
     refused(sign_in(stranger, double, "google"), stranger, 403, "You have no account here yet")
     assert User.objects.count() == 1
@@ -292,7 +284,7 @@ def test_an_address_of_the_allow_list_counts_when_it_is_verified(
 
 
 @pytest.mark.parametrize("is_verified", [True, False])
-def test_an_account_that_exists_is_not_taken_over(
+def test_an_existing_account_is_not_taken_over(
     is_verified, offer, double, stranger, owner, make_user
 ) -> None:
     offer("google")
@@ -303,14 +295,14 @@ def test_an_account_that_exists_is_not_taken_over(
     assert b"connect Google on your account page" in shown.content
 
 
-def test_who_lacks_what_is_required_is_told_so(offer, double, stranger, owner) -> None:
+def test_a_user_who_lacks_the_requirement_gets_a_message(offer, double, stranger, owner) -> None:
     requirement = Requirement(ClaimPath("groups", "id"), frozenset({"team"}))
     offer("google", mapping=RoleMapping((requirement,), (), None))
     refused(sign_in(stranger, double, "google"), stranger, 403, "You have no access here")
     assert User.objects.count() == 1
 
 
-def test_no_page_of_failure_is_kept_and_each_leads_back(offer, double, stranger, owner) -> None:
+def test_failure_pages_are_not_cached_and_link_back(offer, double, stranger, owner) -> None:
     offer("google")
     shown = stranger.get("/oauth/google/callback", {"state": "x"})
     assert "no-store" in shown["Cache-Control"]

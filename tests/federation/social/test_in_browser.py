@@ -14,7 +14,7 @@ from tests.federation.social.double import SocialDouble, usual_path
 from tests.pages.axe import violations
 
 pytestmark = pytest.mark.browser
-PEOPLE = f"""
+USERS = f"""
 from accounts.actors import SYSTEM
 from accounts.services.users import create_user
 create_user(actor=SYSTEM, email="olga@example.com", role="owner", password="{PASSWORD}",
@@ -34,8 +34,10 @@ class LocalGatehouse(Gatehouse):
 
 
 @pytest.fixture
-def house(sqlite_data: InstanceData, tmp_path: Path, double: SocialDouble) -> Iterator[Gatehouse]:
-    sqlite_data.shell(PEOPLE)
+def instance(
+    sqlite_data: InstanceData, tmp_path: Path, double: SocialDouble
+) -> Iterator[Gatehouse]:
+    sqlite_data.shell(USERS)
     environment = {
         "DJANGO_SETTINGS_MODULE": "tests.federation.social.browser_settings",
         "SOCIAL_DOUBLE_URL": double.url,
@@ -73,33 +75,33 @@ def visitor(
     context.close()
 
 
-def go_through(page: Page, house: Gatehouse, label: str, choice: str = "Allow") -> None:
-    page.goto(f"{house.url}/sign-in")
+def go_through(page: Page, instance: Gatehouse, label: str, choice: str = "Allow") -> None:
+    page.goto(f"{instance.url}/sign-in")
     page.get_by_role("button", name=f"Continue with {label}").click()
     page.get_by_role("button", name=choice).click()
-    page.wait_for_url(f"{house.url}/**")
+    page.wait_for_url(f"{instance.url}/**")
 
 
 @pytest.mark.parametrize("label", ["Google", "Apple"])
-def test_a_person_comes_in_from_another_site(
-    label: str, house: Gatehouse, visitor: Page, double: SocialDouble
+def test_a_user_signs_in_from_another_site(
+    label: str, instance: Gatehouse, visitor: Page, double: SocialDouble
 ) -> None:
-    go_through(visitor, house, label)
-    assert visitor.url == f"{house.url}/account/"
+    go_through(visitor, instance, label)
+    assert visitor.url == f"{instance.url}/account/"
     assert "anna@example.org" in visitor.locator("main").inner_text()
 
 
-def test_a_person_who_says_no_comes_back_to_a_page_that_says_so(
-    house: Gatehouse, visitor: Page, double: SocialDouble
+def test_a_denied_consent_has_its_own_page(
+    instance: Gatehouse, visitor: Page, double: SocialDouble
 ) -> None:
-    go_through(visitor, house, "Apple", "Deny")
+    go_through(visitor, instance, "Apple", "Deny")
     assert visitor.locator("h1").inner_text() == "You stopped the sign-in"
     visitor.get_by_role("link", name="Back to sign-in").click()
     assert visitor.locator("h1").inner_text() == "Sign in"
 
 
-def test_no_page_of_providers_breaks_a_rule_of_access_or_the_policy(
-    house: Gatehouse,
+def test_provider_pages_are_accessible_and_follow_the_csp(
+    instance: Gatehouse,
     page: Page,
     double: SocialDouble,
     lead_to_double: Callable[[BrowserContext], None],
@@ -116,14 +118,14 @@ def test_no_page_of_providers_breaks_a_rule_of_access_or_the_policy(
             found.append(f"{name}: wider than a phone")
         page.set_viewport_size(DESKTOP)
 
-    page.goto(f"{house.url}/sign-in")
+    page.goto(f"{instance.url}/sign-in")
     examine("sign-in")
-    page.goto(f"{house.url}/oauth/google/callback?state=x")
+    page.goto(f"{instance.url}/oauth/google/callback?state=x")
     examine("state lost")
     double.users["google"]["email"] = "taken@example.org"
-    go_through(page, house, "Google")
+    go_through(page, instance, "Google")
     examine("account exists")
-    go_through(page, house, "Discord")
+    go_through(page, instance, "Discord")
     examine("account")
     page.get_by_role("button", name="Connect Facebook").click()
     page.get_by_role("button", name="Allow").click()

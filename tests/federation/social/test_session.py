@@ -45,7 +45,7 @@ def test_allauth_uses_this_session() -> None:
     assert isinstance(get_adapter(None).get_requests_session(), ProviderSession)
 
 
-def test_nothing_of_this_machine_goes_along(
+def test_no_local_proxy_or_netrc_is_used(
     server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -81,7 +81,7 @@ def test_no_redirect_is_followed_not_even_to_the_same_host(server, status, metho
         "https://None:x/",
     ],
 )
-def test_only_encrypted_addresses_are_asked(url: str) -> None:
+def test_only_https_urls_are_requested(url: str) -> None:
     with pytest.raises((SignInFailed, ValueError)):
         ProviderSession().get(url)
 
@@ -92,7 +92,7 @@ def test_other_schemes_have_no_transport(url: str) -> None:
         ProviderSession().get(url)
 
 
-def test_limits_of_the_caller_change_nothing(server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_of_the_caller_are_ignored(server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.http.MAX_BYTES", 10)
     server.answer = (200, {}, b"x" * 100)
     with pytest.raises(SignInFailed) as error:
@@ -100,7 +100,7 @@ def test_limits_of_the_caller_change_nothing(server, monkeypatch: pytest.MonkeyP
     assert error.value.detail == "the URL or the answer of 127.0.0.1 is not acceptable"
 
 
-def test_what_goes_wrong_tells_the_host_and_no_secret(server) -> None:
+def test_errors_name_the_host_and_no_secret(server) -> None:
     server.shutdown()
     server.server_close()
     with pytest.raises(SignInFailed) as error:

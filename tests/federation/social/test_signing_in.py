@@ -37,7 +37,7 @@ def _mail(settings) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_person_signs_in_and_gets_an_account(kind, offer, double, stranger, owner) -> None:
+def test_a_new_user_signs_in_and_gets_an_account(kind, offer, double, stranger, owner) -> None:
     offer(kind)
     answer = sign_in(stranger, double, kind, next="/account/email")
 
@@ -54,7 +54,7 @@ def test_a_new_person_signs_in_and_gets_an_account(kind, offer, double, stranger
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_person_comes_back_to_the_same_account_whatever_his_address(
+def test_the_same_user_gets_the_same_account_with_any_address(
     kind, offer, double, stranger, owner
 ) -> None:
     offer(kind)
@@ -75,9 +75,7 @@ def test_the_same_person_comes_back_to_the_same_account_whatever_his_address(
     ("kind", "claim"),
     [("google", "verified_email"), ("discord", "verified"), ("apple", "email_verified")],
 )
-def test_nothing_like_true_is_a_verified_address(
-    kind, claim, said, offer, double, stranger, owner
-) -> None:
+def test_only_true_verifies_an_address(kind, claim, said, offer, double, stranger, owner) -> None:
     offer(kind)
     double.users[kind][claim] = said
     sign_in(stranger, double, kind)
@@ -86,21 +84,21 @@ def test_nothing_like_true_is_a_verified_address(
 
 
 @pytest.mark.parametrize("said", [False, "true", 1, None])
-def test_github_vouches_for_its_primary_address_alone(said, offer, double, stranger, owner) -> None:
+def test_github_verifies_only_its_primary_address(said, offer, double, stranger, owner) -> None:
     offer("github")
     double.emails[1]["verified"] = said
     sign_in(stranger, double, "github")
     assert User.objects.get(email="anna@example.org").is_verified is False
 
 
-def test_facebook_never_vouches_for_an_address(offer, double, stranger, owner) -> None:
+def test_facebook_never_verifies_an_address(offer, double, stranger, owner) -> None:
     offer("facebook")
     double.users["facebook"] |= {"verified": True, "email_verified": True}
     sign_in(stranger, double, "facebook")
     assert User.objects.get(email="anna@example.org").is_verified is False
 
 
-def test_a_githuber_without_a_primary_address_has_none(offer, double, stranger, owner) -> None:
+def test_a_github_user_without_a_primary_address_has_none(offer, double, stranger, owner) -> None:
     offer("github")
     double.emails = {"message": "no"}
     answer = sign_in(stranger, double, "github")
@@ -121,7 +119,7 @@ def enterprise(settings, monkeypatch) -> Iterator[str]:
     importlib.reload(github)
 
 
-def test_a_github_enterprise_server_is_asked_by_its_own_address(
+def test_a_github_enterprise_server_is_reached_by_its_url(
     offer, double, stranger, owner, settings, enterprise
 ) -> None:
     (provider,) = offer("github")
@@ -142,7 +140,9 @@ def test_a_github_enterprise_server_is_asked_by_its_own_address(
     ]
 
 
-def test_the_user_agent_for_github_may_be_set(offer, double, stranger, owner, monkeypatch) -> None:
+def test_the_user_agent_for_github_is_configurable(
+    offer, double, stranger, owner, monkeypatch
+) -> None:
     (provider,) = offer("github")
     object.__setattr__(provider, "options", {"user_agent": "Example"})
     sign_in(stranger, double, "github")
@@ -153,14 +153,16 @@ def test_the_user_agent_for_github_may_be_set(offer, double, stranger, owner, mo
 
 
 @pytest.mark.parametrize("user", ["", "[]", "{", '{"name": "x"}', '{"name": {"firstName": 3}}'])
-def test_apples_name_may_be_anything_or_missing(user, offer, double, stranger, owner) -> None:
+def test_the_name_sent_by_apple_can_be_anything_or_missing(
+    user, offer, double, stranger, owner
+) -> None:
     offer("apple")
     _to, answer = double.agree(begin(stranger, "apple"))
     stranger.get("/oauth/apple/callback", {**answer, "user": user})
     assert User.objects.get(email="anna@example.org").name == ""
 
 
-def test_no_secret_travels_in_an_address(offer, double, stranger, owner) -> None:
+def test_no_secret_is_sent_in_a_url(offer, double, stranger, owner) -> None:
     for kind in KINDS:
         offer(kind)
         assert "secret" not in begin(stranger, kind)
@@ -177,13 +179,13 @@ def test_a_page_has_a_button_for_each_provider_in_their_order(offer, stranger, o
     assert page.all("svg")[1].attributes["class"] == "mark-of"
 
 
-def test_there_are_no_buttons_while_no_provider_is_configured(stranger, owner, settings) -> None:
+def test_without_providers_there_are_no_buttons(stranger, owner, settings) -> None:
     settings.SIGN_IN_PROVIDERS = ()
     assert b"/oauth/" not in stranger.get("/sign-in").content
     assert b"Continue with" not in stranger.get("/sign-in").content
 
 
-def test_an_image_of_the_operator_goes_before_our_mark(offer, stranger, owner) -> None:
+def test_a_configured_image_replaces_the_default_icon(offer, stranger, owner) -> None:
     (provider,) = offer("google")
     object.__setattr__(provider, "image_url", "/static/favicon.svg")
     page = read(stranger.get("/sign-in").content)

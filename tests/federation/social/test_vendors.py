@@ -24,7 +24,7 @@ from federation.oidc.authorization_request import AuthorizationRequest
 from federation.oidc.errors import SignInFailed
 from tests.federation.social.conftest import (
     begin,
-    come_back,
+    call_callback,
     is_signed_in,
     provider_of,
     sign_in,
@@ -66,7 +66,7 @@ def test_a_new_user_signs_in_and_gets_an_account(kind, offer, double, stranger, 
 
 
 @pytest.mark.parametrize("kind", WITH_ADDRESS)
-def test_the_same_user_comes_back_to_the_same_account(kind, offer, double, stranger, owner) -> None:
+def test_a_second_sign_in_uses_the_same_account(kind, offer, double, stranger, owner) -> None:
     offer(kind)
     for _time in range(2):
         sign_in(stranger, double, kind)
@@ -98,7 +98,7 @@ def test_a_provider_without_addresses_registers_nobody_but_can_be_connected(
 
     browser = browser_of(viewer)
     to, answer = double.agree(way_to(browser.post("/account/identities/reddit/connect")))
-    come_back(browser, to, answer)
+    call_callback(browser, to, answer)
     sign_in(stranger, double, "reddit")
     assert ExternalIdentity.objects.get().subject == "None_shall_pass"
     assert b"viewer@example.com" in stranger.get("/account/").content
@@ -106,9 +106,7 @@ def test_a_provider_without_addresses_registers_nobody_but_can_be_connected(
 
 @pytest.mark.parametrize("said", [False, "true", "false", 1, None, "yes"])
 @pytest.mark.parametrize(("kind", "path"), [("slack", ()), ("kakao", ("kakao_account",))])
-def test_nothing_like_true_is_a_verified_address(
-    kind, path, said, offer, double, stranger, owner
-) -> None:
+def test_only_true_verifies_an_address(kind, path, said, offer, double, stranger, owner) -> None:
     offer(kind)
     place = double.documents[f"/{kind}/profile"]
     for name in path:
@@ -119,9 +117,7 @@ def test_nothing_like_true_is_a_verified_address(
 
 
 @pytest.mark.parametrize("kind", ["zoom", "dropbox", "microsoft"])
-def test_an_address_is_verified_where_the_administrator_vouches_for_it(
-    kind, offer, double, stranger, owner
-) -> None:
+def test_an_address_counts_as_verified_if_configured(kind, offer, double, stranger, owner) -> None:
     (provider,) = offer(kind)
     object.__setattr__(provider, "assumes_email_verified", True)
     sign_in(stranger, double, kind)
@@ -133,7 +129,7 @@ def test_an_answer_of_another_browser_is_refused(kind, offer, double, client, ow
     offer(kind)
     to, answer = double.agree(begin(client, kind))
     client.cookies.clear()
-    assert come_back(client, to, answer).status_code == 400
+    assert call_callback(client, to, answer).status_code == 400
     assert [path for path, _form in double.asked if path.endswith("/token")] == []
 
 
@@ -157,7 +153,7 @@ def test_an_answer_of_another_browser_is_refused(kind, offer, double, client, ow
     ],
     ids=range(13),
 )
-def test_a_token_endpoint_that_gives_no_token(
+def test_a_token_endpoint_without_a_token(
     kind, status, body, offer, double, stranger, owner
 ) -> None:
     offer(kind)
@@ -184,7 +180,7 @@ def test_a_token_endpoint_that_gives_no_token(
     ],
     ids=range(10),
 )
-def test_a_profile_that_names_nobody(kind, status, body, offer, double, stranger, owner) -> None:
+def test_a_profile_without_an_id(kind, status, body, offer, double, stranger, owner) -> None:
     offer(kind)
     double.answers[f"/{kind}/profile"] = (status, body)
     assert sign_in(stranger, double, kind).status_code in {403, 502}
@@ -223,7 +219,7 @@ def _subjects_in(kind: str, value: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", VENDORS)
-def test_no_malformed_answer_is_an_error_of_ours_or_the_id_of_many(
+def test_a_malformed_answer_is_no_server_error_and_no_shared_id(
     kind, offer, double, rf: RequestFactory
 ) -> None:
     (provider,) = offer(kind)
@@ -266,7 +262,7 @@ class Anything(dict):
 
 
 @pytest.mark.parametrize("kind", sorted(set(usable_ids()) - NEED_SETTINGS))
-def test_no_provider_of_allauth_makes_an_id_of_nothing_or_an_error_of_ours(
+def test_an_empty_profile_is_no_id_and_no_server_error(
     kind, settings, rf: RequestFactory, double, monkeypatch
 ) -> None:
     provider = provider_of(kind, double)
@@ -301,7 +297,7 @@ def test_no_provider_of_allauth_makes_an_id_of_nothing_or_an_error_of_ours(
 
 
 @pytest.mark.parametrize("kind", sorted(NEED_SETTINGS))
-def test_a_provider_that_does_not_know_its_server_is_reported_and_leads_nowhere(
+def test_a_provider_without_its_server_url_is_reported_and_not_offered(
     kind, settings, double, stranger, owner
 ) -> None:
     settings.SIGN_IN_PROVIDERS = (provider_of(kind, double),)
@@ -312,7 +308,7 @@ def test_a_provider_that_does_not_know_its_server_is_reported_and_leads_nowhere(
     assert f"/oauth/{kind}/login" not in stranger.get("/sign-in").content.decode()
 
 
-def test_the_log_says_where_an_answer_failed_and_nothing_of_it(
+def test_the_log_names_the_failed_step_without_the_answer(
     offer, double, stranger, owner, caplog
 ) -> None:
     offer("gitlab")
@@ -346,7 +342,7 @@ def test_settings_of_a_provider_reach_allauth(settings, double, rf: RequestFacto
     assert SOCIAL.token_url(provider) == "https://git.acme.test/oauth/token"
 
 
-def test_the_same_id_at_another_server_is_somebody_else(
+def test_the_same_id_at_another_server_is_another_user(
     offer, double, stranger, owner, settings
 ) -> None:
     (provider,) = offer("gitlab")

@@ -31,7 +31,7 @@ def test_options_ask_for_a_passkey_that_can_be_the_only_factor(viewer, browser_o
     assert options["timeout"] == 300_000
 
 
-def test_a_passkey_is_kept_mailed_and_written_down(viewer, browser_of, mails) -> None:
+def test_a_passkey_is_stored_mailed_and_audited(viewer, browser_of, mails) -> None:
     device = Device()
 
     answer = add(browser_of(viewer), device, "  Work \n laptop ")
@@ -75,7 +75,7 @@ def test_recovery_codes_come_with_the_first_passkey_and_go_with_the_last(
     assert viewer.recovery_codes.count() == 0
 
 
-def test_a_role_that_needs_a_factor_keeps_the_last(home, row, settings) -> None:
+def test_a_role_that_needs_a_factor_cannot_remove_the_last(home, row, settings) -> None:
     settings.MFA_REQUIRED_ROLES = ("viewer",)
     client = home
 
@@ -130,7 +130,7 @@ def test_a_registration_works_once(viewer, browser_of) -> None:
     assert Authenticator.objects.count() == 1
 
 
-def test_a_registration_is_for_whoever_asked(viewer, editor, browser_of) -> None:
+def test_a_registration_works_only_for_its_user(viewer, editor, browser_of) -> None:
     options = post(browser_of(viewer), OPTIONS).json()
     other = browser_of(editor)
 
@@ -140,7 +140,7 @@ def test_a_registration_is_for_whoever_asked(viewer, editor, browser_of) -> None
     assert Authenticator.objects.count() == 0
 
 
-def test_a_question_for_signing_in_is_none_for_adding(viewer, browser_of) -> None:
+def test_a_sign_in_challenge_is_not_accepted_for_adding(viewer, browser_of) -> None:
     client, device = browser_of(viewer), Device()
     own = post(client, OPTIONS).json()
     asked = post(client, "/sign-in/passkey/options", {"purpose": "sign-in"}).json()
@@ -154,7 +154,7 @@ def test_a_question_for_signing_in_is_none_for_adding(viewer, browser_of) -> Non
     assert problem(answer) == (401, "passkey_expired")
 
 
-def test_a_question_ends_after_five_minutes(viewer, browser_of, at_time) -> None:
+def test_a_challenge_expires_after_five_minutes(viewer, browser_of, at_time) -> None:
     client = browser_of(viewer)
     options = post(client, OPTIONS).json()
     at_time(timedelta(minutes=5, seconds=1))
@@ -164,7 +164,7 @@ def test_a_question_ends_after_five_minutes(viewer, browser_of, at_time) -> None
     assert problem(answer) == (401, "passkey_expired")
 
 
-def test_the_passkey_of_somebody_else_cannot_be_added(viewer, editor, browser_of) -> None:
+def test_the_passkey_of_another_user_cannot_be_added(viewer, editor, browser_of) -> None:
     device = Device()
     add(browser_of(viewer), device)
 
@@ -174,7 +174,7 @@ def test_the_passkey_of_somebody_else_cannot_be_added(viewer, editor, browser_of
     assert Authenticator.objects.get().user_id == viewer.pk
 
 
-def test_the_twenty_first_is_refused(viewer, browser_of) -> None:
+def test_a_21st_passkey_is_rejected(viewer, browser_of) -> None:
     client = browser_of(viewer)
     options = post(client, OPTIONS).json()
     Authenticator.objects.bulk_create(
@@ -218,7 +218,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_is_refused_by_both_doors(viewer, browser_of, garbage) -> None:
+def test_garbage_is_rejected_by_both_endpoints(viewer, browser_of, garbage) -> None:
     client = browser_of(viewer)
 
     assert problem(post(client, ADD, {"credential": garbage, "name": "x"})) == (
@@ -232,25 +232,25 @@ def test_garbage_is_refused_by_both_doors(viewer, browser_of, garbage) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "[]", "nonsense", "[" * 20_000, '{"a":"' + "x" * 40_000])
-def test_a_body_that_is_no_object_is_refused(stranger, body) -> None:
+def test_a_body_that_is_no_object_is_rejected(stranger, body) -> None:
     answer = stranger.post("/sign-in/passkey", body, content_type="application/json")
 
     assert problem(answer) == (401, "passkey_invalid")
 
 
-def test_a_key_of_an_unwanted_kind_is_refused(viewer, browser_of, monkeypatch) -> None:
+def test_a_key_of_an_unsupported_type_is_rejected(viewer, browser_of, monkeypatch) -> None:
     monkeypatch.setattr("mfa.webauthn.ALGORITHMS", (-257,))
 
     assert problem(add(browser_of(viewer), Device())) == (401, "passkey_invalid")
 
 
 @pytest.mark.parametrize("path", [OPTIONS, ADD])
-def test_a_stranger_adds_nothing(stranger, path) -> None:
+def test_an_anonymous_client_adds_nothing(stranger, path) -> None:
     assert problem(post(stranger, path)) == (401, "not_authenticated")
 
 
 @pytest.mark.parametrize("path", [OPTIONS, ADD, "/sign-in/passkey", "/sign-in/passkey/options"])
-def test_the_script_posts_and_shows_where_it_comes_from(viewer, browser_of, path) -> None:
+def test_the_script_sends_its_origin(viewer, browser_of, path) -> None:
     client = Client(enforce_csrf_checks=True)
     client.cookies = browser_of(viewer).cookies
 
@@ -261,7 +261,9 @@ def test_the_script_posts_and_shows_where_it_comes_from(viewer, browser_of, path
 @pytest.mark.parametrize(
     "url", ["http://gate.example.com", "https://192.0.2.7", "http://127.0.0.1:8000"]
 )
-def test_where_no_browser_would_do_it_nobody_is_asked(viewer, browser_of, settings, url) -> None:
+def test_without_browser_support_passkeys_are_not_offered(
+    viewer, browser_of, settings, url
+) -> None:
     client = browser_of(viewer)
     settings.PUBLIC_URL = url
     settings.IS_HTTPS = url.startswith("https")
@@ -282,13 +284,13 @@ def test_where_no_browser_would_do_it_nobody_is_asked(viewer, browser_of, settin
         ("http://localhost:8000", "http://localhost:8000"),
     ],
 )
-def test_the_origin_is_what_browsers_say(settings, url, origin) -> None:
+def test_the_origin_is_normalized_as_by_browsers(settings, url, origin) -> None:
     settings.PUBLIC_URL = url
 
     assert passkeys.webauthn.origin() == origin
 
 
-def test_a_passkey_gets_another_name(home, row) -> None:
+def test_a_passkey_can_be_renamed(home, row) -> None:
     client = home
     path = f"/account/passkeys/{row.pk}/rename"
 
@@ -301,7 +303,7 @@ def test_a_passkey_gets_another_name(home, row) -> None:
     assert last_event("account:passkey:rename").detail == {"passkey": str(row.pk)}
 
 
-def test_removing_asks_first_and_can_leave_other_devices_in(
+def test_removing_asks_first_and_can_keep_other_sessions(
     viewer, home, device, row, stranger, mails
 ) -> None:
     sign_in(stranger, device)
@@ -328,7 +330,7 @@ def test_removing_can_sign_out_all_other_devices(viewer, home, device, row, stra
     assert BrowserSession.objects.filter(user=viewer).count() == 1
 
 
-def test_the_last_way_in_stays(home, row, settings) -> None:
+def test_the_last_sign_in_method_cannot_be_removed(home, row, settings) -> None:
     settings.ALLOW_MAGIC_LINK_LOGIN = settings.ALLOW_EMAIL_LOGIN = False
 
     answer = home.post(f"/account/passkeys/{row.pk}/remove", {})
@@ -339,7 +341,7 @@ def test_the_last_way_in_stays(home, row, settings) -> None:
 
 
 @pytest.mark.parametrize("act", ["add", "{row}/rename", "{row}/remove"])
-def test_changing_passkeys_wants_a_fresh_proof(home, row, at_time, act) -> None:
+def test_changing_passkeys_needs_reauthentication(home, row, at_time, act) -> None:
     at_time(timedelta(minutes=16))
     path = f"/account/passkeys/{act.format(row=row.pk)}"
 
@@ -354,14 +356,14 @@ def test_changing_passkeys_wants_a_fresh_proof(home, row, at_time, act) -> None:
 
 
 @pytest.mark.parametrize("path", [OPTIONS, ADD])
-def test_the_script_adds_nothing_without_a_fresh_proof(home, at_time, path) -> None:
+def test_the_script_adds_nothing_without_reauthentication(home, at_time, path) -> None:
     at_time(timedelta(minutes=16))
 
     assert problem(post(home, path)) == (403, "confirmation_needed")
 
 
 @pytest.mark.parametrize("act", ["rename", "remove"])
-def test_the_passkey_of_somebody_else_is_not_found(editor, browser_of, row, act) -> None:
+def test_the_passkey_of_another_user_is_not_found(editor, browser_of, row, act) -> None:
     client, path = browser_of(editor), f"/account/passkeys/{row.pk}/{act}"
 
     assert client.get(path).status_code == 404
@@ -370,13 +372,13 @@ def test_the_passkey_of_somebody_else_is_not_found(editor, browser_of, row, act)
     assert row.name == "My laptop"
 
 
-def test_nobody_is_signed_in_by_adding(stranger) -> None:
+def test_adding_a_passkey_signs_no_one_in(stranger) -> None:
     post(stranger, ADD, {"credential": {}, "name": "x"})
 
     assert not is_signed_in(stranger)
 
 
-def test_attested_data_without_a_key_is_refused(viewer, browser_of) -> None:
+def test_attested_data_without_a_key_is_rejected(viewer, browser_of) -> None:
     client, device = browser_of(viewer), Device()
     options = post(client, OPTIONS).json()
     credential = device.create(options)

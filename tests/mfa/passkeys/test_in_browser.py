@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, CDPSession, Page
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
-from tests.pages.axe import flaws
+from tests.pages.axe import accessibility_errors
 
 pytestmark = pytest.mark.browser
-PEOPLE = f"""
+USERS = f"""
 from accounts.actors import SYSTEM
 from accounts.services.users import create_user
 create_user(actor=SYSTEM, email="vera@example.com", name="Vera", password="{PASSWORD}",
@@ -85,9 +85,9 @@ class Device:
 
 
 @pytest.fixture
-def house(sqlite_data: InstanceData, tmp_path: Path) -> Iterator[Gatehouse]:
+def instance(sqlite_data: InstanceData, tmp_path: Path) -> Iterator[Gatehouse]:
     """A running Gatehouse under the name localhost with one person."""
-    sqlite_data.shell(PEOPLE)
+    sqlite_data.shell(USERS)
     gatehouse = LocalGatehouse(sqlite_data, tmp_path, 1, {})
     yield gatehouse
     gatehouse.stop()
@@ -116,20 +116,20 @@ def press(page: Page, selector: str, url: str) -> None:
         page.click(selector)
 
 
-def sign_in_by_password(page: Page, house: Gatehouse) -> None:
-    page.goto(f"{house.url}/sign-in")
+def sign_in_by_password(page: Page, instance: Gatehouse) -> None:
+    page.goto(f"{instance.url}/sign-in")
     page.fill("input[name=login]", "vera@example.com")
     page.fill("input[name=password]", PASSWORD)
     press(page, "form:has(input[name=password]) button[type=submit]", "**/account/")
 
 
-def sign_out(page: Page, house: Gatehouse) -> None:
-    page.goto(f"{house.url}/sign-out")
+def sign_out(page: Page, instance: Gatehouse) -> None:
+    page.goto(f"{instance.url}/sign-out")
     press(page, "main button[type=submit]", "**/sign-in?notice=signed-out")
 
 
-def add_passkey(page: Page, house: Gatehouse, name: str = "Test device") -> None:
-    page.goto(f"{house.url}/account/passkeys/add")
+def add_passkey(page: Page, instance: Gatehouse, name: str = "Test device") -> None:
+    page.goto(f"{instance.url}/account/passkeys/add")
     page.fill("input[name=name]", name)
     press(page, BUTTON, "**/account/recovery-codes?*")
     press(page, "main .actions a", "**/account/?notice=passkey-added")
@@ -140,34 +140,34 @@ def problem(page: Page) -> str:
     return page.inner_text(PROBLEM)
 
 
-def test_a_person_adds_a_passkey_and_signs_in_with_it_alone(
-    house: Gatehouse, tab: Page, said: list[str]
+def test_a_user_adds_a_passkey_and_signs_in_with_it_alone(
+    instance: Gatehouse, tab: Page, said: list[str]
 ) -> None:
     device = Device(tab)
-    sign_in_by_password(tab, house)
-    add_passkey(tab, house)
+    sign_in_by_password(tab, instance)
+    add_passkey(tab, instance)
     assert "Your passkey is added." in tab.inner_text("main")
     assert "Test device" in tab.inner_text("main")
     (credential,) = device.say("getCredentials")["credentials"]
     assert (credential["isResidentCredential"], credential["rpId"]) == (True, "localhost")
 
-    sign_out(tab, house)
+    sign_out(tab, instance)
     press(tab, BUTTON, "**/account/")
 
     assert tab.inner_text("h1") == "Your account"
-    (row,) = house.data.shell(ROWS)
+    (row,) = instance.data.shell(ROWS)
     assert (row["name"], row["sign_count"]) == ("Test device", 2)
-    assert house.data.shell(EVENTS)[-1] == ["success", {"methods": ["passkey"]}]
+    assert instance.data.shell(EVENTS)[-1] == ["success", {"methods": ["passkey"]}]
     assert said == []
 
 
 def test_a_passkey_is_the_second_factor_after_a_password(
-    house: Gatehouse, tab: Page, said: list[str]
+    instance: Gatehouse, tab: Page, said: list[str]
 ) -> None:
     Device(tab)
-    sign_in_by_password(tab, house)
-    add_passkey(tab, house)
-    sign_out(tab, house)
+    sign_in_by_password(tab, instance)
+    add_passkey(tab, instance)
+    sign_out(tab, instance)
     tab.fill("input[name=login]", "vera@example.com")
     tab.fill("input[name=password]", PASSWORD)
     press(tab, "form:has(input[name=password]) button[type=submit]", "**/second-factor")
@@ -175,16 +175,18 @@ def test_a_passkey_is_the_second_factor_after_a_password(
     press(tab, BUTTON, "**/account/")
 
     methods = {"methods": ["passkey", "password"]}
-    assert house.data.shell(EVENTS)[-1] == ["success", methods]
+    assert instance.data.shell(EVENTS)[-1] == ["success", methods]
     assert said == []
 
 
-def test_a_passkey_confirms_a_dangerous_act(house: Gatehouse, tab: Page, said: list[str]) -> None:
+def test_a_passkey_reauthenticates_for_a_sensitive_action(
+    instance: Gatehouse, tab: Page, said: list[str]
+) -> None:
     Device(tab)
-    sign_in_by_password(tab, house)
-    add_passkey(tab, house)
-    house.data.shell(FORGET_PROOFS)
-    tab.goto(f"{house.url}/account/passkeys/add")
+    sign_in_by_password(tab, instance)
+    add_passkey(tab, instance)
+    instance.data.shell(FORGET_PROOFS)
+    tab.goto(f"{instance.url}/account/passkeys/add")
     assert tab.inner_text("h1") == "Confirm that it is you"
 
     press(tab, BUTTON, "**/account/passkeys/add")
@@ -193,14 +195,16 @@ def test_a_passkey_confirms_a_dangerous_act(house: Gatehouse, tab: Page, said: l
     assert said == []
 
 
-def test_a_role_that_needs_a_factor_gets_in_by_a_passkey(
+def test_a_role_that_needs_a_factor_can_set_up_a_passkey(
     sqlite_data: InstanceData, tmp_path: Path, tab: Page, said: list[str]
 ) -> None:
-    sqlite_data.shell(PEOPLE)
-    house = LocalGatehouse(sqlite_data, tmp_path, 1, {"MFA_REQUIRED_ROLES": "viewer,editor,admin"})
+    sqlite_data.shell(USERS)
+    instance = LocalGatehouse(
+        sqlite_data, tmp_path, 1, {"MFA_REQUIRED_ROLES": "viewer,editor,admin"}
+    )
     Device(tab)
     try:
-        tab.goto(f"{house.url}/sign-in")
+        tab.goto(f"{instance.url}/sign-in")
         tab.fill("input[name=login]", "vera@example.com")
         tab.fill("input[name=password]", PASSWORD)
         submit = "form:has(input[name=password]) button[type=submit]"
@@ -208,137 +212,137 @@ def test_a_role_that_needs_a_factor_gets_in_by_a_passkey(
         press(tab, BUTTON, "**/account/recovery-codes?*")
         press(tab, "main .actions a", "**/account/")
     finally:
-        house.stop()
+        instance.stop()
 
     assert said == []
 
 
-def test_next_is_kept(house: Gatehouse, tab: Page) -> None:
+def test_next_is_kept(instance: Gatehouse, tab: Page) -> None:
     Device(tab)
-    sign_in_by_password(tab, house)
-    add_passkey(tab, house)
-    sign_out(tab, house)
+    sign_in_by_password(tab, instance)
+    add_passkey(tab, instance)
+    sign_out(tab, instance)
 
-    tab.goto(f"{house.url}/account/password")
-    assert tab.url.startswith(f"{house.url}/sign-in?next=")
+    tab.goto(f"{instance.url}/account/password")
+    assert tab.url.startswith(f"{instance.url}/sign-in?next=")
     press(tab, BUTTON, "**/account/password")
 
 
-def test_the_list_of_the_login_field_offers_the_passkey(house: Gatehouse, browser: Browser) -> None:
+def test_the_login_field_autofills_the_passkey(instance: Gatehouse, browser: Browser) -> None:
     context = browser.new_context()
     context.add_init_script(WITHOUT_OFFER)
     page = context.new_page()
     Device(page)
-    sign_in_by_password(page, house)
-    add_passkey(page, house)
-    sign_out(page, house)
+    sign_in_by_password(page, instance)
+    add_passkey(page, instance)
+    sign_out(page, instance)
     # From here on as browsers are: the virtual device chooses the passkey in the list.
     page.add_init_script("delete PublicKeyCredential.isConditionalMediationAvailable;")
     page.add_init_script("PublicKeyCredential.isConditionalMediationAvailable = async () => true;")
 
     with page.expect_navigation(url="**/account/"):
-        page.goto(f"{house.url}/sign-in", wait_until="commit")
+        page.goto(f"{instance.url}/sign-in", wait_until="commit")
 
     assert page.inner_text("h1") == "Your account"
     context.close()
 
 
 def test_a_cancelled_passkey_is_explained_beside_the_button(
-    house: Gatehouse, tab: Page, said: list[str]
+    instance: Gatehouse, tab: Page, said: list[str]
 ) -> None:
     device = Device(tab)
-    sign_in_by_password(tab, house)
+    sign_in_by_password(tab, instance)
     device.say("setUserVerified", isUserVerified=False)
 
-    tab.goto(f"{house.url}/account/passkeys/add")
+    tab.goto(f"{instance.url}/account/passkeys/add")
     tab.click(BUTTON)
     assert problem(tab).startswith("No passkey was used")
     assert tab.evaluate("document.activeElement.hasAttribute('data-passkey-start')")
-    sign_out(tab, house)
+    sign_out(tab, instance)
     tab.click(BUTTON)
 
     assert problem(tab).startswith("No passkey was used")
-    assert tab.url.startswith(f"{house.url}/sign-in")
-    assert house.data.shell(ROWS) == []
+    assert tab.url.startswith(f"{instance.url}/sign-in")
+    assert instance.data.shell(ROWS) == []
     assert said == []
 
 
-def test_the_same_device_says_that_it_has_one_already(house: Gatehouse, tab: Page) -> None:
+def test_the_same_device_is_rejected_with_a_message(instance: Gatehouse, tab: Page) -> None:
     Device(tab)
-    sign_in_by_password(tab, house)
-    add_passkey(tab, house)
+    sign_in_by_password(tab, instance)
+    add_passkey(tab, instance)
 
-    tab.goto(f"{house.url}/account/passkeys/add")
+    tab.goto(f"{instance.url}/account/passkeys/add")
     tab.click(BUTTON)
 
     assert problem(tab) == "This device has a passkey for your account already."
 
 
-def test_a_copied_device_stays_out(house: Gatehouse, tab: Page) -> None:
+def test_a_cloned_device_is_rejected(instance: Gatehouse, tab: Page) -> None:
     device = Device(tab)
-    sign_in_by_password(tab, house)
-    add_passkey(tab, house)
-    sign_out(tab, house)
+    sign_in_by_password(tab, instance)
+    add_passkey(tab, instance)
+    sign_out(tab, instance)
     press(tab, BUTTON, "**/account/")
-    sign_out(tab, house)
+    sign_out(tab, instance)
     device.set_count(0)
 
     tab.click(BUTTON)
 
     assert problem(tab).startswith("This passkey seems to have been copied")
-    tab.goto(f"{house.url}/account/")
-    assert tab.url.startswith(f"{house.url}/sign-in")
+    tab.goto(f"{instance.url}/account/")
+    assert tab.url.startswith(f"{instance.url}/sign-in")
     refused = {"methods": ["passkey"], "reason": "passkey_copied"}
-    assert house.data.shell(EVENTS)[-1] == ["refused", refused]
+    assert instance.data.shell(EVENTS)[-1] == ["refused", refused]
 
 
-def test_under_another_name_the_page_says_where_to_go(house: Gatehouse, tab: Page) -> None:
-    tab.goto(f"http://127.0.0.1:{house.ports[0]}/sign-in")
+def test_under_another_host_the_page_links_to_the_right_one(instance: Gatehouse, tab: Page) -> None:
+    tab.goto(f"http://127.0.0.1:{instance.ports[0]}/sign-in")
 
     tab.click(BUTTON)
 
-    assert problem(tab) == f"Passkeys work only at {house.url}. Open this page there."
+    assert problem(tab) == f"Passkeys work only at {instance.url}. Open this page there."
 
 
-def test_without_scripts_a_sentence_says_so(house: Gatehouse, browser: Browser) -> None:
+def test_without_scripts_a_message_says_so(instance: Gatehouse, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{house.url}/sign-in")
+    page.goto(f"{instance.url}/sign-in")
 
     assert page.is_hidden(BUTTON)
     assert "Passkeys need JavaScript" in page.inner_text("main")
     context.close()
 
 
-def test_a_browser_without_passkeys_is_told(house: Gatehouse, browser: Browser) -> None:
+def test_a_browser_without_passkeys_gets_a_message(instance: Gatehouse, browser: Browser) -> None:
     context = browser.new_context()
     context.add_init_script("delete window.PublicKeyCredential;")
     page = context.new_page()
-    page.goto(f"{house.url}/sign-in")
+    page.goto(f"{instance.url}/sign-in")
 
     page.wait_for_selector("[data-passkey-missing]:visible")
     assert page.is_hidden(BUTTON)
     context.close()
 
 
-def test_no_page_breaks_a_rule_of_access(house: Gatehouse, browser: Browser) -> None:
+def test_pages_are_accessible(instance: Gatehouse, browser: Browser) -> None:
     context = browser.new_context(viewport=DESKTOP)
     context.add_init_script(WITHOUT_OFFER)
     page = context.new_page()
     device = Device(page)
-    sign_in_by_password(page, house)
-    add_passkey(page, house)
-    row = house.data.shell(NEWEST)
+    sign_in_by_password(page, instance)
+    add_passkey(page, instance)
+    row = instance.data.shell(NEWEST)
     device.say("setUserVerified", isUserVerified=False)
     found: list[str] = []
     for path in ("", f"passkeys/{row}/rename", f"passkeys/{row}/remove", "passkeys/add"):
-        page.goto(f"{house.url}/account/{path}")
+        page.goto(f"{instance.url}/account/{path}")
         found += wrong(page, path)
     page.click(BUTTON)
     problem(page)
     found += wrong(page, "add, refused")
-    page.goto(f"{house.url}/account/passkeys/add")
-    sign_out(page, house)
+    page.goto(f"{instance.url}/account/passkeys/add")
+    sign_out(page, instance)
     page.click(BUTTON)
     problem(page)
     found += wrong(page, "sign in, refused")
@@ -349,7 +353,7 @@ def test_no_page_breaks_a_rule_of_access(house: Gatehouse, browser: Browser) -> 
 
 def wrong(page: Page, name: str) -> list[str]:
     """What axe finds on the page that is open now, and whether it fits a phone."""
-    found = [f"{name}: {flaw}" for flaw in flaws(page)]
+    found = [f"{name}: {flaw}" for flaw in accessibility_errors(page)]
     page.set_viewport_size(PHONE)
     if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
         found.append(f"{name}: wider than a phone")

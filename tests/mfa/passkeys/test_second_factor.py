@@ -68,7 +68,7 @@ def refused(client: Client, credential: Any, user: User, code: str) -> None:
     assert event.detail == {"methods": ["passkey"], "reason": code}
 
 
-def test_the_passkey_of_another_person_is_none(
+def test_the_passkey_of_another_user_is_rejected(
     viewer, editor, device, browser_of, stranger
 ) -> None:
     other = Device()
@@ -78,14 +78,14 @@ def test_the_passkey_of_another_person_is_none(
     refused(stranger, other.get(options_for(stranger, "second-factor")), viewer, "passkey_unknown")
 
 
-def test_a_question_for_signing_in_is_none_for_the_second_factor(viewer, device, stranger) -> None:
+def test_a_sign_in_challenge_is_not_accepted_as_second_factor(viewer, device, stranger) -> None:
     credential = device.get(options_for(stranger))
     give_password(stranger, viewer)
 
     refused(stranger, credential, viewer, "passkey_expired")
 
 
-def test_the_question_of_another_person_is_none(
+def test_the_challenge_of_another_user_is_rejected(
     viewer, editor, device, browser_of, stranger
 ) -> None:
     add(browser_of(editor), Device())
@@ -96,7 +96,7 @@ def test_the_question_of_another_person_is_none(
     refused(stranger, credential, viewer, "passkey_expired")
 
 
-def test_nobody_verified_is_no_second_factor(viewer, device, stranger) -> None:
+def test_without_user_verification_it_is_no_second_factor(viewer, device, stranger) -> None:
     device.flags = 0x01
     give_password(stranger, viewer)
 
@@ -104,7 +104,7 @@ def test_nobody_verified_is_no_second_factor(viewer, device, stranger) -> None:
 
 
 @pytest.mark.parametrize("text", ["[", "{}", "null", "[" * 5000])
-def test_garbage_is_no_second_factor(viewer, device, stranger, text) -> None:
+def test_garbage_is_rejected(viewer, device, stranger, text) -> None:
     give_password(stranger, viewer)
 
     answer = stranger.post("/second-factor", {"passkey": text})
@@ -114,14 +114,14 @@ def test_garbage_is_no_second_factor(viewer, device, stranger, text) -> None:
 
 
 @pytest.mark.parametrize("path", ["/account/passkeys/options", "/account/passkeys"])
-def test_whoever_waits_cannot_add_a_passkey_instead(viewer, device, stranger, path) -> None:
+def test_a_pending_sign_in_cannot_add_a_passkey_instead(viewer, device, stranger, path) -> None:
     give_password(stranger, viewer)
 
     assert problem(post(stranger, path)) == (401, "not_authenticated")
     assert Authenticator.objects.count() == 1
 
 
-def test_a_role_that_needs_a_factor_gets_in_by_adding_one(viewer, stranger, settings) -> None:
+def test_a_role_that_needs_a_factor_signs_in_after_adding_one(viewer, stranger, settings) -> None:
     settings.MFA_REQUIRED_ROLES = ("viewer",)
     assert give_password(stranger, viewer) == "/second-factor/set-up"
     assert b'data-passkey="add"' in stranger.get("/second-factor/set-up").content
@@ -137,7 +137,7 @@ def test_a_role_that_needs_a_factor_gets_in_by_adding_one(viewer, stranger, sett
     assert page.content.count(b"<li><code>") == 10
 
 
-def test_a_factor_that_came_meanwhile_is_not_stepped_round(viewer, stranger, settings) -> None:
+def test_a_factor_added_meanwhile_is_not_bypassed(viewer, stranger, settings) -> None:
     settings.MFA_REQUIRED_ROLES = ("viewer",)
     give_password(stranger, viewer)
     device = Device()
@@ -152,7 +152,7 @@ def test_a_factor_that_came_meanwhile_is_not_stepped_round(viewer, stranger, set
     assert Authenticator.objects.get().kind == "totp"
 
 
-def test_a_passkey_confirms_who_is_there(home, device, at_time) -> None:
+def test_a_passkey_reauthenticates(home, device, at_time) -> None:
     at_time(timedelta(minutes=16))
     assert home.get("/account/passkeys/add").status_code == 303
     credential = device.get(options_for(home, "step-up"))
@@ -163,7 +163,7 @@ def test_a_passkey_confirms_who_is_there(home, device, at_time) -> None:
     assert home.get("/account/passkeys/add").status_code == 200
 
 
-def test_a_question_for_signing_in_confirms_nothing(viewer, home, device, at_time) -> None:
+def test_a_sign_in_challenge_does_not_reauthenticate(viewer, home, device, at_time) -> None:
     at_time(timedelta(minutes=16))
     credential = device.get(options_for(home))
 
@@ -179,7 +179,7 @@ def test_a_question_for_signing_in_confirms_nothing(viewer, home, device, at_tim
     )
 
 
-def test_a_first_passkey_is_none_beside_another_factor(viewer, home) -> None:
+def test_a_first_passkey_cannot_be_added_beside_another_factor(viewer, home) -> None:
     session = home.session
     answer = Device().create(passkeys.begin_registration(session, viewer))
     Authenticator.objects.create(user=viewer, kind="totp", name="App")

@@ -51,7 +51,7 @@ def test_a_passkey_alone_signs_in(viewer, device, row, stranger) -> None:
     assert row.last_used_at is not None
 
 
-def test_no_name_is_asked_and_nothing_of_people_is_told(device, stranger) -> None:
+def test_no_login_is_asked_and_no_user_is_revealed(device, stranger) -> None:
     options = options_for(stranger)
 
     assert options["rpId"] == "localhost"
@@ -59,7 +59,7 @@ def test_no_name_is_asked_and_nothing_of_people_is_told(device, stranger) -> Non
     assert "allowCredentials" not in options
 
 
-def test_next_leads_on_the_own_host_only(device, stranger) -> None:
+def test_next_redirects_only_on_the_own_host(device, stranger) -> None:
     credential = device.get(options_for(stranger))
     own = post(stranger, "/sign-in/passkey?next=/account/password", {"credential": credential})
     credential = device.get(options_for(stranger))
@@ -91,7 +91,7 @@ CHEATS = {
 
 
 @pytest.mark.parametrize("cheat", CHEATS.values(), ids=CHEATS)
-def test_a_wrong_answer_opens_nothing(viewer, device, stranger, cheat) -> None:
+def test_an_invalid_assertion_is_rejected(viewer, device, stranger, cheat) -> None:
     for name, value in cheat.items():
         setattr(device, name, value)
 
@@ -100,13 +100,13 @@ def test_a_wrong_answer_opens_nothing(viewer, device, stranger, cheat) -> None:
     refused(answer, stranger, "passkey_invalid", target=viewer)
 
 
-def test_the_signature_of_another_key_opens_nothing(viewer, device, stranger) -> None:
+def test_the_signature_of_another_key_is_rejected(viewer, device, stranger) -> None:
     other = Device(credential_id=device.credential_id, handle=device.handle)
 
     refused(sign_in(stranger, other), stranger, "passkey_invalid", target=viewer)
 
 
-def test_a_registration_is_no_sign_in(viewer, device, stranger) -> None:
+def test_a_registration_is_not_accepted_as_sign_in(viewer, device, stranger) -> None:
     options = options_for(stranger)
     credential = device.get(options)
     made = device._client_data("webauthn.create", options["challenge"])
@@ -124,7 +124,7 @@ def test_the_passkey_must_name_its_account(viewer, device, stranger, handle) -> 
     refused(answer, stranger, "passkey_invalid", target=viewer)
 
 
-def test_a_passkey_without_a_handle_opens_nothing(viewer, device, stranger) -> None:
+def test_an_assertion_without_a_user_handle_is_rejected(viewer, device, stranger) -> None:
     credential = device.get(options_for(stranger))
     del credential["response"]["userHandle"]
 
@@ -133,7 +133,7 @@ def test_a_passkey_without_a_handle_opens_nothing(viewer, device, stranger) -> N
     refused(answer, stranger, "passkey_invalid", target=viewer)
 
 
-def test_the_handle_of_another_person_opens_nothing(viewer, owner, device, stranger) -> None:
+def test_the_user_handle_of_another_user_is_rejected(viewer, owner, device, stranger) -> None:
     answer = sign_in(stranger, device, userHandle=to_text(owner.pk.bytes))
 
     refused(answer, stranger, "passkey_invalid", target=viewer)
@@ -149,9 +149,7 @@ def test_an_answer_works_once(viewer, device, stranger) -> None:
     refused(answer, stranger, "passkey_expired", target=viewer)
 
 
-def test_a_device_that_does_not_count_cannot_be_replayed_either(
-    viewer, browser_of, stranger
-) -> None:
+def test_a_device_without_a_counter_cannot_be_replayed_either(viewer, browser_of, stranger) -> None:
     device = Device(step=0)
     add(browser_of(viewer), device)
     credential = device.get(options_for(stranger))
@@ -168,7 +166,7 @@ def test_a_device_that_does_not_count_cannot_be_replayed_either(
     assert sign_in(stranger, device).status_code == 200
 
 
-def test_two_answers_with_one_session_open_one_door(viewer, device, stranger) -> None:
+def test_two_assertions_with_one_challenge_sign_in_once(viewer, device, stranger) -> None:
     credential = device.get(options_for(stranger))
     asked = dict(stranger.session.items())
     assert post(stranger, "/sign-in/passkey", {"credential": credential}).status_code == 200
@@ -184,7 +182,7 @@ def test_two_answers_with_one_session_open_one_door(viewer, device, stranger) ->
     refused(answer, late, "passkey_expired", target=viewer)
 
 
-def test_the_question_of_another_browser_is_none(viewer, device, stranger) -> None:
+def test_the_challenge_of_another_browser_is_rejected(viewer, device, stranger) -> None:
     credential = device.get(options_for(Client(headers={"host": "localhost:8000"})))
 
     answer = post(stranger, "/sign-in/passkey", {"credential": credential})
@@ -192,7 +190,7 @@ def test_the_question_of_another_browser_is_none(viewer, device, stranger) -> No
     refused(answer, stranger, "passkey_expired", target=viewer)
 
 
-def test_a_question_of_another_purpose_is_none(home, device) -> None:
+def test_a_challenge_for_another_purpose_is_rejected(home, device) -> None:
     credential = device.get(options_for(home, "step-up"))
 
     answer = post(home, "/sign-in/passkey", {"credential": credential})
@@ -201,7 +199,7 @@ def test_a_question_of_another_purpose_is_none(home, device) -> None:
     assert last_event(START).detail == {"methods": ["passkey"], "reason": "passkey_expired"}
 
 
-def test_a_question_ends_after_five_minutes(viewer, device, stranger, at_time) -> None:
+def test_a_challenge_expires_after_five_minutes(viewer, device, stranger, at_time) -> None:
     credential = device.get(options_for(stranger))
     at_time(timedelta(minutes=5, seconds=1))
 
@@ -210,7 +208,7 @@ def test_a_question_ends_after_five_minutes(viewer, device, stranger, at_time) -
     refused(answer, stranger, "passkey_expired", target=viewer)
 
 
-def test_several_tabs_can_ask(device, stranger) -> None:
+def test_several_tabs_can_have_challenges(device, stranger) -> None:
     first = options_for(stranger)
     options_for(stranger)
 
@@ -219,7 +217,7 @@ def test_several_tabs_can_ask(device, stranger) -> None:
     assert answer.status_code == 200
 
 
-def test_a_copied_device_is_refused(viewer, device, stranger) -> None:
+def test_a_cloned_device_is_rejected(viewer, device, stranger) -> None:
     sign_in(stranger, device)
     stranger.post("/sign-out")
     device.count -= 1
@@ -229,7 +227,7 @@ def test_a_copied_device_is_refused(viewer, device, stranger) -> None:
     refused(answer, stranger, "passkey_copied", target=viewer)
 
 
-def test_a_device_that_stops_counting_is_refused(viewer, device, stranger) -> None:
+def test_a_device_that_stops_counting_is_rejected(viewer, device, stranger) -> None:
     sign_in(stranger, device)
     stranger.post("/sign-out")
     device.count, device.step = 0, 0
@@ -237,17 +235,17 @@ def test_a_device_that_stops_counting_is_refused(viewer, device, stranger) -> No
     refused(sign_in(stranger, device), stranger, "passkey_copied", target=viewer)
 
 
-def test_an_unknown_passkey_opens_nothing(stranger, db) -> None:
+def test_an_unknown_passkey_is_rejected(stranger, db) -> None:
     refused(sign_in(stranger, Device(handle=b"x" * 16)), stranger, "passkey_unknown", target=None)
 
 
-def test_a_removed_passkey_opens_nothing(home, device, row, stranger) -> None:
+def test_a_removed_passkey_is_rejected(home, device, row, stranger) -> None:
     home.post(f"/account/passkeys/{row.pk}/remove", {})
 
     refused(sign_in(stranger, device), stranger, "passkey_unknown", target=None)
 
 
-def test_a_disabled_person_stays_out(viewer, device, stranger) -> None:
+def test_a_disabled_user_is_denied(viewer, device, stranger) -> None:
     User.objects.filter(pk=viewer.pk).update(is_active=False)
 
     answer = sign_in(stranger, device)
@@ -255,7 +253,7 @@ def test_a_disabled_person_stays_out(viewer, device, stranger) -> None:
     refused(answer, stranger, "account_disabled", status=403, target=viewer)
 
 
-def test_a_banned_person_stays_out(viewer, device, stranger) -> None:
+def test_a_banned_user_is_denied(viewer, device, stranger) -> None:
     Ban.objects.create(user=viewer, kind=Ban.Kind.MANUAL, reason="spam")
 
     answer = sign_in(stranger, device)
@@ -263,7 +261,7 @@ def test_a_banned_person_stays_out(viewer, device, stranger) -> None:
     refused(answer, stranger, "banned", status=403, target=viewer)
 
 
-def test_a_banned_network_is_not_even_asked(device, stranger, monkeypatch, settings) -> None:
+def test_a_banned_network_gets_no_challenge(device, stranger, monkeypatch, settings) -> None:
     settings.CLIENT_CHECKS = ["tests.mfa.passkeys.test_signing_in.closed"]
 
     answer = post(stranger, "/sign-in/passkey/options", {"purpose": "sign-in"})
@@ -277,7 +275,7 @@ def closed(_ip: str) -> DenialReason:
     return DenialReason("banned", "Sign-in from your network is closed.", timezone.now())
 
 
-def test_an_address_that_is_not_confirmed_waits(viewer, device, stranger, mails) -> None:
+def test_an_unverified_address_must_be_verified_first(viewer, device, stranger, mails) -> None:
     User.objects.filter(pk=viewer.pk).update(email_verified_at=None)
 
     answer = sign_in(stranger, device)
@@ -286,7 +284,7 @@ def test_an_address_that_is_not_confirmed_waits(viewer, device, stranger, mails)
     assert not is_signed_in(stranger)
 
 
-def test_tries_are_limited_apart_from_passwords(viewer, device, stranger, settings) -> None:
+def test_attempts_are_limited_separately_from_passwords(viewer, device, stranger, settings) -> None:
     settings.LIMITS = {**settings.LIMITS, "passkey": (5, timedelta(minutes=5))}
     for _try in range(5):
         assert problem(post(stranger, "/sign-in/passkey", {}))[0] == 401
@@ -304,7 +302,7 @@ def test_tries_are_limited_apart_from_passwords(viewer, device, stranger, settin
     )
 
 
-def test_questions_are_limited(stranger, db, settings) -> None:
+def test_challenges_are_limited(stranger, db, settings) -> None:
     settings.LIMITS = {**settings.LIMITS, "passkey-options": (5, timedelta(minutes=5))}
     for _look in range(5):
         options_for(stranger)
@@ -314,13 +312,13 @@ def test_questions_are_limited(stranger, db, settings) -> None:
     assert problem(answer) == (429, "rate_limited")
 
 
-def test_nobody_waits_in_a_stage(stranger, db) -> None:
+def test_a_passkey_sign_in_has_no_second_stage(stranger, db) -> None:
     answer = post(stranger, "/sign-in/passkey/options", {"purpose": "second-factor"})
 
     assert problem(answer) == (401, "passkey_expired")
 
 
-def test_step_up_is_for_people_who_are_in(stranger, db) -> None:
+def test_reauthentication_needs_a_session(stranger, db) -> None:
     answer = post(stranger, "/sign-in/passkey/options", {"purpose": "step-up"})
 
     assert problem(answer) == (401, "not_authenticated")
@@ -333,13 +331,13 @@ def test_an_unknown_purpose_is_refused(stranger, db, purpose) -> None:
     assert problem(answer) == (401, "passkey_invalid")
 
 
-def test_answers_are_kept_by_nobody(stranger, db) -> None:
+def test_responses_are_not_cached(stranger, db) -> None:
     answer = post(stranger, "/sign-in/passkey/options", {"purpose": "sign-in"})
 
     assert "no-store" in answer["Cache-Control"]
 
 
-def test_logs_name_no_passkey(browser_of, viewer, stranger, caplog) -> None:
+def test_no_passkey_is_logged(browser_of, viewer, stranger, caplog) -> None:
     caplog.set_level("DEBUG")
     device = Device()
     add(browser_of(viewer), device)
