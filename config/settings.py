@@ -162,6 +162,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     # Of imported accounts, until their next sign-in.
     "accounts.passwords.hashers.BoundedPBKDF2Hasher",
+    "accounts.passwords.hashers.BoundedBCryptHasher",
     "django.contrib.auth.hashers.ScryptPasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [

@@ -1,4 +1,4 @@
-"""Password hashes: Argon2id, and PBKDF2 of imported accounts until their next sign-in.
+"""Password hashes: Argon2id, and those of imported accounts until their next sign-in.
 
 A limit on how many hashes run at once leaves a core free for users who are signed in.
 """
@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    BCryptPasswordHasher,
+    PBKDF2PasswordHasher,
+)
 
-from accounts.passwords.imported_hashes import MAX_PBKDF2_ITERATIONS
+from accounts.passwords.imported_hashes import BCRYPT_BYTES, MAX_BCRYPT_COST, MAX_PBKDF2_ITERATIONS
 from core import metrics
 
 FOLDER = "hashing"
@@ -111,6 +115,20 @@ class BoundedPBKDF2Hasher(PBKDF2PasswordHasher):
 
     def verify(self, password: str, encoded: str) -> bool:
         if int(self.decode(encoded)["iterations"]) > MAX_PBKDF2_ITERATIONS:
+            return False
+        with _hash_slot():
+            return bool(super().verify(password, encoded))
+
+
+class BoundedBCryptHasher(BCryptPasswordHasher):
+    """Verifies bcrypt of LibreChat and Mage, up to the cost that an import accepts."""
+
+    def verify(self, password: str, encoded: str) -> bool:
+        if int(self.decode(encoded)["work_factor"]) > MAX_BCRYPT_COST:
+            return False
+        typed = password.encode()
+        # bcrypt would ignore what follows its 72 bytes, or a NUL.
+        if len(typed) > BCRYPT_BYTES or b"\0" in typed:
             return False
         with _hash_slot():
             return bool(super().verify(password, encoded))

@@ -10,6 +10,11 @@ import re
 
 from core.text.email_addresses import gettext_noop
 
+# LibreChat and Mage have 10, others up to 12. Each step doubles the time: 14 takes about a second.
+MIN_BCRYPT_COST, MAX_BCRYPT_COST = 4, 14
+# bcrypt reads no more. Other systems cut a longer password; here it is not verified at all, because
+# a password must match exactly as typed (ASVS 6.2.8).
+BCRYPT_BYTES = 72
 # Django 6.0 has 1,200,000.
 MAX_PBKDF2_ITERATIONS = 2_000_000
 MAX_ARGON2_MEMORY_KIB, MAX_ARGON2_TIME, MAX_ARGON2_LANES = 128 * 1024, 10, 8
@@ -21,12 +26,13 @@ _ARGON2 = re.compile(
     r"(?:argon2)?(\$argon2id\$v=19\$m=([0-9]{1,9}),t=([0-9]{1,4}),p=([0-9]{1,3})"
     r"\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{22,86})"
 )
+_BCRYPT = re.compile(r"(?:bcrypt\$)?(\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53})")
 # Django writes such a value for an account without a password.
 _NO_PASSWORD = re.compile(r"!\w*")
 
 UNKNOWN_HASH = gettext_noop(
-    "This is not a password hash that can be imported (PBKDF2 of Django, Argon2id). Passwords in "
-    "clear are never imported."
+    "This is not a password hash that can be imported (PBKDF2 of Django, Argon2id, bcrypt). "
+    "Passwords in clear are never imported."
 )
 TOO_COSTLY = gettext_noop("Verifying this password hash would take too long: its cost is too high.")
 
@@ -45,7 +51,7 @@ def parse_hash(text: str) -> str:
         return ""
     if len(text) > MAX_LENGTH:
         raise HashRefused(UNKNOWN_HASH)
-    stored = _pbkdf2(text) or _argon2(text)
+    stored = _pbkdf2(text) or _argon2(text) or _bcrypt(text)
     if stored is None or len(stored) > MAX_LENGTH:
         raise HashRefused(UNKNOWN_HASH)
     return stored
@@ -72,6 +78,14 @@ def _argon2(text: str) -> str | None:
     _require_between(memory, 8 * lanes, MAX_ARGON2_MEMORY_KIB)
     _require_between(time, 1, MAX_ARGON2_TIME)
     return f"argon2{found[1]}"
+
+
+def _bcrypt(text: str) -> str | None:
+    found = _BCRYPT.fullmatch(text)
+    if found is None:
+        return None
+    _require_between(int(found[2]), MIN_BCRYPT_COST, MAX_BCRYPT_COST)
+    return f"bcrypt${found[1]}"
 
 
 def _require_between(cost: int, least: int, most: int) -> None:

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.hashers import BCryptPasswordHasher, PBKDF2PasswordHasher
 from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM, Actor
 from accounts.models import BrowserSession, User
-from accounts.passwords.hashers import BoundedPBKDF2Hasher
+from accounts.passwords.hashers import BoundedBCryptHasher, BoundedPBKDF2Hasher
 from accounts.services import users
 from accounts.services.bulk import imports, planning
 from accounts.services.bulk.exports import ExportFilter, export_users
@@ -31,7 +32,9 @@ MakeUser = Callable[..., User]
 REAL_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "accounts.passwords.hashers.BoundedPBKDF2Hasher",
+    "accounts.passwords.hashers.BoundedBCryptHasher",
 ]
+BCRYPT = "bcrypt$" + bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 PBKDF2 = PBKDF2PasswordHasher().encode(PASSWORD, "abcdefghijklmnop", 1000)
 FILE = """email,name,username,role,state,verified
 anna@example.com,Anna,anna,editor,active,yes
@@ -377,16 +380,21 @@ def real_hashers(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = REAL_HASHERS
 
 
+@pytest.fixture(params=[PBKDF2, BCRYPT], ids=["pbkdf2", "bcrypt"])
+def foreign_hash(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def imported(real_hashers: None) -> User:
-    run(f"email,verified,password_hash\nanna@example.com,yes,{PBKDF2}\n")
+def imported(real_hashers: None, foreign_hash: str) -> User:
+    run(f"email,verified,password_hash\nanna@example.com,yes,{foreign_hash}\n")
     return User.objects.get()
 
 
 def test_an_imported_password_signs_in_and_gets_a_hash_of_ours(
-    imported: User, browser_of: Any
+    imported: User, browser_of: Any, foreign_hash: str
 ) -> None:
-    assert imported.password == PBKDF2
+    assert imported.password == foreign_hash
 
     browser = browser_of(imported)
 
@@ -398,16 +406,20 @@ def test_an_imported_password_signs_in_and_gets_a_hash_of_ours(
     assert User.objects.get().password == imported.password
 
 
-def test_a_wrong_password_leaves_the_imported_hash(imported: User, stranger: Client) -> None:
+def test_a_wrong_password_leaves_the_imported_hash(
+    imported: User, stranger: Client, foreign_hash: str
+) -> None:
     stranger.post("/sign-in", {"login": imported.email, "password": "something else"})
 
-    assert User.objects.get().password == PBKDF2
+    assert User.objects.get().password == foreign_hash
 
 
-def test_confirming_with_an_imported_password_ends_no_session(imported: User) -> None:
+def test_confirming_with_an_imported_password_ends_no_session(
+    imported: User, foreign_hash: str
+) -> None:
     assert imported.check_password(PASSWORD)
 
-    assert User.objects.get().password == PBKDF2
+    assert User.objects.get().password == foreign_hash
 
 
 def test_a_password_that_was_changed_meanwhile_stays(
@@ -441,6 +453,32 @@ def test_the_cost_of_a_stored_hash_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(PBKDF2PasswordHasher, "encode", lambda *asked: hashed.append(asked))
 
     assert not BoundedPBKDF2Hasher().verify(PASSWORD, PBKDF2.replace("1000", "99999999"))
+    assert hashed == []
+
+
+@pytest.mark.parametrize("prefix", ["2a", "2b", "2y"])
+def test_every_spelling_of_bcrypt_is_verified(real_hashers: None, prefix: str) -> None:
+    user = User(password=BCRYPT.replace("2b", prefix))
+
+    assert user.check_password(PASSWORD)
+    assert not user.check_password(PASSWORD + "x")
+
+
+def test_bcrypt_verifies_no_password_that_it_would_cut(real_hashers: None) -> None:
+    whole = "p" * 72
+    user = User(password="bcrypt$" + bcrypt.hashpw(whole.encode(), bcrypt.gensalt(4)).decode())
+
+    assert user.check_password(whole)
+    assert not user.check_password(whole + "q")
+    assert not user.check_password(whole[:-1])
+    assert not user.check_password(f"{whole[:-1]}\0")
+
+
+def test_the_cost_of_a_stored_bcrypt_hash_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = []
+    monkeypatch.setattr(BCryptPasswordHasher, "encode", lambda *asked: hashed.append(asked))
+
+    assert not BoundedBCryptHasher().verify(PASSWORD, BCRYPT.replace("$04$", "$15$"))
     assert hashed == []
 
 

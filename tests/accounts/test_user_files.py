@@ -19,6 +19,8 @@ from accounts.user_files.tables import FileInvalid, UserTable
 from core.text import email_addresses
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+# Of "secret", cost 4.
+BCRYPT = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
 PBKDF2 = "pbkdf2_sha256$600000$abcdefghijklmnop$" + "A" * 43 + "="
 ARGON2 = "argon2$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$" + "A" * 43
 
@@ -298,6 +300,11 @@ def test_the_name_is_made_of_its_parts_unless_there_is_one() -> None:
         (f" {PBKDF2}\n", PBKDF2),
         (ARGON2, ARGON2),
         (ARGON2.removeprefix("argon2"), ARGON2),
+        (BCRYPT, f"bcrypt${BCRYPT}"),
+        (f"bcrypt${BCRYPT}", f"bcrypt${BCRYPT}"),
+        (BCRYPT.replace("2b", "2a"), f"bcrypt${BCRYPT}".replace("2b", "2a")),
+        (BCRYPT.replace("2b", "2y"), f"bcrypt${BCRYPT}".replace("2b", "2y")),
+        (BCRYPT.replace("$04", "$14"), f"bcrypt${BCRYPT}".replace("$04", "$14")),
         ("", ""),
         ("!", ""),
         ("!xyzXYZ0123", ""),
@@ -324,6 +331,12 @@ def test_known_hashes_are_kept(text: str, stored: str) -> None:
         (ARGON2.replace("t=2", "t=1000"), TOO_COSTLY),
         (ARGON2.replace("p=1", "p=200"), TOO_COSTLY),
         (ARGON2.replace("argon2id", "argon2d"), UNKNOWN_HASH),
+        (BCRYPT.replace("$04", "$15"), TOO_COSTLY),
+        (BCRYPT.replace("$04", "$31"), TOO_COSTLY),
+        (BCRYPT.replace("$04", "$03"), UNKNOWN_HASH),
+        (BCRYPT.replace("2b", "2x"), UNKNOWN_HASH),
+        (BCRYPT[:-1], UNKNOWN_HASH),
+        (f"{BCRYPT}x", UNKNOWN_HASH),
         ("!" * 1_000_000, UNKNOWN_HASH),
         ("x" * 1_000_000, UNKNOWN_HASH),
     ],
@@ -345,11 +358,11 @@ KHOJ = {
 LIBRECHAT = {
     "email": "anna@example.com", "name": "Anna Älv", "username": "anna", "role": "ADMIN",
     "provider": "local", "emailVerified": "true", "createdAt": "2024-01-02T03:04:05Z",
-    "password": PBKDF2,
+    "password": BCRYPT,
 }  # fmt: skip
 MAGE = {
     "email": "anna@example.com", "first_name": "Anna", "last_name": "Älv", "username": "anna",
-    "owner": "f", "roles": "1", "password_hash": PBKDF2, "created_at": "2024-01-02 03:04:05",
+    "owner": "f", "roles": "1", "password_hash": BCRYPT, "created_at": "2024-01-02 03:04:05",
 }  # fmt: skip
 LOBECHAT = {
     "email": "anna@example.com", "full_name": "Anna Älv", "username": "anna", "is_onboarded": "t",
@@ -375,8 +388,9 @@ def read_from(name: str, row: dict[str, str]) -> rows.UserRow:
     [
         ("khoj", KHOJ, {"role": "admin", "is_active": True, "is_verified": True,
                         "password": PBKDF2}),
-        ("librechat", LIBRECHAT, {"role": "admin", "is_verified": True, "password": PBKDF2}),
-        ("mage", MAGE, {"role": "admin", "password": PBKDF2}),
+        ("librechat", LIBRECHAT,
+         {"role": "admin", "is_verified": True, "password": f"bcrypt${BCRYPT}"}),
+        ("mage", MAGE, {"role": "admin", "password": f"bcrypt${BCRYPT}"}),
         ("lobechat", LOBECHAT, {"is_verified": True}),
         ("reflector", REFLECTOR, {"name": None, "username": None}),
     ],
