@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
-from accounts.admin.columns import NOTHING, badge, moment, user_link
+from accounts.admin.columns import NOTHING, badge, moment, moment_column, user_link
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option
@@ -62,8 +62,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     help_page = "api-keys"
     # Ids are random; `created_at` has an index.
     ordering: ClassVar[tuple[str, ...]] = ("-created_at",)
-    list_display = ("named", "person", "state_badge", "may", "end", "used")
+    list_display = ("named", "person", "state_badge", "may", "end", "used", "made")
     list_filter = (KeyStateFilter,)
+    sortable_by = ("end", "made")
+    empty_text = gettext_lazy(
+        "People make API keys for their scripts on their account page; each key is listed here."
+    )
     # get_search_results() does the search; Django shows the search box only if this is set.
     search_fields = ("id",)
     search_help_text = gettext_lazy("An id, or part of the owner's address or name")
@@ -142,7 +146,9 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def from_where(self, key: ApiKey) -> str:
         return _listed(key.networks) or _("everywhere")
 
-    @admin.display(description=gettext_lazy("ends"))
+    made = moment_column("created_at", gettext_lazy("created"))
+
+    @admin.display(description=gettext_lazy("ends"), ordering="expires_at")
     def end(self, key: ApiKey) -> str:
         return moment(key.expires_at, empty=_("never"))
 

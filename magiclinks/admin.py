@@ -81,6 +81,12 @@ class LoginLinkAdmin(ReadOnlyAdmin):
 
     list_display = ("made", "email", "state", "ends", "used", "source", "issuer")
     list_filter = ("source", LinkCreatedFilter)
+    sortable_by = ("made", "ends")
+    empty_text = gettext_lazy(
+        "Each sign-in link is listed here. To make one for a person, tick them in the list of "
+        "people and choose “Get email login URL”."
+    )
+    empty_page = ("admin:accounts_user_changelist", gettext_lazy("People"))
     search_fields = ("=email", "=ip")
     detail_fields: ClassVar[tuple[str, ...]] = (
         "email",
@@ -99,7 +105,7 @@ class LoginLinkAdmin(ReadOnlyAdmin):
         found: QuerySet[LoginLink] = super().get_queryset(request)
         return found.annotate(issuer_email=Subquery(issuer))
 
-    made = moment_column("created_at", gettext_lazy("created"))
+    made = moment_column("created_at", gettext_lazy("created"), ordering="pk")
     ends = moment_column("expires_at", gettext_lazy("expires"))
     used = moment_column("used_at", gettext_lazy("used"))
 

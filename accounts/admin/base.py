@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import AdminForm
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, QuerySet
 from django.forms import BaseForm
@@ -16,17 +17,12 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from accounts.admin.columns import exact_field
+from accounts.admin.lists import COUNT_CAP, GatehouseList, capped_count
 from accounts.admin.navigation import MenuGroup
 from accounts.models import User
 from core.text.email_addresses import search_forms
 
-COUNT_CAP = 10_000
 SEARCH_MAX_LENGTH = 254
-
-
-def capped_count(rows: "QuerySet[Any]") -> int:
-    """The number of rows, at most COUNT_CAP + 1."""
-    return rows.order_by().values("pk")[: COUNT_CAP + 1].count()
 
 
 def as_uuid(text: str) -> UUID | None:
@@ -78,12 +74,27 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     menu_pages: ClassVar[tuple[tuple[str, Any], ...]] = ()
     # The page of docs/, without `.md`, to which the link "Help" of these pages leads.
     help_page: ClassVar[str] = ""
+    # The columns by which the list can be sorted: those that an index of the database sorts.
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+    # What an empty list says, and the page to which it leads: (URL name, label).
+    empty_text: ClassVar[Any] = ""
+    empty_page: ClassVar[tuple[str, Any] | None] = None
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         title = self.title or str(self.opts.verbose_name_plural).capitalize()
         return super().changelist_view(request, {"title": title} | (extra_context or {}))
+
+    def empty_link(self, request: HttpRequest) -> tuple[str, Any] | None:
+        """(URL, label) of `empty_page`; None if the administrator may not open it."""
+        name, label = self.empty_page or ("", "")
+        if not name or (name.endswith("_add") and not self.has_add_permission(request)):
+            return None
+        return reverse(name), label
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return GatehouseList
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
@@ -171,7 +182,6 @@ class ReadOnlyAdmin(GatehouseModelAdmin):
     """
 
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)
-    sortable_by: ClassVar[tuple[str, ...]] = ()
     detail_fields: ClassVar[tuple[str, ...]] = ()
     actions: Any = None
 

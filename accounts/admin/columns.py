@@ -37,10 +37,13 @@ def exact_moment(value: datetime | None, empty: str = NOTHING) -> str | SafeStri
     return empty if value is None else moment_html(value, timezone.now(), "exact")
 
 
-def moment_column(field: str, description: Any, empty: Any = NOTHING) -> Column:
-    """A column that shows the time in `field`; see moment()."""
+def moment_column(field: str, description: Any, empty: Any = NOTHING, ordering: str = "") -> Column:
+    """A column that shows the time in `field`; see moment().
 
-    @admin.display(description=description)
+    If `sortable_by` names it, the list can be sorted by `ordering`, or else by `field`.
+    """
+
+    @admin.display(description=description, ordering=ordering or field)
     def column(_table: Any, row: Any) -> str:
         return moment(getattr(row, field), empty=str(empty))
 

@@ -17,9 +17,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from accounts.admin.base import COUNT_CAP, capped_count
 from accounts.admin.charts import Chart, Series, by_day
 from accounts.admin.columns import actor_cell, result_badge, target_cell, with_emails
+from accounts.admin.lists import COUNT_CAP, capped_count
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from audit.models import AuditEvent

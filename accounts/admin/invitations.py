@@ -101,6 +101,11 @@ class InvitationAdmin(RowActionsAdmin):
     list_display = ("email", "state", "role_name", "inviter", "ends", "made")
     list_display_links = ("email",)
     list_filter = (InvitationStateFilter, RoleFilter, InvitedFilter)
+    sortable_by = ("email", "made")
+    empty_text = gettext_lazy(
+        "Invite people by their address: they get a link and make their account themselves."
+    )
+    empty_page = ("admin:accounts_invitation_add", gettext_lazy("Invite"))
     search_fields = ("email", "name")
     search_help_text = gettext_lazy("Part of an address or a name")
     actions = ("withdraw_chosen",)
@@ -170,7 +175,7 @@ class InvitationAdmin(RowActionsAdmin):
 
     account = user_column("user", gettext_lazy("account"))
     ends = moment_column("expires_at", gettext_lazy("expires"))
-    made = moment_column("created_at", gettext_lazy("created"))
+    made = moment_column("created_at", gettext_lazy("created"), ordering="pk")
 
     @admin.action(description=gettext_lazy("Withdraw"), permissions=["action"])
     def withdraw_chosen(self, request: HttpRequest, queryset: "QuerySet[Invitation]") -> None:

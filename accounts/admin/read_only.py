@@ -33,6 +33,7 @@ from accounts.admin.columns import (
     user_column,
     with_emails,
 )
+from accounts.admin.lists import GatehouseList
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.read_only_filters import (
     MAIL_KINDS,
@@ -66,6 +67,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     help_page = "audit"
     list_display = ("when", "what", "actor", "target", "outcome", "where")
     list_filter = (ActionFilter, ResultFilter, AtFilter)
+    sortable_by = ("when",)
+    empty_text = gettext_lazy("Everything that people and administrators do is recorded here.")
     # Only makes Django show the search box: get_search_results() does the search.
     search_fields = ("seq",)
     search_help_text = gettext_lazy(
@@ -188,6 +191,11 @@ class OutboxMailAdmin(RowActionsAdmin):
     list_display = ("status_badge", "recipient", "about", "tries", "next_try", "made")
     list_display_links = ("recipient",)
     list_filter = (StatusFilter, KindFilter, MailCreatedFilter)
+    sortable_by = ("made",)
+    empty_text = gettext_lazy(
+        "Each mail that this server sends is listed here, with its attempts and errors."
+    )
+    empty_page = ("admin:mail_outboxmail_test", gettext_lazy("Send a test mail"))
     search_fields = ("recipient",)
     search_help_text = gettext_lazy("Part of the address")
     actions = ("send_again",)
@@ -264,11 +272,11 @@ class OutboxMailAdmin(RowActionsAdmin):
         )
 
 
-class SessionList(ChangeList):
+class SessionList(GatehouseList):
     """Links to rows by public_id, because the key of a session is the digest of its cookie."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, request: HttpRequest, *args: Any, **options: Any) -> None:
+        super().__init__(request, *args, **options)
         # In a pop-up, Django would write the key of each row into the page.
         self.is_popup = False
 
@@ -289,6 +297,8 @@ class BrowserSessionAdmin(RowActionsAdmin):
     ordering: ClassVar[tuple[str, ...]] = ("-expire_date",)
     list_display = ("device", "person", "network", "begun", "seen")
     list_filter = (SessionCreatedFilter,)
+    sortable_by = ("seen",)
+    empty_text = gettext_lazy("Each device on which someone is signed in is listed here.")
     search_fields = ("user__email", "user__name", "ip")
     search_help_text = gettext_lazy("Part of a person's address or name, or a network address")
     actions = ("end_chosen",)
@@ -337,7 +347,7 @@ class BrowserSessionAdmin(RowActionsAdmin):
     person = user_column("user", gettext_lazy("person"))
     network = text_column("ip", gettext_lazy("network address"))
     begun = moment_column("created_at", gettext_lazy("signed in"))
-    seen = moment_column("last_seen_at", gettext_lazy("last seen"))
+    seen = moment_column("last_seen_at", gettext_lazy("last seen"), ordering="expire_date")
 
     @admin.action(description=gettext_lazy("End session"), permissions=["action"])
     def end_chosen(self, request: HttpRequest, queryset: "QuerySet[BrowserSession]") -> None:

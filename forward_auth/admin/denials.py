@@ -88,6 +88,12 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
     ordering: ClassVar[tuple[str, ...]] = ("-at", "pk")
     list_display = ("when", "reference", "why_badge", "asked", "who", "times")
     list_display_links = ("reference",)
+    sortable_by = ("when",)
+    empty_text = gettext_lazy(
+        "Each request that was denied is listed here for a week, with the reason. “Try a request” "
+        "tells in advance what would happen."
+    )
+    empty_page = ("admin:forward_auth_try", gettext_lazy("Try a request"))
     list_filter = (CodeFilter, DeniedFilter, HostFilter, UserFilter)
     # Django shows the search box for it; get_search_results() does the search.
     search_fields = ("reference",)
@@ -114,7 +120,7 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
     ) -> "tuple[QuerySet[Denial], bool]":
         return queryset.filter(_condition(search_term)), False
 
-    @admin.display(description=gettext_lazy("when"))
+    @admin.display(description=gettext_lazy("when"), ordering="at")
     def when(self, row: Denial) -> str:
         return moment(row.at)
 

@@ -64,7 +64,11 @@ class AccessRuleAdmin(GatehouseModelAdmin):
     menu_pages = (("admin:forward_auth_try", gettext_lazy("Try a request")),)
     form = RuleForm
     ordering: ClassVar[tuple[str, ...]] = ("position", "pk")
-    sortable_by: ClassVar[tuple[str, ...]] = ()
+    empty_text = gettext_lazy(
+        "There is no rule yet. Add the first to say who may reach what on the sites behind a proxy "
+        "that asks this server."
+    )
+    empty_page = ("admin:forward_auth_accessrule_add", gettext_lazy("Add a rule"))
     list_per_page = MAX_RULES
     list_display = ("label", "whom", "conditions", "state", "acts")
     actions = None

@@ -81,6 +81,12 @@ class BanAdmin(RowPage, SubjectAdmin, RowActionsAdmin):
     )
     list_display = ("since", "who", "state_cell", "kind_name", "reason_text", "end")
     list_filter = (BanStateFilter, BanKindFilter, BanSinceFilter)
+    sortable_by = ("since", "end")
+    empty_text = gettext_lazy(
+        "No one is banned. People and networks that exceed limits too often are banned by "
+        "themselves and listed here; you can ban them, too."
+    )
+    empty_page = ("admin:moderation_ban_add", gettext_lazy("Ban"))
     actions = ("lift_chosen",)
     detail_fields: ClassVar[tuple[str, ...]] = (
         "person",
@@ -126,11 +132,11 @@ class BanAdmin(RowPage, SubjectAdmin, RowActionsAdmin):
     def reason_text(self, row: Ban) -> str:
         return shown(row.reason)
 
-    @admin.display(description=gettext_lazy("since"))
+    @admin.display(description=gettext_lazy("since"), ordering="pk")
     def since(self, row: Ban) -> str:
         return moment(row.created_at)
 
-    @admin.display(description=gettext_lazy("until"))
+    @admin.display(description=gettext_lazy("until"), ordering="until")
     def end(self, row: Ban) -> str:
         return end_of(row)
 

@@ -52,6 +52,8 @@ class ViolationAdmin(SubjectAdmin):
     help_page = "moderation"
     list_display = ("when", "kind", "who", "worth", "total", "ban_cell")
     list_filter = (TypeFilter, CausedBanFilter, ViolatedFilter)
+    sortable_by = ("when",)
+    empty_text = gettext_lazy("Each exceeded limit and each report of an app is listed here.")
     detail_fields: ClassVar[tuple[str, ...]] = (
         "exactly",
         "kind",
@@ -72,7 +74,7 @@ class ViolationAdmin(SubjectAdmin):
         found: QuerySet[Violation] = super().get_queryset(request)
         return found.select_related("user", "ban")
 
-    @admin.display(description=gettext_lazy("when"))
+    @admin.display(description=gettext_lazy("when"), ordering="at")
     def when(self, violation: Violation) -> str:
         return moment(violation.at)
 

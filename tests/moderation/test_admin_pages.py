@@ -86,8 +86,8 @@ def test_a_violation_shows_type_user_score_total_and_ban(panel: Client, viewer: 
 
     assert f'<a href="/admin/accounts/user/{viewer.pk}/change/">viewer@example.com</a>' in page
     assert f'<a href="{page_of(ban)}"><span class="badge badge-bad">In force</span></a>' in page
-    assert page.count('<td class="field-worth">20.5</td>') == 1
-    assert page.count('<td class="field-total">20.5</td>') == 1
+    assert page.count(' class="field-worth">20.5</td>') == 1
+    assert page.count(' class="field-total">20.5</td>') == 1
     assert "Sign-in" in page
     assert "7 in 5m" in page
 
@@ -112,7 +112,8 @@ def test_the_filter_names_every_type_that_is_stored(panel: Client) -> None:
     for kind in ("upload", "login", "upload", "message"):
         violated(timezone.now(), kind=kind)
 
-    page = panel.get(VIOLATIONS).content.decode()
+    # Beside the list; in narrow windows, a menu has the same.
+    page = panel.get(VIOLATIONS).content.decode().split('id="changelist-filter"')[1]
 
     assert re.findall(r'href="\?type=(\w+)">([^<]+)<', page) == [
         ("login", "Sign-in"),

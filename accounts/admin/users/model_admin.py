@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.actions import Action, exempt_user_actions, user_actions
 from accounts.admin.base import (
-    COUNT_CAP,
     SEARCH_MAX_LENGTH,
     RowPage,
     acting_admin,
@@ -22,6 +21,7 @@ from accounts.admin.base import (
 )
 from accounts.admin.bulk_actions import TickedRowsAdmin
 from accounts.admin.columns import moment_column
+from accounts.admin.lists import COUNT_CAP
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users import pages as user_pages
@@ -67,7 +67,7 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     search_fields = ("email", "username", "name")
     search_help_text = gettext_lazy("Part of an address, a name or a user name, or a whole id")
     ordering = ("-id",)
-    sortable_by = ()
+    sortable_by = ("person", "last_sign_in", "created")
     title = gettext_lazy("People")
     menu_group = MenuGroup.USERS
     menu_position = 10
@@ -105,7 +105,7 @@ class UserAdmin(RowPage, TickedRowsAdmin):
             return queryset.filter(pk=key), False
         return _search_once(cast("UserQuerySet", queryset), text), False
 
-    @admin.display(description=gettext_lazy("person"))
+    @admin.display(description=gettext_lazy("person"), ordering="email")
     def person(self, user: User) -> SafeString:
         return format_html(
             "<strong>{}</strong><br>{}{}",

@@ -1,0 +1,106 @@
+"""What the lists of the admin share: sorting by an index, active filters, and saved views."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
+from django.db import connections
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from accounts.admin.navigation import help_url
+
+COUNT_CAP = 10_000
+
+
+def capped_count(rows: "QuerySet[Any]") -> int:
+    """The number of rows, at most COUNT_CAP + 1."""
+    return rows.order_by().values("pk")[: COUNT_CAP + 1].count()
+
+
+class ActiveFilter(NamedTuple):
+    """A filter or search that is in force. url: the same list without it."""
+
+    title: str
+    value: str
+    url: str
+
+
+class GatehouseList(ChangeList):
+    """A list that is sorted by one column of `sortable_by` at most.
+
+    Django also sorts by columns that `sortable_by` does not name, and by several at once, if the
+    URL says so. No index serves that.
+    """
+
+    def __init__(self, request: HttpRequest, *args: Any, **options: Any) -> None:
+        super().__init__(request, *args, **options)
+        # Where an empty list leads.
+        table: Any = self.model_admin
+        self.empty_link: tuple[str, Any] | None = table.empty_link(request)
+        self.help_url = help_url(table.help_page)
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """None, so that the list is not sorted by it, unless `sortable_by` names the column."""
+        if field_name not in (self.sortable_by or ()):
+            return None
+        return super().get_ordering_field(field_name)
+
+    def get_ordering(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
+        """As the URL says if it names one column that can be sorted, or else as usual."""
+        column = self.params.get(ORDER_VAR, "").partition(".")[0]
+        self.params.pop(ORDER_VAR, None)
+        if self._can_sort(column):
+            self.params[ORDER_VAR] = column
+        terms = super().get_ordering(request, queryset)
+        return [_never_is_oldest(term, queryset) for term in terms]
+
+    def _can_sort(self, column: str) -> bool:
+        columns = dict(zip(map(str, range(len(self.list_display))), self.list_display, strict=True))
+        name = columns.get(column.removeprefix("-"))
+        return name is not None and self.get_ordering_field(name) is not None
+
+    def active_filters(self) -> list[ActiveFilter]:
+        """The search and the filters in force, each with the URL that removes it."""
+        found = list(self._chosen_filters())
+        if self.query:
+            url = self._without(SEARCH_VAR)
+            found.insert(0, ActiveFilter(_("Search"), str(self.query), url))
+        return found
+
+    def _chosen_filters(self) -> Iterator[ActiveFilter]:
+        for spec in self.filter_specs:
+            names = [name for name in spec.expected_parameters() if name is not None]
+            if not any(name in self.filter_params for name in names):
+                continue
+            # The first choice is "All".
+            for choice in list(spec.choices(self))[1:]:
+                if choice["selected"]:
+                    url = self._without(*names)
+                    yield ActiveFilter(str(spec.title), str(choice["display"]), url)
+
+    def view_query(self) -> str:
+        """The query of this view: filters, search and order, without the page."""
+        return self._without().removeprefix("?")
+
+    def _without(self, *names: str) -> str:
+        """The query of this list without these parameters, from its first page on.
+
+        Django's `remove` would also drop parameters whose names only begin like these.
+        """
+        return self.get_query_string(dict.fromkeys([*names, PAGE_VAR]))
+
+
+def _never_is_oldest(term: Any, rows: "QuerySet[Any]") -> Any:
+    """Sort empty times as the oldest, as SQLite does; PostgreSQL sorts them as the newest.
+
+    Only in lists that are short enough to be sorted without an index.
+    """
+    if not isinstance(term, str) or connections[rows.db].vendor != "postgresql":
+        return term
+    name = term.removeprefix("-")
+    fields = {field.name: field for field in rows.model._meta.fields}
+    if name not in fields or not fields[name].null or capped_count(rows) > COUNT_CAP:
+        return term
+    return F(name).desc(nulls_last=True) if term[0] == "-" else F(name).asc(nulls_first=True)
