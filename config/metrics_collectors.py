@@ -22,7 +22,7 @@ from moderation.models import Ban
 
 Status = OutboxMail.Status
 MICRO = 1_000_000
-WAY_OUT = (Status.QUEUED, Status.SENDING)
+UNSENT = (Status.QUEUED, Status.SENDING)
 
 
 class Counted(NamedTuple):
@@ -110,7 +110,7 @@ def _rows_of(now: datetime) -> Iterator[Metric]:
     mails = OutboxMail.objects.values_list("status").annotate(Count("pk"))
     every_status = dict.fromkeys(Status.values, 0) | dict(mails)
     yield _by_label("gatehouse_mails", "Mails of the outbox.", "status", every_status.items())
-    oldest = OutboxMail.objects.filter(status__in=WAY_OUT).aggregate(at=Min("created_at"))["at"]
+    oldest = OutboxMail.objects.filter(status__in=UNSENT).aggregate(at=Min("created_at"))["at"]
     age = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
     yield _gauge("gatehouse_mail_queue_age_seconds", "Age of the oldest mail on its way.", age)
     waiting = "Requests for mail that wait for the worker."

@@ -21,7 +21,7 @@ class Authenticator(models.Model):
     )
     kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices)
     name = models.CharField(_("name"), max_length=80)
-    # TOTP: the seed, sealed for this row; the last time step whose code was used (RFC 6238, 5.2).
+    # TOTP: the seed, encrypted for this row; the time step of the last used code (RFC 6238, 5.2).
     sealed_secret = models.TextField(blank=True, editable=False)
     last_step = models.BigIntegerField(default=0, editable=False)
     # Passkey: the WebAuthn credential; bytes as base64url without padding.

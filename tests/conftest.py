@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: people of fixed meaning, their browsers, the clock."""
+"""Fixtures for every test: users with fixed roles, their browsers, the clock."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def _english() -> Iterator[None]:
 
 @pytest.fixture
 def make_user(db: None) -> MakeUser:
-    """make_user(role="admin", email=…, password=…, **fields) -> User; verified unless told."""
+    """make_user(role="admin", email=…, password=…, **fields) -> User; verified by default."""
 
     def make(
         role: str = Role.VIEWER,
@@ -129,7 +129,7 @@ def owner(make_user: MakeUser) -> User:
 
 @pytest.fixture
 def stranger() -> Client:
-    """A browser at this machine with which nobody is signed in."""
+    """An anonymous browser on this machine."""
     return Client(headers={"host": "localhost:8000"})
 
 

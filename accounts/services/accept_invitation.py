@@ -64,7 +64,7 @@ def take_up(invitation: Invitation, user: User, *, is_new: bool) -> bool:
         )
         user.role, user.credentials_valid_from = changed.role, changed.credentials_valid_from
         user.role_until, user.role_after = changed.role_until, changed.role_after
-    record_act("accept", invitation, user, target=user)
+    record_action("accept", invitation, user, target=user)
     return True
 
 
@@ -107,7 +107,7 @@ def is_vouched_for(invitation: Invitation) -> bool:
     return can_give(Role(inviter.role), Role(invitation.role))
 
 
-def record_act(
+def record_action(
     act: str, invitation: Invitation, actor: Actor, *, target: User | None = None
 ) -> None:
     """Write the audit row of `act`: "issue", "accept" or "withdraw"."""

@@ -22,7 +22,7 @@ from accounts.roles import Role, can_give, can_manage, grantable
 from accounts.services.accept_invitation import (
     is_vouched_for,
     lock_account_of,
-    record_act,
+    record_action,
     role_offered,
     take_up,
 )
@@ -124,7 +124,7 @@ def invite(
             access_policy.require_unchanged(actor)
         _write(invitation, actor)
         _mail(invitation, url)
-        record_act("issue", invitation, actor)
+        record_action("issue", invitation, actor)
     return IssuedInvitation(invitation, url, invitation.expires_at, find_transport() is not None)
 
 
@@ -144,7 +144,7 @@ def withdraw(*, actor: Actor, invitation: Invitation) -> None:
         acquire_lock(ROLES)
         if not Invitation.objects.filter(pk=invitation.pk).replace(timezone.now()):
             raise RecordInvalid({"invitation": [_("This invitation has already ended.")]})
-        record_act("withdraw", invitation, actor)
+        record_action("withdraw", invitation, actor)
 
 
 def find_invitation(token: str) -> Invitation:
@@ -207,7 +207,7 @@ def accept_invitation(
             source="invitation",
         )
         Invitation.objects.filter(pk=invitation.pk).update(user=user)
-        record_act("accept", invitation, user, target=user)
+        record_action("accept", invitation, user, target=user)
     return user
 
 

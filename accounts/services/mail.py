@@ -41,7 +41,7 @@ class TestMailReport:
         return not self.reason
 
 
-def tell(user: User, kind: str, **context: str | int) -> None:
+def notify(user: User, kind: str, **context: str | int) -> None:
     """Notify a user of a change to their account (ASVS 6.3.7), in the caller's transaction.
 
     Does nothing if the address is a placeholder.

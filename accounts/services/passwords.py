@@ -25,7 +25,7 @@ from accounts.services.email_tokens import (
     mail_link,
     usable_token,
 )
-from accounts.services.mail import tell
+from accounts.services.mail import notify
 from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.sessions import Renew, require_own_password, revoke_credentials
 from accounts.services.verification import mark_email_verified
@@ -108,7 +108,7 @@ def change_own_password(*, user: User, current: str, new: str, renew: Renew | No
         raise RecordInvalid(errors)
     with transaction.atomic():
         _store(user, new, "password changed")
-        tell(user, "password-changed")
+        notify(user, "password-changed")
         audit_log.record("account:password:change", actor=user, target=user)
         if renew:
             renew()
@@ -122,7 +122,7 @@ def set_password(*, actor: Actor, user: User, new: str) -> None:
     with transaction.atomic():
         require_rank_now(actor, user)
         _store(user, new, "password set")
-        tell(user, "password-changed")
+        notify(user, "password-changed")
         audit_log.record("account:password:set", actor=actor, target=user)
 
 
@@ -178,7 +178,7 @@ def reset_password(token: str, new: str) -> User:
         check_password_rules(new, user)
         mark_email_verified(user)
         _store(user, new, "password reset")
-        tell(user, "password-changed")
+        notify(user, "password-changed")
         audit_log.record("account:password:reset", actor=user, target=user)
     return user
 

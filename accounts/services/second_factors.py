@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import Actor
 from accounts.models import User
-from accounts.services.mail import tell
+from accounts.services.mail import notify
 from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.sessions import revoke_sessions
 from audit import audit_log
@@ -78,7 +78,7 @@ def reset_factors(*, actor: Actor, user: User) -> int:
         drop_without_factor(user)
         revoke_sessions(user, "second factors reset")
         audit_log.record("account:factor:reset", actor=actor, target=user, kinds=kinds)
-        tell(user, "factors-reset")
+        notify(user, "factors-reset")
     return len(kinds)
 
 

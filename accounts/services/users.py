@@ -182,7 +182,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
             user.save(update_fields=["email", "username", "name", "time_zone", "email_verified_at"])
             if user.email != old_email:
                 revoke_credentials(user, "address changed")
-                tell_email_changed(user, old_email)
+                notify_email_changed(user, old_email)
             audit_log.record("account:user:edit", actor=actor, target=user, fields=fields)
     except IntegrityError:
         raise RecordInvalid(_constraint_errors(user)) from None
@@ -319,7 +319,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
         audit_log.record("account:user:delete", actor=actor, target=current, role=current.role)
 
 
-def tell_email_changed(user: User, old_email: str) -> None:
+def notify_email_changed(user: User, old_email: str) -> None:
     """Notify both addresses of a changed address (ASVS 6.3.7)."""
     for recipient in (old_email, user.email):
         enqueue_mail(

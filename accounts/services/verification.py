@@ -30,7 +30,7 @@ from accounts.services.sessions import (
     require_own_password,
     revoke_credentials,
 )
-from accounts.services.users import tell_email_changed
+from accounts.services.users import notify_email_changed
 from accounts.sessions.link_binding import binding_of
 from audit import audit_log
 from core.crypto.tokens import digest
@@ -244,5 +244,5 @@ def _move(user: User, new: str) -> None:
     except IntegrityError:
         raise TokenEnded(email=old) from None
     accepted_by_address(user)
-    tell_email_changed(user, old)
+    notify_email_changed(user, old)
     audit_log.record("account:email:change", actor=user, target=user)

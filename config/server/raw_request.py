@@ -20,19 +20,19 @@ VERSIONS = {"1": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2"}
 # Headers that may come only once: some software would read the first of two lines, some the last
 # (RFC 9110, 5.3: only lists may have several lines).
 # X-Forwarded-For is a list, but a second line is one that a proxy did not replace.
-SAID_ONCE = frozenset({
+SINGLE_VALUED = frozenset({
     "HTTP_HOST", "HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_FORWARDED", "HTTP_X_REAL_IP",
     "HTTP_X_REQUEST_ID", "HTTP_ORIGIN", "HTTP_REFERER", "HTTP_UPGRADE", "HTTP_X_CSRFTOKEN",
     "HTTP_X_CSRF_TOKEN", "HTTP_X_HTTP_METHOD_OVERRIDE", "CONTENT_TYPE", "CONTENT_LENGTH",
 })  # fmt: skip
-FAMILIES_SAID_ONCE = (
+SINGLE_VALUED_PREFIXES = (
     "HTTP_X_FORWARDED_", "HTTP_X_ORIGINAL_", "HTTP_SEC_", "HTTP_REMOTE_", "HTTP_X_REMOTE_",
     "HTTP_X_AUTH_", "HTTP_X_WEBAUTH_",
 )  # fmt: skip
 WITHOUT_PREFIX = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 # A limit, because clients can invent names.
 MAX_NAMES = 512
-LEFT_OUT = ""
+DROPPED = ""
 SERVER: Environ = {
     "SCRIPT_NAME": "",
     "SERVER_SOFTWARE": "granian",
@@ -100,11 +100,11 @@ def has_body(environ: Environ) -> bool:
 
 
 def _key(name: bytes) -> str:
-    """The key of a header; LEFT_OUT for one that is dropped."""
+    """The key of a header; DROPPED for one that is dropped."""
     text = name.decode("latin-1")
     key = WITHOUT_PREFIX.get(name) or f"HTTP_{text.upper().replace('-', '_')}"
     if "_" in text:
-        key = LEFT_OUT
+        key = DROPPED
     if len(_keys) < MAX_NAMES:
         _keys[name] = key
     return key
@@ -112,6 +112,6 @@ def _key(name: bytes) -> str:
 
 def _joined(key: str, first: str, second: str) -> str:
     """Two lines as one, where that is what they mean (RFC 9110, 5.3; RFC 9113, 8.2.3)."""
-    if key in SAID_ONCE or key.startswith(FAMILIES_SAID_ONCE):
+    if key in SINGLE_VALUED or key.startswith(SINGLE_VALUED_PREFIXES):
         raise Unreadable(key.removeprefix("HTTP_").replace("_", "-").title())
     return f"{first}; {second}" if key == "HTTP_COOKIE" else f"{first}, {second}"

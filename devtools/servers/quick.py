@@ -58,7 +58,7 @@ def run(asked):
 
 def fork(asked):
     child = os.fork()
-    os.setpgid(child, child)  # by both, so that it is done whoever comes first
+    os.setpgid(child, child)  # by both processes, whichever is first
     if child:
         return child
     signal.set_wakeup_fd(-1)
@@ -98,10 +98,10 @@ rest = b""
 while True:
     ready, _, _ = select.select([0, woken], [], [])
     if 0 in ready:
-        told = os.read(0, 1 << 16)
-        if not told:
+        received = os.read(0, 1 << 16)
+        if not received:
             break
-        *lines, rest = (rest + told).split(b"\\n")
+        *lines, rest = (rest + received).split(b"\\n")
         for line in lines:
             say("begun", fork(json.loads(line)))
     if woken in ready:

@@ -51,7 +51,7 @@ def renew_settings() -> bool:
         _forget_settings()
         return True
     changed = {name for name in before | after if before.get(name) != after.get(name)}
-    # As after override_settings() in a test: whoever has made something of a setting forgets it.
+    # As after override_settings() in a test: clear what was computed from settings.
     for name in changed - {"DATABASES"}:
         value = getattr(settings, name, None)
         setting_changed.send(sender=None, setting=name, value=value, enter=True)

@@ -69,7 +69,7 @@ class CustomMapping:
 VERIFIED_EMAIL = CustomMapping(
     "Gatehouse: verified email",
     "email",
-    "# Says that somebody has checked every address in this Authentik.\n"
+    "# States that every address in this Authentik has been verified.\n"
     'return {"email": request.user.email, "email_verified": True}',
 )
 GROUPS = CustomMapping(

@@ -96,7 +96,7 @@ def _sign_out(client: Client) -> None:
     """End the current session, and no other."""
     answer = client.request("GET", SESSIONS, query={"page_size": 100, "ordering": "-expires"})
     if answer.status in (401, 403):
-        return  # nobody is signed in
+        return  # no session
     for session in answer.document.get("results", ()):
         if session.get("current") is True:
             client.expect("DELETE", f"{SESSIONS}{session['uuid']}/")

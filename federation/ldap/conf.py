@@ -15,7 +15,7 @@ class LDAPConfig:
     """One directory, and how users are found in it.
 
     bind_dn: of the service account, "" for anonymous searches. starts_tls: StartTLS on ldap://.
-    ca_file: PEM, "" for the system's own. access_filter: users whom it does not find are not
+    ca_file: PEM, "" for the system's own. access_filter: users that it does not find are not
     admitted. group_filter: finds the groups of a user, in place of group_field. id_field: used only
     if the directory has no stable id of its own. name_fields: joined. admin_username: becomes the
     owner of an instance without one. is_exclusive: local passwords work for owners only.

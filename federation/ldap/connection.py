@@ -1,7 +1,7 @@
 """One connection to the directory, for sign-in by django-auth-ldap and for searches of our own.
 
 python-ldap is an optional package, so it is loaded when a connection is opened. An error of the
-server is always a DirectoryError: taken for "nothing found", it would end everybody's access.
+server is always a DirectoryError: taken for "nothing found", it would end the access of every user.
 """
 
 import importlib

@@ -32,7 +32,7 @@ def diagnose(config: LDAPConfig, login: str, password: str | None) -> Iterator[S
         with opened(config):
             yield Step("Connect", _transport(config))
         with opened_as_service(config) as connection:
-            who = config.bind_dn or "nobody (LDAP_BIND_DN is not set)"
+            who = config.bind_dn or "no one (LDAP_BIND_DN is not set)"
             yield Step("Service account", f"signed in as {who}")
             yield _count(connection, config)
         if login:

@@ -72,7 +72,7 @@ class Failures(Enum):
         "Raise the server's size limit for LDAP_BIND_DN, or narrow LDAP_BASE_DN.",
     )
     NO_USERS_VISIBLE = Failure(
-        "The directory shows nobody at all.",
+        "The directory returns no entries at all.",
         "Check the rights of LDAP_BIND_DN, LDAP_BASE_DN and LDAP_SEARCH_FILTER.",
     )
     GROUPS_INCOMPLETE = Failure(
@@ -88,7 +88,7 @@ class Failures(Enum):
         "Type the name as it stands in the directory.",
     )
     NO_HIT = Failure(
-        "Nobody in the directory has this user name.",
+        "No user in the directory has this user name.",
         "Check the spelling, LDAP_BASE_DN and LDAP_SEARCH_FILTER.",
     )
     SEVERAL_HITS = Failure(
@@ -131,7 +131,7 @@ class Failures(Enum):
 
 
 class DirectoryError(SourceUnavailable):
-    """The directory does not answer or fails. Nobody signs in, and nobody counts as removed.
+    """The directory does not answer or fails. No one signs in, and no user counts as removed.
 
     detail: what the server or the library said; never a password.
     """

@@ -34,7 +34,7 @@ class FilterTemplate:
         return _PLACE.sub(lambda found: values[found[1] or found[2]], self.text)
 
     def for_anybody(self) -> str:
-        """A filter that matches everyone whom this filter matches with some name."""
+        """A filter that matches every user whom this filter matches with some name."""
         filled = re.sub(r"\*{2,}", "*", _PLACE.sub("*", self.text))
         # A matching rule takes no wildcard.
         return _BY_RULE.sub(ANYBODY, filled)
@@ -59,7 +59,7 @@ def parse_filter(text: str, *places: str) -> FilterTemplate:
     found = {found[1] or found[2] for found in _PLACE.finditer(text)}
     wanted = " or ".join(f"{{{place}}}" for place in places)
     if not found & set(places):
-        raise FilterError(f"has no {wanted}, so that it would mean the same for everybody")
+        raise FilterError(f"has no {wanted}, so that it would mean the same for every user")
     if found - set(places):
         raise FilterError(f"may hold {wanted} alone")
     return FilterTemplate(text, frozenset(found))

@@ -20,7 +20,7 @@ def directory_problems(user: User) -> list[str]:
         is_taken = _belongs_to_another(config, user, user.username)
     except DirectoryError:
         return [_("The directory (LDAP) does not answer. Whether it has this name is not known.")]
-    return [_("Somebody in the directory (LDAP) has this name.")] if is_taken else []
+    return [_("A directory (LDAP) user has this name.")] if is_taken else []
 
 
 def _belongs_to_another(config: LDAPConfig, user: User, name: str) -> bool:

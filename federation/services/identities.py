@@ -73,7 +73,8 @@ class DisabledAtSource(RoleRequired):
 
     code = "account_disabled"
     default_message = _(
-        "Your account is disabled, expired or locked in the directory. Ask whoever manages it."
+        "Your account is disabled, expired or locked in the directory. "
+        "Ask the administrators of the directory."
     )
 
 

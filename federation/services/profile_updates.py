@@ -15,7 +15,7 @@ from accounts.actors import SYSTEM
 from accounts.models import AccountToken, Invitation, User
 from accounts.roles import ADMIN_ROLES
 from accounts.services.accept_invitation import live_invitation, take_up
-from accounts.services.users import tell_email_changed
+from accounts.services.users import notify_email_changed
 from audit import audit_log
 from core.locks import lock_users
 from core.text import email_addresses
@@ -168,7 +168,7 @@ def _update_email(identity: ExternalIdentity, update: ProfileUpdate) -> bool:
             context={"new_email": email_addresses.mask_email(new)},
         )  # fmt: skip
     else:
-        tell_email_changed(user, old)
+        notify_email_changed(user, old)
     audit_log.record("account:email:change", actor=SYSTEM, target=user, source=identity.provider)
     return True
 

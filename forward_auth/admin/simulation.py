@@ -180,7 +180,7 @@ def _deciding_rule(rules: Sequence[RuleStep], requirement: Requirement) -> str |
 
 def _who(subject: Subject) -> str | SafeString:
     if subject.user is None:
-        return _("nobody")
+        return _("no one")
     return user_link(subject.user.pk, subject.user.email)
 
 

@@ -54,7 +54,7 @@ class _Watched:
     server: postgresql.Server | None
 
 
-class _Here(threading.local):
+class _LocalState(threading.local):
     """The wrapper of a thread, which Django keeps while the thread lives.
 
     watched: what is known of the connection.
@@ -64,7 +64,7 @@ class _Here(threading.local):
     watched: _Watched | None = None
 
 
-_here = _Here()
+_local_state = _LocalState()
 
 
 def current_data_version() -> DataVersion:
@@ -74,7 +74,7 @@ def current_data_version() -> DataVersion:
     is a part of it, because each has a counter of its own. None within a transaction, which reads
     what no one else sees and may be rolled back.
     """
-    here = _here
+    here = _local_state
     watched = here.watched
     # Like opened(), without its calls: nearly every check returns here.
     if watched is not None and watched.memory is not None:
@@ -159,7 +159,7 @@ def _wrapper() -> BaseDatabaseWrapper:
     """
     if _get_running_loop() is not None:
         return connections[DEFAULT_DB_ALIAS]
-    here = _here
+    here = _local_state
     wrapper = here.wrapper
     if wrapper is None:
         wrapper = here.wrapper = connections[DEFAULT_DB_ALIAS]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.services import second_factors
-from accounts.services.mail import tell
+from accounts.services.mail import notify
 from audit import audit_log
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.errors import NotFound, RecordInvalid
@@ -81,7 +81,7 @@ def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") ->
             user.trusted_browsers.all().delete()
             row.save(force_insert=True)
             audit_log.record("account:factor:add", actor=user, target=user, kind=TOTP.value)
-            tell(user, "factor-added", factor=TOTP.value)
+            notify(user, "factor-added", factor=TOTP.value)
             return recovery_codes.ensure_codes(user)
     except IntegrityError:
         # A concurrent request has stored another app.
@@ -105,7 +105,7 @@ def remove_totp(user: User) -> None:
         if not user.authenticators.filter(kind=TOTP).delete()[0]:
             raise NotFound
         audit_log.record("account:factor:remove", actor=user, target=user, kind=TOTP.value)
-        tell(user, "factor-removed", factor=TOTP.value)
+        notify(user, "factor-removed", factor=TOTP.value)
         user.trusted_browsers.all().delete()
         second_factors.drop_without_factor(user)
 

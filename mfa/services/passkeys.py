@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.services import second_factors
 from accounts.services.credentials import LastSignInMethod, has_other_sign_in_method
-from accounts.services.mail import tell
+from accounts.services.mail import notify
 from accounts.services.sessions import Renew, revoke_sessions
 from audit import audit_log
 from core.crypto.tokens import digest
@@ -141,7 +141,7 @@ def _store(user: User, made: webauthn.Credential, name: str, *, is_first: bool) 
         except IntegrityError:
             raise PasskeyInvalid(str(_("This passkey is in use already."))) from None
         audit_log.record("account:passkey:add", actor=user, target=user, passkey=str(row.pk))
-        tell(user, "passkey-added", name=name)
+        notify(user, "passkey-added", name=name)
         return Added(row, recovery_codes.ensure_codes(user))
 
 
@@ -235,7 +235,7 @@ def remove(
         second_factors.drop_without_factor(user)
         count = revoke_sessions(user, "passkey removed") if ends_sessions else 0
         audit_log.record("account:passkey:remove", actor=user, target=user, passkey=str(passkey_id))
-        tell(user, "passkey-removed", name=row.name)
+        notify(user, "passkey-removed", name=row.name)
         if ends_sessions and renew:
             renew()
     return count

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.services import second_factors
-from accounts.services.mail import tell
+from accounts.services.mail import notify
 from audit import audit_log
 from core.crypto.tokens import digest
 from core.locks import lock_users
@@ -35,7 +35,7 @@ def make_codes(user: User, *, actor: Actor | None = None) -> tuple[str, ...]:
         audit_log.record(
             "account:recovery-codes:make", actor=actor or user, target=user, count=len(codes)
         )
-        tell(user, "recovery-codes-made")
+        notify(user, "recovery-codes-made")
     return codes
 
 
@@ -56,7 +56,7 @@ def consume_code(user: User, code: str) -> bool:
             return False
         left = second_factors.remaining_codes(user).left
         audit_log.record("account:recovery-codes:use", actor=user, target=user, left=left)
-        tell(user, "recovery-code-used", left=left)
+        notify(user, "recovery-code-used", left=left)
     return True
 
 

@@ -50,7 +50,7 @@ class Revoked(NamedTuple):
     kept_keys: bool
 
     def describe(self) -> str:
-        """The message for whoever restores: what is invalid now, and what is not."""
+        """The message for the administrator who restores: what is invalid now, and what is not."""
         keys = (
             "API keys were kept. A key that was revoked since the backup works again."
             if self.kept_keys

@@ -1,4 +1,4 @@
-"""The mode without sign-in, switched for a test as a start with other settings does it."""
+"""The mode without sign-in, switched during a test as a restart with other settings does."""
 
 from pytest_django.fixtures import Settings
 

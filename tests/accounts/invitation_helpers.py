@@ -1,4 +1,4 @@
-"""What the tests of invitations share."""
+"""Shared by the tests of invitations."""
 
 from django.utils import timezone
 

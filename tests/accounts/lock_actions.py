@@ -1,4 +1,4 @@
-"""Every service that takes locks, as an act on the same few people. Needs no pytest.
+"""Every service that takes locks, as an action on the same few users. Needs no pytest.
 
 An act may be refused: what it races with has ended what it needs. It may not fail.
 """
@@ -209,7 +209,7 @@ def reuse_a_refresh_token() -> None:
     first = refresh_tokens.start_by_password(user, max(timezone.now(), user.credentials_valid_from))
     second = refresh_tokens.refresh(first.refresh)
     refresh_tokens.refresh(second.refresh)
-    with suppress(AccessTokenInvalid):  # that is how it is told
+    with suppress(AccessTokenInvalid):  # how a revoked token is reported
         refresh_tokens.refresh(first.refresh)
 
 

@@ -1,4 +1,4 @@
-"""Acts on the instance: rules, moderation, first run, the directory, mails, signing keys."""
+"""Actions on the instance: rules, moderation, first run, the directory, mails, signing keys."""
 
 import io
 import threading
@@ -54,7 +54,7 @@ DIRECTORY = LDAPConfig(
 
 
 class FreshInstance:
-    """In a thread where it is on, nobody is there yet."""
+    """In a thread where it is on, no user exists yet."""
 
     def __init__(self) -> None:
         self._here = threading.local()
@@ -116,7 +116,7 @@ PREPARATIONS.extend([FRESH.install, DIRECTORY_DOUBLE.install])
 
 
 def invited(email: str) -> str:
-    """Whoever comes to this address accepts an invitation by that."""
+    """Signing in with this address accepts an invitation."""
     now = timezone.now()
     Invitation.objects.create(
         email=email, role="editor", digest=uuid.uuid4().hex, by_system=True,
@@ -139,7 +139,7 @@ def sign_in_by_directory() -> None:
 
 @act
 def sign_in_with_address_of_another_user() -> None:
-    """dora has given her address back, and somebody new has it."""
+    """The address of dora has been reassigned to a new user."""
     DIRECTORY_DOUBLE.here.changes = {"email": invited("dora.other@example.com")}
     new = DIRECTORY_DOUBLE.dora(subject=uuid.uuid4().hex, email="dora@example.com", username="new")
     try:
@@ -154,7 +154,7 @@ if find_spec("ldap") is not None:
 
     @act
     def rehearse_a_sign_in_by_the_directory() -> None:
-        """As `ldaptest`: of somebody known, with other groups, and of somebody new."""
+        """As `ldaptest`: a known user, with other groups, and a new user."""
         rehearsal = import_module("federation.ldap.rehearsal")
         with LOCAL.using(LDAP=DIRECTORY):
             backend = rehearsal.RehearsalBackend(verifies_password=False)

@@ -1,4 +1,4 @@
-"""Acts on the ways in: factors, passkeys, remembered browsers, sessions, tokens of others."""
+"""Actions on sign-in methods: factors, passkeys, trusted browsers, sessions, external tokens."""
 
 import random
 import uuid

@@ -1,4 +1,4 @@
-"""All acts, those of each module having named themselves in the table. Needs no pytest."""
+"""All actions, which the modules register in the table. Needs no pytest."""
 
 from tests.accounts import lock_actions, lock_actions_of_administrators, lock_actions_of_sign_in
 from tests.accounts.lock_table import ACTIONS, PREPARATIONS, prepare
@@ -9,6 +9,6 @@ __all__ = ["ACTIONS", "install", "prepare"]
 
 
 def install() -> None:
-    """Put what the acts need in the place of the directory and of the settings, in this process."""
+    """Replace the directory and settings in this process by what the actions need."""
     for preparation in PREPARATIONS:
         preparation()

@@ -1,4 +1,4 @@
-"""Two processes that run crowds of acts against each other, round after round. Needs no pytest."""
+"""Two processes that run actions against each other, in rounds. Needs no pytest."""
 
 import multiprocessing
 import os
@@ -154,7 +154,7 @@ def _do(crowd: Crowd, place: int, found: Found) -> None:
             if len(crowd) == 1:
                 wrong.append(repr(error))
         except Exception as error:
-            # Whoever acts while the account is deleted is told so: that has tests of its own.
+            # The error for an account that is deleted meanwhile has tests of its own.
             is_of_deleting = isinstance(error, DatabaseError) and {*DELETING} & {*crowd}
             if isinstance(error, OperationalError) or not is_of_deleting:
                 wrong.append(traceback.format_exc(limit=-4))

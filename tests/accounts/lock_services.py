@@ -21,14 +21,14 @@ SERVICES = (".services", "api.apikeys.", "api.tokens.", "federation.ldap.", "mfa
 # They are no acts of their own, and why.
 EXCEPTIONS = {
     "audit.audit_log.append": "the chain itself",
-    "core.locks.delete_free": "a part of acts; it waits for nobody",
-    "core.locks.hold_free": "a part of acts; it waits for nobody",
+    "core.locks.delete_free": "a part of actions; it waits for no lock",
+    "core.locks.hold_free": "a part of actions; it waits for no lock",
     "core.locks.acquire_lock": "a lock itself",
     "core.locks.lock_users": "a lock itself",
     "federation.ldap.backend.LDAPBackend.account_of": "only sign_in(), which has acts",
     "federation.ldap.backend.LDAPBackend.get_or_build_user": "only sign_in(), which has acts",
     "federation.ldap.rehearsal.RehearsalBackend.account_of": "has an act if python-ldap is there",
-    "federation.views.oauth.callback": "one audit row of a refusal; its services have acts",
+    "federation.views.oauth.callback": "one audit row of a denial; its services have actions",
     "operations.backup.post_restore.finish_restore": "runs before the server starts",
     "operations.upgrade.smoke.main": "on a copy of the database",
 }
@@ -84,7 +84,7 @@ def _locking() -> set[Name]:
 
 
 def _spread(first: set[Name], calls: dict[Name, set[Name]], counts: object) -> set[Name]:
-    """`first`, and whoever calls one of these, and so on; as far as `counts` says."""
+    """`first` and their callers, transitively; as far as `counts` says."""
     found = set(first)
     assert callable(counts)
     while True:

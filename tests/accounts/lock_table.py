@@ -1,4 +1,4 @@
-"""The table of acts, and the few people whom they are about. Needs no pytest."""
+"""The table of actions, and the few users whom they are about. Needs no pytest."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What the processes of a race do. Imported after django.setup()."""
+"""Actions for the processes of a race. Imported after django.setup()."""
 
 from contextlib import suppress
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ PHRASE = "seven quiet rivers under glass"
 
 
 def clear_instance() -> None:
-    """Nobody, and an empty audit log."""
+    """No users, and an empty audit log."""
     BrowserSession.objects.all().delete()
     User.objects.all().delete()
     AuditEvent.objects.all().delete()
@@ -39,7 +39,7 @@ def sign_up(place: int) -> None:
 
 
 def everybodys_keys() -> None:
-    """Nobody but the anonymous user, who has three keys."""
+    """Only the anonymous user, who has three keys."""
     clear_instance()
     User.all_objects.filter(pk=ANONYMOUS_ID).delete()
     row = User.all_objects.create(pk=ANONYMOUS_ID, email=ANONYMOUS_EMAIL, role="editor")

@@ -1,4 +1,4 @@
-"""The paths of the house with those of an app that a team has added."""
+"""The URLs of Gatehouse with those of an app that a team has added."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, JsonResponse
@@ -11,7 +11,7 @@ own_patterns = urlpatterns
 
 @login_required
 def reports(request: HttpRequest) -> JsonResponse:
-    """Who is asking, and what he may do."""
+    """The user of the request and their permissions."""
     user = request.user
     acts = ("view", "add", "change", "delete")
     may = [act for act in acts if user.has_perm(f"reports.{act}_report")]

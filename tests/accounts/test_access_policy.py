@@ -1,6 +1,6 @@
-"""The one lock: whoever may not act gets in by no door, and out of every room.
+"""The access policy: a user who may not act cannot sign in by any method, and is signed out.
 
-A new door is a new row of DOORS; a new way to lose access is a new row of LOSSES.
+A new sign-in method is a row of SIGN_IN_METHODS; a new way to lose access is a row of LOSSES.
 """
 
 from collections.abc import Callable
@@ -96,7 +96,7 @@ def test_an_additional_access_check_applies_to_every_sign_in_method(
 
 
 def closed(_user: User) -> DenialReason | None:
-    """A gate as an upper room adds it."""
+    """An additional access check, as another app adds it."""
     return DenialReason("banned", "Banned for the test.")
 
 

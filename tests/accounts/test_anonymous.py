@@ -1,4 +1,4 @@
-"""Without sign-in: CONTRACT section 10, ATTACKS A155, and who takes over afterwards."""
+"""Without sign-in: CONTRACT section 10, ATTACKS A155, and who gets the data afterwards."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ def test_no_query_parameter_turns_sign_in_off(stranger: Client, query: str) -> N
 
 
 def test_no_request_environment_turns_sign_in_off(owner: User, browser_of: Any) -> None:
-    """An operator has no page or field for it: only the settings of the server switch it."""
+    """No page or field changes it: only the settings of the server do."""
     browser = browser_of(owner)
 
     browser.post("/account/", {"name": "x", "ANONYMOUS_MODE": "true"})
@@ -336,7 +336,7 @@ def test_a_banned_network_has_no_anonymous_access(
     assert stranger.get("/account/").status_code == 200
 
 
-# Nobody can do anything to it
+# The anonymous user cannot be changed
 
 
 def test_the_anonymous_user_is_in_no_list_and_no_count(

@@ -1,4 +1,4 @@
-"""The audit log's chain: whatever is done to the table behind its back is found."""
+"""The chain of the audit log: every change of the table is detected."""
 
 from collections.abc import Callable
 

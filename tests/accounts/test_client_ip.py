@@ -1,4 +1,4 @@
-"""Whose address is believed."""
+"""Which client address is trusted."""
 
 import ipaddress
 

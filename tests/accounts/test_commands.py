@@ -1,4 +1,4 @@
-"""The commands: effect, sentence, exit code."""
+"""The commands: effect, message, exit code."""
 
 import io
 import json

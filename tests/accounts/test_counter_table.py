@@ -1,4 +1,4 @@
-"""More strangers than the table of counters has room for: it stays bounded, and no limit opens."""
+"""More clients than the table of counters can hold: it stays bounded, and no limit is lifted."""
 
 from unittest.mock import ANY
 
@@ -179,7 +179,7 @@ result = [[one.exitcode for one in running],
 def test_active_counters_stay_and_users_have_their_own(
     any_data: InstanceData,
 ) -> None:
-    """Also by the worker, whose minute comes in the middle of the flood."""
+    """Also by the worker, which purges in the middle of the flood."""
     found = any_data.shell(f"""{FLOOD}
 from django.http import HttpResponse
 from accounts.sessions import known_devices

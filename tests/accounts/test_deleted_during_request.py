@@ -1,4 +1,4 @@
-"""Somebody acts at the moment in which the account is deleted."""
+"""An account is deleted while its user sends a request."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which addresses are taken, and under which name their tries are counted."""
+"""Which addresses are accepted, and by which name their attempts are counted."""
 
 import pytest
 

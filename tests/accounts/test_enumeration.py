@@ -1,4 +1,4 @@
-"""Nobody learns who has an account: ATTACKS section 2. Equal work takes equal time."""
+"""No response reveals who has an account: ATTACKS section 2. Both cases take the same work."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How many passwords are hashed at once: over all processes, and whatever becomes of one."""
+"""The limit of passwords hashed at once, over all processes, even if one is killed."""
 
 import os
 import signal

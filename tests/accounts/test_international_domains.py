@@ -1,4 +1,4 @@
-"""One domain in both of its forms is one address, wherever an address comes in."""
+"""Both forms of an international domain are one address, whatever the source of the address."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Invitations become accounts: once, whole, and only while somebody vouches."""
+"""Invitations become accounts: once, completely, and only while an inviter is entitled."""
 
 from collections.abc import Callable
 from dataclasses import replace

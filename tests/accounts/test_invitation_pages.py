@@ -1,4 +1,4 @@
-"""Invitations as people meet them: the page behind the link, and the command."""
+"""Invitations from the outside: the page behind the link, and the command."""
 
 import io
 from collections.abc import Callable
@@ -196,7 +196,7 @@ def test_without_passwords_the_form_asks_for_none(
     assert not User.objects.get(email=EMAIL).has_usable_password()
 
 
-# Whoever has an account
+# Users who have an account
 
 
 def test_a_user_with_the_invited_address_accepts_by_one_button(

@@ -1,4 +1,4 @@
-"""Invitations: issued, seen, withdrawn, cleared away."""
+"""Invitations: issued, listed, withdrawn, purged."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One order of locks: people, then roles, then the audit chain; no two services deadlock."""
+"""One order of locks: users, then roles, then the audit chain; no two services deadlock."""
 
 from itertools import combinations_with_replacement
 from pathlib import Path

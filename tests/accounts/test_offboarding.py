@@ -65,7 +65,7 @@ class StillOpen(CredentialKind):
 
 
 class ClosesLate(CredentialKind):
-    """A kind that is refused at the third attempt, as by a cache that is told late."""
+    """A kind that is refused at the third attempt, as by a cache that is invalidated late."""
 
     name, label = "late", "Late"
     tries = 0

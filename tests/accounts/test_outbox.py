@@ -1,4 +1,4 @@
-"""The outbox: one transaction with its cause, retries, dead letters, leases, encrypted bodies."""
+"""The outbox: one transaction with its cause, retries, failed mails, leases, encryption."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,7 +23,7 @@ URL = "http://localhost:8000/magic-link/secret-of-the-test"
 
 
 class Postman:
-    """A transport that keeps what it gets, and fails in turn as told."""
+    """A transport that keeps the mails that it gets, and fails as configured."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []

@@ -1,4 +1,4 @@
-"""Every place that judges a password counts first, leaves an audit row and shares one budget."""
+"""Every password check counts first, writes an audit row and shares one limit."""
 
 import ast
 import json

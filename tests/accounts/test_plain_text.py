@@ -1,4 +1,4 @@
-"""Names, logins and piped passwords without what nobody sees, from any source."""
+"""Invisible characters are removed from names, logins and piped passwords of any source."""
 
 import io
 import unicodedata

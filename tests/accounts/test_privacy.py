@@ -1,4 +1,4 @@
-"""Own data and leaving."""
+"""Export of own data, and deletion of the own account."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Two at once: exactly one first admin, and never no owner; 50 times, on both databases."""
+"""Races: exactly one first admin, and always an owner; 50 times, on both databases."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Somebody acts on others, and has lost what they act by since their request came.
+"""An actor loses the right to an action after their request was accepted.
 
 Requests wait for locks; what ends the access of their person may be committed before their turn.
 """
@@ -109,7 +109,7 @@ def test_a_user_who_now_outranks_the_actor_is_not_changed(
 
 
 def test_signing_out_everywhere_does_not_end_the_current_request(owner: User, viewer: User) -> None:
-    """As an owner does who ticks everybody in the panel."""
+    """As an owner who selects all users in the admin."""
     with use_context(RequestContext()):
         end_sessions(actor=owner, user=again(owner))
         end_sessions(actor=owner, user=viewer)

@@ -1,4 +1,4 @@
-"""Somebody signs in at the moment in which the account is deleted."""
+"""An account is deleted while its user signs in."""
 
 from concurrent.futures import ThreadPoolExecutor
 

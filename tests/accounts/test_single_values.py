@@ -1,4 +1,4 @@
-"""A name that stands twice in a request is refused: what was checked is what is used."""
+"""A repeated parameter is rejected, so that the checked value is the used one."""
 
 import json
 from collections.abc import Callable

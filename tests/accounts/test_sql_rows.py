@@ -1,4 +1,4 @@
-"""Hot rows read and written without the ORM are the same rows."""
+"""Rows read and written by SQL equal those of the ORM."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A test mail from panel, command line and API: the dialogue, the refusal, no secret."""
+"""A test mail by admin, command and API: the dialogue, the error, no secret."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Ends of links in words."""
+"""Expiry times in words."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Managing people: rank, last owner, ended credentials, audit rows."""
+"""User management: rank, last owner, revoked credentials, audit rows."""
 
 from collections.abc import Callable
 

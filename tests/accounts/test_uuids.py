@@ -1,4 +1,4 @@
-"""Identifiers sort by the time of their making."""
+"""UUIDs sort by creation time."""
 
 import time
 

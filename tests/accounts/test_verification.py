@@ -1,4 +1,4 @@
-"""Proving an address, and what dies when it is proved late (A023)."""
+"""Verification of an address, and what ends if it is verified late (A023)."""
 
 import re
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def mailed_path(kind: str) -> str:
 
 @pytest.fixture
 def signed_up(owner: User, stranger: Client) -> str:
-    """Somebody has signed up in the browser `stranger`; the path of the mailed link."""
+    """Sign up in the browser `stranger`; returns the path of the mailed link."""
     stranger.post("/sign-up", {"email": EMAIL, "name": "Nina", "password": PASSWORD})
     handle_sign_up_requests()
     return mailed_path("verify-email")

@@ -1,4 +1,4 @@
-"""What tests of the panel share: a browser by role, and the panel's forms filled in as shown."""
+"""Shared by tests of the admin: a browser by role, and filled-in forms."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +43,7 @@ def notices(client: Client) -> list[str]:
 
 @pytest.fixture
 def as_role(make_user: MakeUser, browser_of: BrowserOf) -> Callable[[str], tuple[Client, User]]:
-    """as_role("admin") -> (signed-in browser, its user); "stranger" has a user who is nobody's."""
+    """as_role("admin") -> (signed-in browser, its user); "stranger" has an unsaved user."""
 
     def enter(role: str) -> tuple[Client, User]:
         if role == "stranger":

@@ -1,4 +1,4 @@
-"""The dashboard's numbers, charts and warnings, over made-up events."""
+"""Numbers, charts and warnings of the dashboard, over generated events."""
 
 import re
 from collections.abc import Callable

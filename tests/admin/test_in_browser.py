@@ -1,4 +1,4 @@
-"""Every page of the panel in a real browser: accessible, within the CSP, and as wide as a phone."""
+"""Every admin page in a real browser: accessible, within the CSP, and no wider than a phone."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -104,7 +104,7 @@ class Panel:
             self.page.locator("input[type=submit][value=Invite]").click()
 
     def look(self, width: int, scheme: str) -> None:
-        """Another window and another wish for colours; no colour is still on its way."""
+        """Another window size and colour scheme, after all colour transitions."""
         self.page.set_viewport_size({"width": width, "height": 844})
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Invitations in the panel: who may invite and withdraw, and where the link stands."""
+"""Invitations in the admin: who may invite and withdraw, and where the link is shown."""
 
 from collections.abc import Callable
 from datetime import timedelta

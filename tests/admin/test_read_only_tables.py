@@ -1,4 +1,4 @@
-"""The tables of facts: read by operators, written by nobody, silent about secrets."""
+"""Read-only tables: readable by administrators, never writable, without secrets."""
 
 import uuid
 from collections.abc import Callable

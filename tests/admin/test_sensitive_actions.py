@@ -1,4 +1,4 @@
-"""Every page and action of the panel is known here as one that wants a fresh proof or does not."""
+"""Every page and action of the admin is listed as needing reauthentication or not."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ AtTime = Callable[[timedelta], datetime]
 LATE = timedelta(minutes=16)
 
 # Pages and actions that do without. Everything else wants the proof. A new page or action of the
-# panel belongs to one of the two lists of this module, and whoever adds it decides to which.
+# admin belongs to one of the two lists of this module; the author of a new one decides which.
 EXEMPT_PAGES = {
     "accounts_user_disable",
     "accounts_user_end-sessions",

@@ -1,4 +1,4 @@
-"""Who may do what to whom in the panel: every act, every rank, through the real forms."""
+"""Who may do what to whom in the admin: every action, every rank, through the real forms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

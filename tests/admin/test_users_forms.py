@@ -1,4 +1,4 @@
-"""The pages to add and edit one person, and the reset page."""
+"""The pages to add and edit a user, and the reset page."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The user list: what it shows, finds, filters, counts and refuses."""
+"""The user list: display, search, filters, counts and rejected input."""
 
 import uuid
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What an access token must be to be believed: forged, mixed up and misshapen ones are not."""
+"""Verification of access tokens: forged, confused and malformed ones are rejected."""
 
 import http.server
 import threading

@@ -1,4 +1,4 @@
-"""Keys as each request is checked by them: who, from where, how often."""
+"""Checks of API keys at each request: user, network, quota."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

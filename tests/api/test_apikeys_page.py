@@ -1,4 +1,4 @@
-"""The page /account/keys: works without script, shows a key once, and nobody else's."""
+"""The page /account/keys: works without scripts, shows a key once, and only own keys."""
 
 import re
 from collections.abc import Callable

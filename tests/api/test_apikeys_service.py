@@ -1,4 +1,4 @@
-"""Keys as the services make, check, rotate and revoke them."""
+"""Services that create, check, rotate and revoke API keys."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The places of credentials at the API: a key is taken in each of them, nothing is ignored."""
+"""Where the API accepts credentials; a wrong one is never ignored."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""docs/build-on.md: the code of the page, as it stands there, is an app that does all it says."""
+"""docs/build-on.md: the code of the page is a working app."""
 
 import json
 import re

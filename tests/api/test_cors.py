@@ -1,4 +1,4 @@
-"""Pages elsewhere: those that are named may read the API, and with cookies only if told (A067)."""
+"""CORS: listed origins may read the API, and use cookies only if configured (A067)."""
 
 from collections.abc import Callable
 from typing import Any

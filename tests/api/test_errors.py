@@ -1,4 +1,4 @@
-"""Whatever is wrong with a request: a problem document, never a page, never a fault of ours."""
+"""Invalid requests get a problem document, never a page and never a server error."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""What every path of the API shares."""
+"""Common to every path of the API."""
 
 from collections.abc import Callable
 

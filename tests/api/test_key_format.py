@@ -1,4 +1,4 @@
-"""How keys are written: made whole, taken apart exactly, and never mistaken."""
+"""The format of API keys: created, parsed and never confused."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Which key of a key set signs, waits and is trusted, to the very moment."""
+"""Which key of a key set signs, is pending and is trusted, to the exact moment."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The ring of signing keys as a process remembers it, looked at by several threads."""
+"""The key set that a process caches, used by several threads."""
 
 from typing import Any
 

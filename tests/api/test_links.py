@@ -1,4 +1,4 @@
-"""Asking for a sign-in link over the API."""
+"""Requests for a sign-in link over the API."""
 
 from collections.abc import Callable
 

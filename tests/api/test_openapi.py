@@ -1,4 +1,4 @@
-"""The description of the API: whole, true, current, and readable."""
+"""The description of the API: complete, correct, current and readable."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Cursors: every row once, in order, whatever comes and goes; garbage is refused."""
+"""Cursors: every row once, in order, despite changes; invalid ones are rejected."""
 
 import base64
 from collections.abc import Callable
@@ -20,7 +20,7 @@ BASE_URL = "http://localhost:8000"
 
 @pytest.fixture
 def browser(admin: User, browser_of: BrowserOf) -> Client:
-    """An operator's; the audit log then holds ten events, seq 1 to 10."""
+    """Of an administrator; the audit log then has ten events, seq 1 to 10."""
     client = browser_of(admin)
     for _number in range(9):
         audit_log.record("test:one:act")

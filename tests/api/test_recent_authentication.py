@@ -1,4 +1,4 @@
-"""What the panel and the account pages ask a fresh proof for, the API asks of sessions, too."""
+"""The API requires recent authentication of sessions where the pages do."""
 
 import json
 import re
@@ -60,7 +60,7 @@ ASKED = {
     ("DELETE", "api-keys/<str:key_id>"): False,
     ("POST", "mail/test"): False,
 }
-# Open to everybody, and asking for a credential of their own; see test_making_tokens….
+# Public, with a credential in the body; see test_issuing_tokens….
 OPEN = {
     ("POST", "auth/token"),
     ("POST", "auth/token/refresh"),

@@ -1,4 +1,4 @@
-"""Refresh families: one use each, reuse ends everything, and off means off at once."""
+"""Refresh tokens: single use, reuse ends the sign-in, and so does lost access at once."""
 
 import uuid
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`manage.py rotatekeys`: what it does, what it says, and its exit code."""
+"""`manage.py rotatekeys`: effect, output and exit code."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The API keeps to its own description, whatever is sent, whoever calls, with what credential."""
+"""The API follows its OpenAPI description for every input, role and credential."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,7 +54,7 @@ Ids = dict[str, str]
 
 
 class Caller(NamedTuple):
-    """What somebody of `role` brings along."""
+    """The credentials of a user with `role`."""
 
     role: str
     headers: dict[str, str]
@@ -63,7 +63,7 @@ class Caller(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def _one_connection(settings: Settings) -> Iterator[None]:
-    """Calls run in the test's own transaction; nobody is slowed down."""
+    """Calls run in the transaction of the test; none is rate-limited."""
     settings.LIMITS = {name: (1_000_000, timedelta(minutes=1)) for name in settings.LIMITS}
     request_started.disconnect(close_old_connections)
     request_finished.disconnect(close_old_connections)
@@ -74,14 +74,14 @@ def _one_connection(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def ids(viewer: User) -> Ids:
-    """Something that is there for those ids that operators use."""
+    """Rows for the ids that administrators use."""
     invitation = invite(actor=SYSTEM, email="invited@example.com").invitation
     return {"user_id": str(viewer.pk), "invitation_id": str(invitation.pk)}
 
 
 @pytest.fixture
 def callers(make_user: MakeUser, browser_of: Callable[[User], Client]) -> list[Caller]:
-    """Nobody, and every role, by every kind of credential."""
+    """No user, and every role, with every kind of credential."""
 
     def person(role: str, kind: str) -> User:
         return make_user(role, f"{role}-{kind}@people.example.com")

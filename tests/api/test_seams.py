@@ -1,4 +1,4 @@
-"""DRF's own seams: what a view of another app gets and refuses by the defaults alone."""
+"""The defaults of DRF: what a view of another app accepts and rejects without more."""
 
 import json
 from collections.abc import Callable
@@ -357,7 +357,7 @@ def test_a_change_by_session_needs_the_csrf_token(editor: User, browser_of: Any)
 )
 def test_bodies_are_strict_json(editor: User, kind: str, body: bytes, expected: Any) -> None:
     assert problem(post("declared", bearer(editor), body, content_type=kind)) == expected
-    # Whoever may not call learns nothing about the body.
+    # Without permission, nothing about the body is revealed.
     assert problem(post("declared", {}, body, content_type=kind)) == (401, "not_authenticated")
 
 

@@ -1,4 +1,4 @@
-"""The ring of signing keys: first need, rotation, retirement, and what is published."""
+"""Signing keys: first use, rotation, retirement, and what is published."""
 
 import base64
 import hashlib
@@ -286,7 +286,7 @@ def test_a_changed_algorithm_gets_a_new_key_at_once_and_trusts_the_old_one(
 def test_a_longer_token_lifetime_never_outlives_its_key(settings: Any) -> None:
     old = signer()
     signing_keys.rotate(actor=SYSTEM)
-    # The old key was to be believed for fifteen minutes after its last signature.
+    # The old key was to be trusted for fifteen minutes after its last signature.
     settings.SESSION_EXPIRY = 24 * HOUR + 20 * MINUTE
 
     assert signer() != old

@@ -1,4 +1,4 @@
-"""Managing people over the API: the same rules as in the panel and the commands."""
+"""User management over the API: the same rules as in the admin and the commands."""
 
 import uuid
 from collections.abc import Callable

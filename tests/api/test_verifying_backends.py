@@ -1,4 +1,4 @@
-"""Other people's programs verify our tokens with our published keys and nothing else.
+"""Other programs verify our tokens with only our published keys.
 
 The backends of docs/verify-tokens.md run as they stand there.
 """

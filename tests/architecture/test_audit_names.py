@@ -1,4 +1,4 @@
-"""Every action of the audit log is told in a sentence, in both languages."""
+"""Every action of the audit log has a sentence, in both languages."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The documentation names everything that a person can set, run, open or be told."""
+"""The documentation names every setting, command, path and error code."""
 
 import re
 import subprocess

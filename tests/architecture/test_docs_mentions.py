@@ -27,7 +27,7 @@ FOLDERS = sorted(
 )
 # A path of the repository, and not api/v1/, which is a URL.
 PATH = re.compile(rf"(?<![\w./<-])(?!api/v1)(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*<>-]*")
-# The operator of an instance creates these.
+# The administrator of an instance creates these.
 CREATED = {"deploy/certificates"}
 COMMAND = re.compile(r"manage\.py ([a-z_]+)((?: [^\s|;]+)*)")
 NAME = re.compile(rf"(?<![\w./:@-])(?:{'|'.join(APPS)})(?:\.[A-Za-z_]\w*)+")

@@ -1,4 +1,4 @@
-"""Nothing secret, and nothing of the machine that it was written on, is in the repository."""
+"""The repository contains no secrets and no paths of a developer's machine."""
 
 import re
 from pathlib import Path

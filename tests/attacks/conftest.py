@@ -1,4 +1,4 @@
-"""The list of attacks runs at a whole site: real proxy, real database, real mail server.
+"""Attacks run against a complete site: real proxy, real database, real mail server.
 
 A run of all tests takes three pairs of proxy and database where the proxy matters, and one of them,
 in turn, for each other file. `make attacks` (ATTACKS=all) takes all six pairs everywhere.

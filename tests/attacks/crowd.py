@@ -1,4 +1,4 @@
-"""Many visitors of a site who let go at the same moment, at all of its nodes."""
+"""Many clients that send a request at the same moment, to all nodes of a site."""
 
 import threading
 from collections import Counter

@@ -1,11 +1,11 @@
-"""The doors at which a credential may be shown, and what each of them says."""
+"""The endpoints to which a credential can be sent, and their responses."""
 
 import json
 from collections.abc import Mapping
 
 from tests.attacks.site import Answer, Site, Visitor
 
-# What each door answers to nobody, and to a viewer or editor by the right credential.
+# The statuses without a credential, and for a viewer or editor with a valid one.
 ANONYMOUS_STATUSES = {"page": 302, "api": 401, "app": 401, "admin": 302, "session tokens": 401}
 BY_KEY_OR_TOKEN = ANONYMOUS_STATUSES | {"api": 200, "app": 200}
 
@@ -13,7 +13,7 @@ BY_KEY_OR_TOKEN = ANONYMOUS_STATUSES | {"api": 200, "app": 200}
 def statuses_at_endpoints(
     site: Site, headers: Mapping[str, str], visitor: Visitor | None = None
 ) -> dict[str, int]:
-    """The status at each door for these headers; visitor: whose cookies come along, at the app
+    """The status at each endpoint for these headers; visitor: whose cookies are sent, at the app
     those that browsers send there."""
     visitor = visitor or site.visitor()
     return {

@@ -1,4 +1,4 @@
-"""Requests as no library would send them, by HTTP/1.1 and HTTP/2."""
+"""Malformed requests by HTTP/1.1 and HTTP/2."""
 
 import re
 import socket
@@ -54,7 +54,7 @@ def statuses(answer: bytes) -> list[int]:
 
 
 def reply(answer: bytes) -> Reply:
-    """The first answer, as the tests of the gate have it; status 0 when there is none."""
+    """The first response, as the tests of forward auth need it; status 0 if there is none."""
     top, _end, body = answer.partition(b"\r\n\r\n")
     lines = [line.partition(": ") for line in top.decode("latin-1").split("\r\n")[1:]]
     headers = {name.lower(): value for name, _colon, value in lines}

@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 
 
 def new_address() -> str:
-    """An address of this machine from which nobody has come yet."""
+    """An address of this machine that no client has used yet."""
     number = next(_numbers)
     return f"127.{10 + os.getpid() % 200}.{number // 250}.{number % 250 + 2}"
 
@@ -179,7 +179,7 @@ class Site:
         self.server.stop()
 
     def visitor(self, cookies: Mapping[str, str] | None = None, node: int = 0) -> Visitor:
-        """Somebody from an address that nobody else has."""
+        """A client with an address of its own."""
         return Visitor(self.fronts[node], new_address(), dict(cookies or {}))
 
     def user(self, role: str = "viewer", **fields: Any) -> str:

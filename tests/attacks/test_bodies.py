@@ -1,4 +1,4 @@
-"""What strangers send as a body, and what they say of it."""
+"""Request bodies and their content types."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a foreign page, or a link of a stranger, gets a browser to do."""
+"""Cross-site requests, and links of an attacker."""
 
 import json
 import os

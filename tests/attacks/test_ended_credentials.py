@@ -1,4 +1,4 @@
-"""What a person had in hand when their access ended, at every door."""
+"""Credentials of a user whose access has ended, at every endpoint."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A disk that is full, and rows that nobody can read: whoever is concerned stays out, cleanly."""
+"""A full disk and unreadable rows: the affected requests are denied without a server error."""
 
 import resource
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The gate in front of an app, attacked through the shipped proxies by HTTP/1.1 and HTTP/2."""
+"""Forward auth attacked through the shipped proxies by HTTP/1.1 and HTTP/2."""
 
 import json
 import re
@@ -29,7 +29,7 @@ NAME = "__Secure-gatehouse_gate"
 
 @dataclass
 class ProxiedSite:
-    """The gate of a site with three rules, and the cookies of a viewer and an editor."""
+    """An app behind forward auth with three rules, and the cookies of a viewer and an editor."""
 
     site: Site
     viewer: str
@@ -70,7 +70,7 @@ def user_of(answer: Reply) -> str:
     return address.partition("-")[0]
 
 
-# Who somebody is, as gates and app servers spell it.
+# Identity headers, as proxies and app servers spell them.
 PREFIXES = [
     "Remote-", "Remote_", "remote.", "REMOTE-", "X-Remote-", "X_Remote_", "X-Auth-", "X_Auth_",
     "X-Auth-Request-", "X-Forwarded-", "X_Forwarded-", "X-Webauth-", "Remote~", "Remote!",
@@ -125,7 +125,7 @@ def test_connection_headers_cannot_remove_identity_headers(
         assert proxied.ask("/wire-inside", (line,)).status in (401, 417), line
 
 
-# What gives a second request, or a second header, to whoever reads HTTP/2 carelessly.
+# These become a second request or header if HTTP/2 is read carelessly.
 BROKEN_HEADERS = [
     [("Remote-User", "owner")], [("x-a", "b\r\nRemote-User: owner")],
     [("x-a", "b\nremote-user: owner")],
@@ -332,7 +332,7 @@ def test_of_two_cookies_of_two_users_the_last_one_counts(
     assert proxied.ask("/board", (f"Cookie: {last}; {NAME}=junk",)).status == 401
 
 
-# The second request of each is what somebody hopes that the app sees unasked.
+# The second request of each should reach the app without a check.
 INNER = b"GET /wire-shut/smuggled HTTP/1.1\r\nHost: app.example.com\r\nRemote-User: owner\r\nX: "
 END = b"0\r\n\r\n" + INNER
 LONG = f"Content-Length: {len(END)}"

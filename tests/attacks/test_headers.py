@@ -1,4 +1,4 @@
-"""What every answer says of itself, whatever its status, and what every cookie is bound to."""
+"""Headers of every response, whatever its status, and attributes of every cookie."""
 
 import re
 from collections.abc import Iterator

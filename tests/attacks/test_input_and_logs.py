@@ -1,4 +1,4 @@
-"""Heavy inputs, secrets that must not be written down, an audit log in hostile hands."""
+"""Large inputs, secrets that must not be logged, attacks on the audit log."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""API keys, several credentials in one request, and the public keys, in hostile hands."""
+"""Attacks on API keys, several credentials in one request, and the public keys."""
 
 import base64
 import json

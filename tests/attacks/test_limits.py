@@ -1,4 +1,4 @@
-"""Guesses, limits and bans through a proxy: nobody gets more tries, nobody else pays for them."""
+"""Guesses, limits and bans through a proxy: no more attempts, and no effect on other users."""
 
 import socket
 
@@ -61,7 +61,7 @@ def test_guesses_beyond_the_limit_are_not_checked(site: Site) -> None:
     asked = visitor.send("POST", "/api/v1/auth/token", {"email": email, "password": PASSWORD})
     assert asked.status == 429
     assert int(asked.headers["retry-after"]) > 0
-    # Somebody at another place, and the person there, go on.
+    # Clients elsewhere, and the user there, are not affected.
     assert guess(site.visitor(), email, PASSWORD) == 302
 
 
@@ -142,7 +142,7 @@ def test_a_banned_network_cannot_sign_in_but_live_sessions_continue(site: Site) 
     email = site.user()
     home = site.signed_in(email)
     home.address = elsewhere()
-    site.user("owner")  # a site that nobody has set up asks its first person for a code
+    site.user("owner")  # before set-up, the first sign-up needs a code
     link = str(
         site.drive(
             "from accounts.actors import SYSTEM\nfrom magiclinks.services import issue_link\n"
@@ -165,7 +165,7 @@ def test_a_banned_network_cannot_sign_in_but_live_sessions_continue(site: Site) 
         link: {},
     }
 
-    # An address of the proxy's choosing gets nobody around it.
+    # A forged address does not bypass it.
     for path, fields in forms.items():
         answer = stranger.request("POST", path, fields, {"X-Forwarded-For": "198.51.100.7"})
         assert answer.status == 403, path

@@ -1,4 +1,4 @@
-"""Links in mails: what scanners, strangers, floods and later changes do to them."""
+"""Links in mails: scanners, attackers, floods and later changes."""
 
 import re
 from collections.abc import Callable
@@ -126,7 +126,7 @@ def test_a_link_issued_before_access_ended_signs_no_one_in(site: Site, change: s
 
     answer = pressed(site, path, visitor)
 
-    # Whoever holds the link has the mailbox: a ban may be told.
+    # The owner of the link has the mailbox: a ban may be revealed.
     ended = (403, "") if change == "banned" else (303, "/sign-in?notice=link-ended")
     assert answer == ended
     assert visitor.get("/account/").status == 302
@@ -246,7 +246,7 @@ def test_a_link_token_works_only_for_its_purpose(site: Site, purpose: str) -> No
         assert visitor.get("/account/").status == 302
     found = f"result = User.objects.filter(email={email!r})"
     assert site.drive(f"{found}.get().check_password({PASSWORD!r})") is True
-    # Somebody else who is signed in neither uses it up nor is changed by it.
+    # Another signed-in user neither consumes it nor is affected.
     other = site.user()
     browser = site.signed_in(other)
     assert browser.get(path).status in {200, 303}

@@ -1,4 +1,4 @@
-"""Sign-in by providers and directory, and tokens of foreign issuers, in hostile hands."""
+"""Attacks on sign-in by providers and directory, and on external tokens."""
 
 import re
 import secrets
@@ -33,13 +33,13 @@ from tests.servers.ldap import (
     DirectoryServer,
 )
 
-# Both verbs are allowed by the default role of those who come by a provider: none. Apps stay shut.
+# Users of a provider get the role none by default: own pages work, apps are denied.
 WAITING = {"page": 200, "api": 200, "app": 403, "admin": 403, "session tokens": 403}
 
 
 @dataclass
 class Outside:
-    """Everybody whom the site trusts."""
+    """All providers that the site trusts."""
 
     openid: Double
     branded_providers: BrandedProviders

@@ -1,4 +1,4 @@
-"""Who comes first wins, alone: crowds at a fresh site of two nodes, each behind a proxy."""
+"""Races with exactly one winner: many clients at a new site of two nodes behind proxies."""
 
 import json
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ result = [app.secret.hex(), list(app.recovery_codes)]
 
 @pytest.fixture(scope="module", params=CHOSEN, ids="-".join)
 def site(request: pytest.FixtureRequest, start_site: StartSite) -> Site:
-    """A site of two nodes that nobody has set up."""
+    """A site of two nodes before its set-up."""
     return start_site(*request.param, nodes=NODES, **LIMITS)
 
 

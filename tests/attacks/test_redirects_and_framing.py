@@ -1,4 +1,4 @@
-"""CSRF, CORS, redirects and framing, as a foreign page tries them."""
+"""CSRF, CORS, redirects and framing."""
 
 import pytest
 

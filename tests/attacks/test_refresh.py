@@ -1,4 +1,4 @@
-"""Refresh tokens that somebody else has, too: reuse, races over two processes, other places."""
+"""Stolen refresh tokens: reuse, races over two processes, other places in a request."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Roles: nobody raises themselves, and no administrator reaches somebody of their own rank."""
+"""Roles: no user raises their own, and no administrator changes users of their rank."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ names = [f.name for f in User._meta.concrete_fields
 result = [{{name: str(getattr(user, name)) for name in names}}, user.authenticators.count(),
           user.tokens.count(), user.sessions.count() > 0]
 """
-# What nobody may say of themselves, in the spellings that other frameworks read.
+# Fields that users may not set, in the spellings that other frameworks read.
 PRIVILEGES: dict[str, Any] = {
     "role": "owner", "roles": ["owner"], "is_staff": True, "isStaff": True, "is_superuser": True,
     "is_active": True, "email_verified": True, "is_verified": True,
@@ -110,7 +110,7 @@ def test_no_key_is_created_for_others_or_beyond_the_own_role(site: Site) -> None
                  {"hash": "0" * 64}, {"digest": "0" * 64}, {"prefix": "x"}, {"id": "a" * 10},
                  {"expires_at": "2999-01-01T00:00:00Z"}, {"created_at": "2020-01-01"}):  # fmt: skip
         body = {"name": "n", "scopes": ["read"], **more}
-        # What nobody has to say is passed over or refused, and never believed.
+        # Such fields are ignored or rejected, and never applied.
         assert browser.send("POST", "/api/v1/api-keys", body, headers).status in {201, 402}, more
     for scopes in (["users"], ["moderation"], ["service"], ["*"], "users", [["users"]]):
         body = {"name": "n", "scopes": scopes}
@@ -124,7 +124,7 @@ def test_no_key_is_created_for_others_or_beyond_the_own_role(site: Site) -> None
     assert not {"0" * 64, "a" * 10} & {text for _scopes, *texts in keys for text in texts}
 
 
-# Method, path below the person, body: everything that an operator does to somebody.
+# Method, path below the user, body: all actions of an administrator on a user.
 BY_API = [
     ("PATCH", "", {"role": "owner"}), ("PATCH", "", {"role": "none"}),
     ("PATCH", "", {"email": "a@b.example"}), ("PATCH", "", {"is_active": False}),

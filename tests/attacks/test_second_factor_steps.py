@@ -1,4 +1,4 @@
-"""Half signed in: after the password and before the second factor nothing opens."""
+"""A pending sign-in, between password and second factor, has no access."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ OWN = {STEP, f"{STEP}/set-up", f"{STEP}/cancel", "/sign-in", "/sign-out"}
 
 
 def paths(patterns: Any, prefix: str = "/") -> Iterator[str]:
-    """Every path of the house, with something in the place of each variable part."""
+    """Every path of Gatehouse, with a value for each variable part."""
     for each in patterns:
         route = prefix + str(each.pattern).removeprefix("^").removesuffix("$")
         if isinstance(each, URLPattern):
@@ -110,7 +110,7 @@ def test_steps_cannot_be_skipped_emptied_or_replayed(
     alone.get("/sign-in")
     late = alone.post(STEP, {"code": code_of(secret)})
     assert (late.status, late.headers["location"]) == (303, "/sign-in?notice=second-factor-over")
-    # Whoever is waited for sets up no factor of their own choice.
+    # A pending sign-in cannot set up another factor.
     assert half.get(f"{STEP}/set-up").headers["location"] == STEP
     headers = {"X-CSRFToken": half.csrf_token, "Origin": "https://gate.example.com"}
     adding = half.send("POST", "/account/passkeys/options", "{}", headers)

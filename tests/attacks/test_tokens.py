@@ -1,4 +1,4 @@
-"""Access and refresh tokens in the hands of somebody who should not have them, or forges them."""
+"""Stolen and forged access and refresh tokens."""
 
 import http.client
 import json
@@ -222,7 +222,7 @@ def test_access_tokens_refresh_tokens_and_keys_are_not_interchangeable(
 
 
 def test_the_identity_token_of_apps_gives_no_access(site: Site) -> None:
-    """The token of `?token=1` is for one app; whoever runs that app has it of everybody."""
+    """The token of `?token=1` is for one app, whose administrator has those of all its users."""
     owner = site.user("admin")
     key = site.api_key(owner, ("read", "write", "users"))
     direct = {"X-API-Key": key, "X-Original-URL": "https://app.example.com/"}
@@ -237,7 +237,7 @@ def test_the_identity_token_of_apps_gives_no_access(site: Site) -> None:
     body = {"refresh": token}
     assert code_of(visitor.send("POST", f"{TOKEN}/refresh", body)) == INVALID
     assert visitor.send("POST", f"{TOKEN}/revoke", body).status == 204
-    # Nobody else has it for asking, and clients cannot plant one.
+    # It is sent only on request, and clients cannot forge one.
     own = {"Remote-Token": token, "Remote-User": owner}
     assert site.gate.ask("/", own).status == 401
     editor = bearer(Program(site, site.user("editor")).access)

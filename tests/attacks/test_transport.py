@@ -1,4 +1,4 @@
-"""What strangers write on a connection to the proxy before Gatehouse."""
+"""Attacks on the connection to the proxy in front of Gatehouse."""
 
 import contextlib
 import http.client
@@ -220,7 +220,7 @@ def test_slow_clients_block_no_other_client(site: Site) -> None:
 
 
 def test_sessions_on_a_shared_connection_are_kept_apart(site: Site) -> None:
-    """Proxies use a connection to Gatehouse for everybody."""
+    """Proxies share connections to Gatehouse between clients."""
     people = [site.user(), site.user()]
     lines = []
     for email in people:

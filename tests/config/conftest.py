@@ -1,4 +1,4 @@
-"""A way to load settings from nothing but what a test gives. No database."""
+"""Load settings from exactly what a test defines. No database."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The mode without sign-in: exact values alone switch it on (CONTRACT section 10, A155)."""
+"""The mode without sign-in: only exact values turn it on (CONTRACT section 10, A155)."""
 
 from collections.abc import Callable
 

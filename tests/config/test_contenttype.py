@@ -1,4 +1,4 @@
-"""Content-Type: one reading, and no encoding of the client's choice."""
+"""Content-Type: one interpretation, and no charset chosen by the client."""
 
 import codecs
 import encodings

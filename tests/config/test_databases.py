@@ -1,4 +1,4 @@
-"""Database URLs: what Django is told, and that no message repeats a password."""
+"""Database URLs: the settings for Django, and that no message contains a password."""
 
 from pathlib import Path
 

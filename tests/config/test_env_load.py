@@ -1,4 +1,4 @@
-"""Where values come from, which name wins, and that every fault is told at once."""
+"""Sources of settings, precedence of names, and that all errors are reported at once."""
 
 from collections.abc import Callable
 from ipaddress import ip_network

@@ -1,4 +1,4 @@
-"""The .env files that people bring from five systems start Gatehouse as they are (CONTRACT 9).
+"""The .env files of five other systems start Gatehouse unchanged (CONTRACT 9).
 
 The files in envs/ have FILL-IN where people have their secrets, and nothing else is changed.
 """

@@ -1,4 +1,4 @@
-"""AUTH_BACKEND=jwt: what a start needs, and what it refuses with name, fault and fix."""
+"""AUTH_BACKEND=jwt: what a start needs, and what it rejects with name, error and fix."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

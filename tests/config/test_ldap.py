@@ -121,8 +121,8 @@ def test_the_default_filter_follows_what_people_type(directory: Callable[..., LD
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("(uid=anna)", "has no {username}, so that it would mean the same for everybody"),
-        ("(uid={user_dn})", "has no {username}, so that it would mean the same for everybody"),
+        ("(uid=anna)", "has no {username}, so that it would mean the same for every user"),
+        ("(uid={user_dn})", "has no {username}, so that it would mean the same for every user"),
         ("(&(uid={username})(a={user_dn}))", "may hold {username} alone"),
         ("(uid={username}", "has parentheses that do not match"),
         ("(&(uid={username}))(a=b)", "goes on after its last parenthesis: '(a=b)'"),

@@ -1,4 +1,4 @@
-"""How mail leaves: which transport, with which settings, and what is missing."""
+"""Mail settings: which transport, with which values, and what is missing."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A045: settings of moderation that make no sense refuse the start, with name, fault and fix."""
+"""A045: invalid settings of moderation stop the start, with name, error and fix."""
 
 from collections.abc import Callable
 from datetime import timedelta

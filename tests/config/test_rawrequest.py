@@ -1,4 +1,4 @@
-"""The environment that Django and checks read: by raw names, and each that decides once."""
+"""The WSGI environ: built from raw header names, without repeated deciding headers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The generated pages are up to date, complete, and hold nothing that would be a fault."""
+"""The generated pages are up to date, complete and valid."""
 
 import subprocess
 import sys

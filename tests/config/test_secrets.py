@@ -1,4 +1,4 @@
-"""Secrets: weak and published ones are refused, missing ones are made once and kept."""
+"""Secrets: weak and published ones are rejected, missing ones are generated and stored."""
 
 import base64
 import multiprocessing

@@ -1,4 +1,4 @@
-"""A stopping process accepts no new connection, and loses no existing one."""
+"""A stopping process accepts no new connection and loses no existing one."""
 
 import errno
 import socket

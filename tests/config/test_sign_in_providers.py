@@ -1,4 +1,4 @@
-"""Providers of sign-in: what each system's names become, and what stops the start."""
+"""Sign-in providers: settings of each system, and what stops the start."""
 
 from collections.abc import Callable
 from datetime import timedelta

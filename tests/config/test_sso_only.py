@@ -1,4 +1,4 @@
-"""SSO_ONLY closes the other doors, and stops a start that would lock everybody out."""
+"""SSO_ONLY disables other sign-in methods, and stops a start that would lock everyone out."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Settings of tokens: lives as LibreChat writes them, and secrets that must be two and strong."""
+"""Settings of tokens: lifetimes as in LibreChat, and two strong secrets."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Names that mean nothing here: misspelt ones, and those of an ordinary shell."""
+"""Unknown variables: misspelt names, and those of an ordinary shell."""
 
 from collections.abc import Callable
 

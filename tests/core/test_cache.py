@@ -1,4 +1,4 @@
-"""The cache in the database: atomic, and expiry times that stay."""
+"""The cache in the database: atomic operations, exact expiry."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""`manage.py doctor` asks the servers that an instance needs, and outlives every answer."""
+"""`manage.py doctor` checks the servers that an instance needs, whatever they respond."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""`manage.py doctor` says what each line of .env did."""
+"""`manage.py doctor` explains each line of .env."""
 
 import contextlib
 from pathlib import Path

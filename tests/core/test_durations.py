@@ -1,4 +1,4 @@
-"""The grammar of durations: what people write, what is refused, and agreement with a reference."""
+"""The grammar of durations: accepted and rejected forms, compared with a reference."""
 
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A server that nobody asks for anything rests."""
+"""An idle server does no work."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whose process is at the other end of a connection, by what the kernel tells."""
+"""Which process is the peer of a connection, according to the kernel."""
 
 import ipaddress
 import socket

@@ -1,4 +1,4 @@
-"""`manage.py doctor` asks the providers: discovery, certificate, keys, clock."""
+"""`manage.py doctor` checks the providers: discovery, certificate, keys, clock."""
 
 import json
 import ssl

@@ -1,4 +1,4 @@
-"""Static files are collected by the first start, and again only when something has changed."""
+"""Static files are collected at the first start, and again only after changes."""
 
 import os
 from pathlib import Path

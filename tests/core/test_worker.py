@@ -1,4 +1,4 @@
-"""The worker: from a typed address to a mail at a real server; clearing away."""
+"""The worker: from a request to a mail at a real server; purging."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Coming in through somebody else: which account it is, who may have it, with what role."""
+"""Sign-in through a provider: which account is used, who may register, and which role."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,7 +68,7 @@ def facts(action: str) -> list[tuple[str, Any]]:
 
 @pytest.fixture
 def untouched(owner: User) -> User:
-    """Made in advance by an operator; nobody has signed in to it yet."""
+    """Created in advance by an administrator, and not used yet."""
     return create_user(actor=owner, email="nina@example.com", role=Role.EDITOR)
 
 

@@ -1,4 +1,4 @@
-"""docs/providers says what is true: its settings load, its addresses answer, its quotes exist."""
+"""docs/providers is correct: its settings load, its URLs exist, its quoted texts exist."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "providers"
 PAGES = sorted(page for page in FOLDER.glob("*.md") if page.name != "README.md")
 IDS = {"azure-ad": "microsoft-entra-id"}
-# What people and operators are shown stands in one of these.
+# Texts for users and administrators are in one of these.
 SOURCES = [
     file.read_text()
     for app, suffix in (("templates", "html"), ("federation", "py"), ("config", "py"))

@@ -1,4 +1,4 @@
-"""Roles from what a provider says: paths, kinds, requirements, priority, defaults. Pure."""
+"""Role mapping: paths, kinds, requirements, priority, defaults. Pure."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Apps that tell how they read the path of a request: real servers, each with its own reading."""
+"""Apps that report how they read the path of a request: real servers of several kinds."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Credentials in headers: ours in each place that takes them, and those of apps."""
+"""Credentials in headers: ours in each accepted place, and those of apps."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ def key_at(place: str, key: str) -> Environ:
 
 
 def unsigned(**claims: Any) -> str:
-    """A token that says this, with a signature that nobody has made."""
+    """A token with these claims and an invalid signature."""
     parts = [{"alg": "ES256", "typ": "at+jwt"}, claims]
     texts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts]
     return ".".join([*(text.rstrip("=") for text in texts), "c2lnbmF0dXJl"])

@@ -1,4 +1,4 @@
-"""A small app that says what it was sent, takes uploads, and speaks back on a websocket."""
+"""A small app that echoes requests, accepts uploads, and echoes on a websocket."""
 
 import base64
 import hashlib

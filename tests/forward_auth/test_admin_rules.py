@@ -1,4 +1,4 @@
-"""Rules in the panel: who may, the form, the order, the warnings, and the page that tries."""
+"""Access rules in the admin: permissions, form, order, warnings, simulation."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -428,7 +428,7 @@ def _proxy_client(user: User, kind: str, browser_of: Any) -> tuple[Client, Subje
 
 
 def _statuses(client: Client, subject: Subject) -> list[int]:
-    """What a proxy is told about a page of an app, and what the simulation says."""
+    """The decision for a proxy about a page of an app, and the result of the simulation."""
     url = "https://wiki.example.com/"
     asked = {"x-original-url": url, "x-original-method": "GET"}
     real = client.get("/auth/check", headers=asked).status_code

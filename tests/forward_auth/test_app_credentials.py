@@ -1,4 +1,4 @@
-"""Forward auth beside an app's own credentials: what cannot be ours is the app's and is ignored.
+"""Forward auth with credentials of the app: those that cannot be ours are ignored.
 
 Each case is asked by both ways, the function before Django and Django alone.
 """

@@ -1,4 +1,4 @@
-"""What a verdict is made of says the same in both forms: of the environment, and as it came."""
+"""The cache key of a check is equal from the WSGI environ and from raw headers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a process remembers of checks: of whom, for how long, and that nobody else gets it."""
+"""The caches of checks: keys, lifetimes, and that no request gets the result of another."""
 
 import pickle
 import time

@@ -1,4 +1,4 @@
-"""A client cannot speak for the proxy: what is said in two ways that differ counts as not said."""
+"""A client cannot forge proxy headers: contradictory ones count as missing."""
 
 import pytest
 

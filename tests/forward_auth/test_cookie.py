@@ -1,4 +1,4 @@
-"""One sign-in for the apps of a domain: the cookie that is shown to them, and what it is worth."""
+"""The cookie for all apps of a domain: where it is set, accepted and ended."""
 
 from collections.abc import Callable
 from datetime import timedelta

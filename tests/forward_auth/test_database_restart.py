@@ -1,4 +1,4 @@
-"""PostgreSQL restarts, or vanishes, while proxies ask: nothing is answered wrongly, little late."""
+"""PostgreSQL restarts or vanishes during checks: no wrong decision, few late ones."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ ApiKey.objects.filter(user__username="bad").update(revoked_at=now())
 
 
 class _Asking:
-    """Clients that ask one after the other until they are told to stop; counts the answers.
+    """Clients that send one request after the other until stop(); counts the responses.
 
     told: (right status, status, was the server there from the question to the answer?).
     """
@@ -62,7 +62,7 @@ class _Asking:
         assert wait_for(lambda: self.counts.total() >= wanted, 60)
 
     def pause(self) -> None:
-        """Returns when nobody asks any more."""
+        """Returns when all clients have stopped."""
         self._may_ask.clear()
         assert wait_for(lambda: self._idle == len(self._threads), 60)
 

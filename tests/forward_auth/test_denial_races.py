@@ -1,4 +1,4 @@
-"""A rule or a person is deleted in the moment in which a refusal that names them is written."""
+"""A rule or user is deleted while a denial that names them is written."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product

@@ -1,4 +1,4 @@
-"""Refusals: written by reference, found by it however it is read out, explained on their page."""
+"""Denials: recorded with a reference, found by it in any spelling, explained on a page."""
 
 import pickle
 import re

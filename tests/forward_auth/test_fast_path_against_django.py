@@ -1,4 +1,4 @@
-"""One gate for both ways: whatever the state, the short way answers as the long one does."""
+"""The fast path responds as Django does, in every state."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -60,7 +60,7 @@ USERS = st.fixed_dictionaries({
     "new_password": st.sampled_from([False, False, True]),
     "has_factor": st.booleans(),
 })  # fmt: skip
-# What apps behind the proxy have for credentials, and what nobody has sent at all.
+# Credentials of apps behind the proxy, and no credential at all.
 BESIDE = st.sampled_from([
     {}, {}, {}, *OF_APPS, {"HTTP_COOKIE": "gatehouse_session=stale"},
 ])  # fmt: skip
@@ -84,14 +84,14 @@ REQUESTS = st.fixed_dictionaries({
     "style": st.sampled_from(["nginx", "nginx", "caddy", "mixed", "empty"]),
     "query": st.sampled_from(["", "role=admin", "role=viewer", "role=root", "role="]),
 })  # fmt: skip
-# What ACCESS_CHECKS says beside the built-in gate, and whether it does.
+# ACCESS_CHECKS with and without the built-in check, and further ones.
 ACCESS_CHECKS = st.sampled_from(
     [*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []]
 )
 
 
 def sign_in_required(_user: User) -> DenialReason:
-    """A gate of a team's own."""
+    """A custom access check."""
     return DenialReason("strike", "Not today.")
 
 

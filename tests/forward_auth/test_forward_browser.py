@@ -1,4 +1,4 @@
-"""A real browser: to the sign-in page and back, and behind each proxy through every verdict."""
+"""A real browser: to the sign-in page and back, and every decision behind each proxy."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def server(gatehouse_server: Callable[..., Gatehouse], sqlite_data: InstanceData
 def access_checks(
     kind: str, server: Gatehouse, tmp_path: Path
 ) -> Iterator[Callable[..., ProxiedApp]]:
-    """gates("admin") -> the shipped file of one proxy, running, that asks for this role."""
+    """gates("admin") -> a running proxy with the shipped file that requires this role."""
     app, running = EchoApp(), []
 
     def start(demand: str = "") -> ProxiedApp:

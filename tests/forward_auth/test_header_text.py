@@ -1,4 +1,4 @@
-"""Names beyond ASCII: the server gets them as text, whichever way answers."""
+"""Non-ASCII names in headers, by the fast path and by Django."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever is taken away in one process is refused by the very next request of every other.
+"""A revocation in one process applies to the next request in every other.
 
 And what is watched for it is the very database that checks read.
 """
@@ -122,7 +122,7 @@ with transaction.atomic():
 
 
 def test_all_tables_of_a_decision_are_watched() -> None:
-    """Named here and not gathered: whoever joins another one has to tell."""
+    """Listed here and not collected, so that a new table must be added deliberately."""
     statements = [checks_sql._query(kind, "postgresql")[0] for kind in checks_sql.CREDENTIALS]
     statements += [checks_sql._factor_statement("postgresql"),
                    checks_sql._rule_statement("postgresql"),

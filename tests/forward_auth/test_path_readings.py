@@ -1,4 +1,4 @@
-"""Every way in which servers read a path is among its readings."""
+"""The readings of a path include every interpretation by servers."""
 
 import itertools
 from posixpath import normpath
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from forward_auth.rules.path_readings import MAX_READINGS, MAX_TOTAL, is_plain, readings_of
 
-# A139: what has opened other gates of this kind; each can be read as /shut, or below it.
+# A139: paths that bypassed other products; each can be read as /shut, or below it.
 TRICKS = [
     "//shut", "/open//../shut", "/open/../shut", "/open/..//shut",
     "/%2e%2e/shut", "/open/%2E%2E/shut", "/open/.%2e/shut", "/open%2f..%2fshut",
@@ -22,7 +22,7 @@ TRICKS = [
     "/open/a/b/../..//..;//shut", "/%5cshut", "/open/..%5cshut", "/x/..%252f..%252fshut",
     "//x/shut", "/\\x/shut", "/%5cx%5cshut", "///x/shut", "/open/..//x/shut", "/shut%20",
 ]  # fmt: skip
-# What nobody can tell; every rule might be meant.
+# Undecidable paths; every rule may match.
 UNREADABLE = [
     "/open%00", "/open%0a", "/open%0d%0aX: y", "/open%09", "/%ff", "/open%c0%ae",
     "/open%00/../shut",

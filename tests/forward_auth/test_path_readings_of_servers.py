@@ -1,4 +1,4 @@
-"""Real proxies in front of real servers: the path that an app acts on is one that rules were asked.
+"""Real proxies and servers: an app sees only paths that the rules were checked for.
 
 For each path of many the app tells how it reads it. That has to be among our readings, or there
 are none, and then every rule counts.
@@ -72,7 +72,7 @@ def answers(port: int) -> bool:
 
 
 def read_by(port: int, path: str) -> str | None:
-    """How the app behind `port` reads `path`; None when somebody refuses it."""
+    """How the app behind `port` reads `path`; None if it is rejected."""
     with socket.create_connection((HERE, port), 10) as connection:
         head = f"GET {path} HTTP/1.1\r\nHost: {HERE}:{port}\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode("latin-1"))

@@ -1,4 +1,4 @@
-"""Remote-Token: what an app can verify, and what nobody can do with it here."""
+"""Remote-Token: what an app can verify, and that Gatehouse never accepts it."""
 
 import json
 import time

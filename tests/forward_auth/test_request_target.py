@@ -1,4 +1,4 @@
-"""What a proxy asks about: hosts and paths that two servers could read differently are unclear."""
+"""The target of a check: hosts and paths that servers could read differently are ambiguous."""
 
 from typing import Any
 

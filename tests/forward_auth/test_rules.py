@@ -1,4 +1,4 @@
-"""Rules: the first that fits decides; what is unclear never helps; a trace tells the way."""
+"""Rules: the first match decides; ambiguity never helps; a trace explains the decision."""
 
 from dataclasses import replace
 from ipaddress import ip_network
@@ -229,7 +229,7 @@ def test_a_non_ascii_rule_matches_every_encoding(uri: str) -> None:
 
 @pytest.mark.parametrize("uri", ["/\xfc", "/%FC", "/x/\xfc", "/\xc3"])
 def test_invalid_utf8_misses_no_rule(uri: str) -> None:
-    """Who reads them otherwise may find the shut path in them."""
+    """Another decoder may find the denied path in them."""
     assert wanted(rule("shut", path="/ü"), target=asking_for(uri)) == ("shut", "nobody")
 
 
@@ -264,7 +264,7 @@ def test_a_rule_of_another_host_does_not_affect_an_ambiguous_path() -> None:
     assert wanted(rule("shut", host="b.example.com", path="/x"), target=at("")) == ("", "viewer")
 
 
-# Who may let himself in
+# Open registration
 
 
 def test_rules_after_a_catch_all_are_unreachable() -> None:

@@ -1,4 +1,4 @@
-"""Whole requests by the WSGI function before Django, held against Django's own answers."""
+"""Complete requests by the WSGI fast path, compared with Django's responses."""
 
 import io
 import json
@@ -277,7 +277,7 @@ def test_allowed_requests_never_call_django(alone: FastPath, viewer: User) -> No
 
 
 def strike(_user: User) -> DenialReason:
-    """A gate of a team's own: ACCESS_CHECKS names it."""
+    """A custom check in ACCESS_CHECKS."""
     return DenialReason("strike", "Not today.")
 
 
@@ -332,7 +332,7 @@ def test_a_session_from_before_a_password_change_is_rejected(front: FastPath, vi
 def test_a_session_row_moved_to_another_user_is_rejected(
     front: FastPath, viewer: User, owner: User
 ) -> None:
-    """Whoever can write the table of sessions cannot sign."""
+    """Write access to the table of sessions does not allow forging one."""
     asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
     BrowserSession.objects.update(user=owner)
 

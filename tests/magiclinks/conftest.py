@@ -1,4 +1,4 @@
-"""A link as people get one: asked for on the sign-in page, found in the mail."""
+"""A magic link, requested on the sign-in page and read from the mail."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -31,7 +31,7 @@ def ask_link(mails: Callable[[], list[OutboxMail]]) -> Ask:
 
 @pytest.fixture
 def issued_path(db: None) -> Callable[[User], str]:
-    """issued_path(user) -> path of a link that an operator fetched."""
+    """issued_path(user) -> path of a link that an administrator issued."""
 
     def issue(user: User, lifetime: timedelta = timedelta(hours=1)) -> str:
         issued = issue_link(user, actor=SYSTEM, lifetime=lifetime, source="command")

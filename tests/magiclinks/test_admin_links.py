@@ -1,4 +1,4 @@
-"""Links that operators fetch: the panel's action, the table of links, the command."""
+"""Links issued by administrators: the admin action, the table of links, the command."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Opening a link: which requests redeem, which only look, and what a spent link says."""
+"""Opening a link: which requests redeem it, and what a used link shows."""
 
 import re
 from collections.abc import Callable

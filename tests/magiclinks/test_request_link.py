@@ -1,4 +1,4 @@
-"""Asking for a link on the sign-in page: who gets one, what the answer tells, what is refused."""
+"""Requests for a link on the sign-in page: who gets one, and what the response reveals."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a scrape holds, as tests ask for it."""
+"""Helpers to read a scrape of /metrics."""
 
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families

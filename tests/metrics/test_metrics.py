@@ -1,4 +1,4 @@
-"""/metrics says what happened, to monitoring alone."""
+"""/metrics is correct, and readable only by monitoring."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Counts of several processes are one sum, and cost next to nothing."""
+"""Counts of several processes are summed."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""An authenticator app as tests hold it."""
+"""An authenticator app for tests."""
 
 from dataclasses import dataclass
 

@@ -9,7 +9,7 @@ from tests.mfa.authenticator import App, set_up_app
 
 @pytest.fixture(autouse=True)
 def _external_sign_in_urls(settings: Settings) -> None:
-    """Adds the addresses of doors.py to those of the house."""
+    """Adds the URLs of sign_in_methods.py to those of Gatehouse."""
     settings.ROOT_URLCONF = "tests.mfa.sign_in_methods"
 
 

@@ -1,4 +1,4 @@
-"""What the processes of a race for one code do. Imported after django.setup()."""
+"""Actions for the processes of a race for one code. Imported after django.setup()."""
 
 from django.db import transaction
 
@@ -14,7 +14,7 @@ NAME = "racer@example.com"
 
 
 def one_app() -> None:
-    """One person with an app and recovery codes; what will be shown stands in his name."""
+    """One user with an authenticator and recovery codes; the codes to use are in their name."""
     clear_instance()
     user = User.objects.create(email=NAME)
     app = set_up_app(user)

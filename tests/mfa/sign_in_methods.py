@@ -1,4 +1,4 @@
-"""Every way in, as far as the second factor: what is done with a browser, for a person."""
+"""Every sign-in method up to the second factor."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -45,7 +45,7 @@ def by_password_reset(user: User) -> SignIn:
 
 
 def by_set_up(user: User) -> SignIn:
-    """The printed link of the first owner; his factor was there before, as after a restore."""
+    """The printed link of the first owner, who already has a factor, as after a restore."""
     User.objects.filter(pk=user.pk).update(setup_completed=False, role="owner")
     token = issue_token(user, AccountToken.Purpose.SET_UP, lifetime=timedelta(hours=1)).token
     form = {"email": user.email, "name": "", "password": "a quite different phrase of words"}

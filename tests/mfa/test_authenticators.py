@@ -1,4 +1,4 @@
-"""Apps and recovery codes: kept encrypted, used once, told to the person, reset by rank."""
+"""Authenticators and recovery codes: encrypted, single-use, notified, reset by rank."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

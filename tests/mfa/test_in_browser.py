@@ -1,4 +1,4 @@
-"""One walk through every page of second factors in a real Chromium: axe, policy, phone width."""
+"""Every page of second factors in a real Chromium: axe, CSP, phone width."""
 
 import re
 from collections.abc import Callable
@@ -100,7 +100,7 @@ def walk(page: Page, instance: Gatehouse, data: InstanceData, visit: Visit) -> N
 
 
 def walk_of_an_owner(page: Page, instance: Gatehouse, data: InstanceData, visit: Visit) -> None:
-    """The role needs a factor; then the panel with somebody else's."""
+    """The role needs a factor; then the admin pages about another user."""
     type_password(page, instance, "olga@example.com")
     page.wait_for_url("**/second-factor/set-up")
     visit("required set-up")

@@ -1,4 +1,4 @@
-"""The account page's section, the panel's view of factors, the command, the export."""
+"""Second factors on the account page, in the admin, the command and the export."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""One code, 32 at once in two processes: exactly one gets in, on both databases."""
+"""One code used 32 times at once in two processes: exactly one succeeds, on both databases."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Dangerous acts want a proof of who is there, at most 15 minutes old."""
+"""Sensitive actions need an authentication within the last 15 minutes."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""Roles that need a second factor: led to its set-up at every door, before anything opens."""
+"""Roles that require a second factor: every sign-in method leads to its set-up first."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The second step of a sign-in: asked at every door, passed by nothing but a right code."""
+"""The second step of a sign-in: required by every method, passed only with a valid code."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

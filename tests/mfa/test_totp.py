@@ -1,4 +1,4 @@
-"""Codes of apps: RFC 6238's own numbers, the window, what people type."""
+"""TOTP codes: test values of RFC 6238, the window, input formats."""
 
 import base64
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""What tests of moderation share."""
+"""Shared by tests of moderation."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @pytest.fixture
 def from_network() -> Callable[[str], Client]:
-    """from_network("203.0.113.7") -> a browser there with which nobody is signed in."""
+    """from_network("203.0.113.7") -> an anonymous browser there."""
     return lambda ip: Client(headers={"host": "localhost:8000"}, REMOTE_ADDR=ip)
 
 

@@ -1,4 +1,4 @@
-"""Violations and bans as the services write them, at moments that a test chooses."""
+"""Violations and bans written by the services at chosen times."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What the processes of a race do. Imported after django.setup()."""
+"""Actions for the processes of a race. Imported after django.setup()."""
 
 from django.conf import settings
 

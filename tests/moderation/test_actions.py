@@ -1,4 +1,4 @@
-"""Counted actions: limits, shares of an address, places at the same time, browsers."""
+"""Counted actions: limits, shares of an address, concurrency slots, browsers."""
 
 import time
 import uuid
@@ -210,7 +210,7 @@ def test_slots_of_a_crashed_app_are_released_after_a_minute(
 
     new = [start_action("message", subject).slot for _ in range(2)]
 
-    # Who held a place before gives back nothing that is somebody else's now.
+    # A previous holder cannot release a slot that now belongs to another user.
     assert [release_action(slot.name) for slot in old if slot] == [False, False]
     assert [release_action(slot.name) for slot in new if slot] == [True, True]
 

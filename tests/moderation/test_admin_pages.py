@@ -1,4 +1,4 @@
-"""The tables of violations and bans in the panel: who sees what, filters, search, pages."""
+"""The tables of violations and bans in the admin: permissions, filters, search, pages."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Bans by operators: who may, whom, for how long, and how they end."""
+"""Manual bans: who may ban whom, for how long, and how they end."""
 
 import ipaddress
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Bans at every door: A047, A049, and what the banned are told."""
+"""Bans at every sign-in method: A047, A049, and what banned users see."""
 
 from collections.abc import Callable
 from datetime import timedelta

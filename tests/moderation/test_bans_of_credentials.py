@@ -1,4 +1,4 @@
-"""Bans at the doors of programs: tokens, refreshes and API keys."""
+"""Bans and credentials of programs: tokens, refreshes and API keys."""
 
 from collections.abc import Callable
 from datetime import timedelta

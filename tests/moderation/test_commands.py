@@ -1,4 +1,4 @@
-"""banuser, unban, listbans: A051, the way in that no ban closes."""
+"""banuser, unban, listbans: A051, access that no ban can block."""
 
 import json
 from collections.abc import Callable

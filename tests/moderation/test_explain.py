@@ -1,4 +1,4 @@
-"""The ban explainer: the worths of the events add up to the total, whatever was stored or lost."""
+"""The explanation of a ban: scores of events add up to the stored total."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Limits say what they do: the number as it stands, for one client; and mail to one mailbox."""
+"""Limits: the exact number for one client, and mail to one mailbox."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Nobody gets somebody else locked out or banned: growing waits, known devices, other doors."""
+"""No client can lock out or ban another user: growing waits, known devices, other methods."""
 
 from collections.abc import Callable
 
@@ -229,7 +229,7 @@ def test_no_sequence_of_requests_locks_out_another_user(
     clock: Callable[[float], None],
     attack: list[tuple[str, str, int]],
 ) -> None:
-    """From his own device he is in at once; from a new one, after the bound at the latest."""
+    """A known device signs in at once; a new one, after the maximum wait at the latest."""
     cache.clear()
     Ban.objects.all().delete()
     device = from_network("192.0.2.1")

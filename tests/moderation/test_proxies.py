@@ -1,4 +1,4 @@
-"""The proxy check: what is noted, its page, its warnings on the dashboard and of the doctor."""
+"""The proxy check: observations, its page, its warnings on the dashboard and in doctor."""
 
 import ipaddress
 from collections.abc import Callable

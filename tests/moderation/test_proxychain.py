@@ -1,4 +1,4 @@
-"""The way of a request, hop by hop, and what is wrong with it."""
+"""The proxy chain of a request, hop by hop, and its problems."""
 
 import ipaddress
 import random

@@ -1,4 +1,4 @@
-"""Many violations at once, of real processes: each counted, each crossing one ban."""
+"""Concurrent violations in real processes: each is counted, each crossing bans once."""
 
 from itertools import cycle, islice
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_of_32_concurrent_guesses_exactly_seven_are_checked(
 
     assert sorted(answer.status for answer in answers) == [401] * 7 + [429] * 25
     assert all(int(a.headers["retry-after"]) > 0 for a in answers if a.status == 429)
-    # This machine is scored like everybody and banned never.
+    # This machine is scored like every client and never banned.
     assert any_data.shell(WAITING) == [25, [25.0], 0]
 
 
@@ -92,6 +92,6 @@ def test_behind_a_proxy_a_burst_bans_the_client_at_the_twentieth_violation(
     assert codes.count(401) == 7
     violations, totals, bans = any_data.shell(WAITING)
     assert codes.count(429) == violations == totals[0]
-    # Whoever was past the gate when the ban fell is still counted.
+    # Requests that had passed the check when the ban started are still counted.
     assert 20 <= violations < 40
     assert bans == 1

@@ -1,4 +1,4 @@
-"""Every path that scores, and all that must not: what the visitor has not done himself."""
+"""Every path that scores, and those that must not: what the visitor did not cause."""
 
 import ast
 import json
@@ -49,7 +49,7 @@ CALLS = {
     ("api/views/links.py", "post"): ["magic-link"],
     ("api/views/me.py", "delete"): ["sign-in"],
     ("magiclinks/views.py", "request_link"): ["magic-link"],
-    # What apps and operators report.
+    # Reports of apps and administrators.
     ("api/views/moderation.py", "post"): ["record_violation"],
     ("moderation/signal_handlers.py", "score_exceeded_limit"): ["record_violation"],
     ("moderation/services/actions.py", "_record"): ["record_violation"],

@@ -1,4 +1,4 @@
-"""What if: the stored violations under other limits, compared with what happened."""
+"""The simulation: stored violations under other limits, compared with what happened."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,1 +1,1 @@
-"""Moves, backups, restores, upgrades."""
+"""Transfers, backups, restores, upgrades."""

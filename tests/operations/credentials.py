@@ -1,4 +1,4 @@
-"""Everything by which somebody gets in, and which of it opens a door now."""
+"""All credentials of a user, and which of them are accepted now."""
 
 import json
 import urllib.request
@@ -84,7 +84,7 @@ def gather(instance: Gatehouse, data: InstanceData) -> Bunch:
 
 
 def opened(instance: Gatehouse, bunch: Bunch) -> list[str]:
-    """The kinds that open a door; the refresh token is spent by that."""
+    """The kinds that are accepted; this uses up the refresh token."""
     me = f"{instance.url}/api/v1/me"
     status = {
         "session": HTTPClient(instance.url, bunch.cookies).get("/account/").status,

@@ -1,4 +1,4 @@
-"""A instance with something in every table that matters, and what can be seen of it."""
+"""An instance with rows in every important table, and what can be read of it."""
 
 from devtools.servers.databases import InstanceData
 

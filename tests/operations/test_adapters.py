@@ -1,4 +1,4 @@
-"""The plain form of values, and that every column has one."""
+"""The serialized form of values, and that every column has one."""
 
 import pytest
 

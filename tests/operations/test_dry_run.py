@@ -103,7 +103,7 @@ def test_an_upgrade_creates_a_backup_that_can_be_restored(
     assert "applied magiclinks.0001_initial" in done.stdout
     back = sqlite_data.manage("restore", str(file), "--yes")
     assert back.returncode == 0, back.stderr
-    # The data was older than this code, so it has been brought up to date, and everybody is out.
+    # The data was older than this code, so it has been migrated, and all sessions have ended.
     assert "applied magiclinks.0001_initial" in back.stdout
     assert "50 users must sign in again." in back.stdout
 

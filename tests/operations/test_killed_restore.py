@@ -1,4 +1,4 @@
-"""A restore that is killed at any step leaves the old instance or the new one, never half of each.
+"""A restore killed at any step leaves the old or the new instance, never a mixture.
 
 The instance that is there and the one in the backup have different keys and people. A process is
 killed at its first step, a fresh one at its second, and so on until one survives.

@@ -1,4 +1,4 @@
-"""What a restore ends, however the clocks were that issued it."""
+"""What a restore revokes, despite clock skew."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Several nodes start at once over one empty database: it is brought up to date once."""
+"""Several nodes start at once with one empty database: it is migrated once."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A backup comes back whole, and nothing that was revoked since comes back with it."""
+"""A backup is restored completely, without credentials that were revoked since."""
 
 import json
 import shutil

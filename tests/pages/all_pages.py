@@ -1,4 +1,4 @@
-"""Every page of the house that a test can open, by a name."""
+"""Every page of Gatehouse that a test can open, by a name."""
 
 import re
 from collections.abc import Callable

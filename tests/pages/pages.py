@@ -1,4 +1,4 @@
-"""What the tests of pages read out of HTML: elements with their attributes, in order."""
+"""Elements of HTML with their attributes, in order."""
 
 from html.parser import HTMLParser
 from typing import NamedTuple

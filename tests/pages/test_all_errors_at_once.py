@@ -1,4 +1,4 @@
-"""A form tells all that is wrong with it at once: its own faults, a wrong secret, and the rest.
+"""A form reports all its errors at once.
 
 What the API does is in tests/api; what may not be told before a secret is right is here, too.
 """

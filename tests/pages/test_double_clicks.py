@@ -134,7 +134,7 @@ def _cookies_open_account(instance: Gatehouse, client: HTTPClient, answer: Answe
 def opened(
     sqlite_data: InstanceData, gatehouse_server: StartGatehouse, browser: Browser
 ) -> Iterator[tuple[Gatehouse, InstanceData, Page, str]]:
-    """A house, and a Chromium in which its owner is signed in."""
+    """A server, and a Chromium in which its owner is signed in."""
     vera = sqlite_data.shell(USERS)
     instance = gatehouse_server(sqlite_data)
     context = browser.new_context()

@@ -1,4 +1,4 @@
-"""Answers to failed requests: pages for people, problem documents for programs."""
+"""Responses to failed requests: pages for browsers, problem documents for programs."""
 
 import pytest
 from django.db import DatabaseError

@@ -1,4 +1,4 @@
-"""Every page of people in a real browser: axe, Content-Security-Policy, phone width, keyboard."""
+"""Every user page in a real browser: axe, Content-Security-Policy, phone width, keyboard."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""Every form of every page is sent twice, as by a double click: what it makes, it makes once.
+"""Every form is sent twice, as by a double click, and handled once.
 
 A new address that takes a POST belongs into CASES, or with its reason into WITHOUT_CASE.
 """
@@ -300,7 +300,7 @@ CASES: dict[str, Case] = {
         own("/sign-out"), count(BrowserSession), [0], (303, "/sign-in?notice=signed-out")
     ),
     "accounts:delete": Case(_deletion, count(User), [3], (302, "/sign-in?next=/account/delete")),
-    # What an operator makes
+    # Rows that an administrator creates
     "admin:accounts_user_add": Case(
         own(f"{USERS}add/", email=EMAIL, name="", username="", role="viewer"),
         count(User),
@@ -344,7 +344,7 @@ CASES: dict[str, Case] = {
         [1],
         (302, USERS),
     ),
-    # What an operator changes or takes away
+    # Rows that an administrator changes or removes
     "admin:accounts_user_change": Case(
         person("change", email="viewer@example.com", name="New", username="", role="viewer"),
         count(),
@@ -784,7 +784,7 @@ def test_every_url_that_accepts_post_has_a_case(
             continue
         before = AuditEvent.objects.count()
         statuses = {one.post(_filled(path)).status_code for one in (browser, stranger)}
-        # 302: of nobody to the sign-in page, and of history and old addresses of the panel.
+        # 302: anonymous clients to the sign-in page, and old URLs of the admin.
         if not statuses <= {302, 403, 404, 405} or AuditEvent.objects.count() != before:
             missing.append((name, statuses))
 

@@ -338,7 +338,7 @@ def test_a_change_of_address_without_password_needs_the_accounts_own_browser(
     assert stranger.post(path)["Location"] == "/account/?notice=email-verified"
 
 
-# Links with somebody signed in
+# Links opened by a signed-in user
 
 
 def _links(owner: User, person: User) -> dict[str, tuple[str, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""Contrast of the stylesheet's colours in both schemes, and what it must answer to."""
+"""Contrast of the colours in both schemes, and user preferences."""
 
 import re
 from pathlib import Path

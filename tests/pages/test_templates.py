@@ -1,4 +1,4 @@
-"""What holds for every template and every page."""
+"""Rules for every template and every page."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""German: the catalog holds every text of the source, and pages and mails really speak it."""
+"""German: the catalog is complete, and pages and mails use it."""
 
 import ast
 import re

@@ -174,7 +174,7 @@ def _address(rest: str) -> str:
 
 
 class _Failing:
-    """Fails as often as it was told to, then works again."""
+    """Fails the configured number of times, then works again."""
 
     def __init__(self) -> None:
         self._failures: deque[int] = deque()

@@ -1,4 +1,4 @@
-"""Many clients that send a request at the same moment: threads in processes, and a barrier."""
+"""Many clients that send a request at the same moment: threads in processes, with a barrier."""
 
 import multiprocessing
 import threading

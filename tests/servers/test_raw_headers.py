@@ -1,4 +1,4 @@
-"""Header lines in every spelling, once and twice, sent directly to the server."""
+"""Headers in every spelling, single and repeated, sent directly to the server."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Clients that begin a request and stop, or send a byte now and then; and malformed bodies.
+"""Clients that stop in the middle of a request or send slowly; malformed bodies.
 
 The tests check by order and not by time that nobody waits for slow clients: responses arrive while
 every slow request is still open. `make bench ARGS=slow` measures response times beside them.

@@ -1,4 +1,4 @@
-"""The journal: what the nodes have told the clients. The final checks compare with nothing else.
+"""The journal: the responses of the nodes. The final checks compare with nothing else.
 
 An action is acknowledged if its complete response arrived, refused if the response says so, and
 unknown if the connection broke or the server failed, because then it may have happened.

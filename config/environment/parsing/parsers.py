@@ -34,8 +34,8 @@ def parse(variable: Variable, text: str) -> Any:
         value = PARSERS[variable.kind](variable, _unquoted(variable, text))
         return variable.check(value) if variable.check else value
     except Unreadable as error:
-        is_told = not variable.example or f"{variable.name}=" in error.fix
-        example = "" if is_told else f", for example {variable.name}={variable.example}"
+        names_value = not variable.example or f"{variable.name}=" in error.fix
+        example = "" if names_value else f", for example {variable.name}={variable.example}"
         raise Unreadable(error.what, variable.fix or error.fix + example) from None
 
 

@@ -1,4 +1,4 @@
-"""A provider of our own making, and settings that trust it."""
+"""A test provider, and settings that trust it."""
 
 from collections.abc import Callable, Iterator
 

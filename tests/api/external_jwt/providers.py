@@ -1,4 +1,4 @@
-"""Providers of our own making: one that publishes what a test says, and counts who asks."""
+"""A test provider that publishes what a test defines, and counts requests."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The keys of an issuer: how they are fetched, how often, and what a hostile answer can do."""
+"""The keys of an issuer: how and how often they are fetched, and hostile responses."""
 
 import threading
 from collections.abc import Callable
@@ -127,7 +127,7 @@ def test_the_cache_of_unknown_key_ids_is_bounded(provider: Provider, clock: Cloc
 def test_a_key_requested_before_its_publication_is_found_later(
     provider: Provider, clock: Clock
 ) -> None:
-    """Nobody looked for it at the provider, so it is not remembered as unknown."""
+    """It was not requested from the provider, so it is not cached as unknown."""
     verifier, new = provider.verifier(clock), SigningKey()
     assert _is_taken(verifier, provider.token()) is True
     clock.now += 1

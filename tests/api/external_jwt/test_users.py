@@ -1,4 +1,4 @@
-"""Who a foreign subject is here: by issuer and subject, never by address."""
+"""Users of external tokens: identified by issuer and subject, never by address."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -109,7 +109,7 @@ def test_an_email_claim_gives_no_access_to_an_existing_account(admin: User) -> N
 @pytest.mark.usefixtures("registration")
 @pytest.mark.parametrize("changes", [{"email": None}, {"email_verified": False}])
 def test_without_a_verified_address_a_placeholder_is_used(changes: dict[str, object]) -> None:
-    """An address that nobody has proved would wait here for its real owner."""
+    """An unverified address would be taken from its real owner."""
     users = [find_or_create_user(_claims(subject, **changes)) for subject in ("anna", "bert")]
 
     assert len({user.email for user in users}) == 2
@@ -200,7 +200,7 @@ def test_the_second_of_two_first_requests_gets_the_account_of_the_first(
     first = find_or_create_user(_claims())
     real, calls = ForeignIdentity.objects.filter, iter(range(10))
     hidden = ForeignIdentity.objects.none()
-    # As it is for the second: nobody is there when it looks, and somebody when it writes.
+    # As for the second request: no user when it reads, but one when it writes.
     monkeypatch.setattr(
         ForeignIdentity.objects,
         "filter",

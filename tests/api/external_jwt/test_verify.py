@@ -1,4 +1,4 @@
-"""Tokens of another issuer: what is taken, and every way in which one is refused."""
+"""Tokens of another issuer: what is accepted, and why one is rejected."""
 
 import hashlib
 import hmac
@@ -99,7 +99,7 @@ def test_an_algorithm_outside_the_list_is_refused(
 
 
 def test_the_public_key_is_not_accepted_as_a_shared_secret(provider: Provider) -> None:
-    """A073: HS256 with what everybody may read, in each form in which it is published."""
+    """A073: HS256 with the public key, in each form in which it is published."""
     public = provider.key.private.public_key()
     forms = [
         public.public_bytes(encoding, form)
@@ -361,7 +361,7 @@ def test_tokens_of_microsoft_are_accepted(provider: Provider) -> None:
 
     claims = provider.verifier().verify(provider.token({"x5t": provider.key.kid}, **shape))
 
-    # Anybody with a tenant of his own may write any address there.
+    # Anyone with a tenant can enter any address there.
     assert (claims.email, claims.email_verified) == ("boss@example.com", False)
 
 

@@ -339,7 +339,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 
     def _who(self, path: str) -> tuple[Who, dict[str, str]]:
-        """Who asks, and cookies for somebody who begins to sign in."""
+        """The user of the request, and cookies for a sign-in that starts."""
         found = dict(re.findall(r"(\w+)=([^;]*)", self.headers.get("Cookie", "")))
         session = found.get("authentik_session", "")
         fresh: dict[str, str] = {}

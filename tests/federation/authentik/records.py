@@ -1,4 +1,4 @@
-"""What a freshly installed Authentik holds, as far as the set-up looks at it."""
+"""The objects of a new Authentik that the set-up reads."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Merging into .env: what comes out is what the reader of settings takes."""
+"""Merging into .env: the result is read back unchanged."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""setup_authentik: what it makes, what it leaves alone, and how a second run mends a broken one."""
+"""setup_authentik: what it creates, what it keeps, and how a second run repairs a setup."""
 
 from pathlib import Path
 

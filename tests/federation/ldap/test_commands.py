@@ -91,8 +91,8 @@ def test_ldaptest_explains_every_step_of_a_sign_in(
     [
         ({"LDAP_BIND_PASSWORD": "wrong"}, "", "", "The service account was refused."),
         ({"LDAP_BASE_DN": "ou=x,dc=example,dc=org"}, "", "", "There is no entry LDAP_BASE_DN"),
-        ({"LDAP_SEARCH_FILTER": "(telexNumber={username})"}, "", "", "shows nobody at all"),
-        ({}, "bert", "x", "Nobody in the directory has this user name."),
+        ({"LDAP_SEARCH_FILTER": "(telexNumber={username})"}, "", "", "returns no entries at all"),
+        ({}, "bert", "x", "No user in the directory has this user name."),
         ({}, "both@example.org", "x", "More than one entry has this user name"),
         ({}, "anna", "wrong", "The directory does not accept this password."),
         ({}, "anna", "", "An empty password is never sent."),
@@ -142,7 +142,7 @@ def test_ldaptest_performs_the_real_sign_in_and_keeps_nothing_of_it(
 def test_ldaptest_connects_and_rejects_as_sign_in_does(
     server: DirectoryServer, use_directory: UseDirectory, make_user: MakeUser
 ) -> None:
-    """The address of a local account, of an operator, and one that ALLOWED_EMAILS lacks."""
+    """The address of a local account, of an administrator, and one outside ALLOWED_EMAILS."""
     server.add_user("anna")
     server.add_user("eve", mail="boss@example.org")
     server.add_user("bert")
@@ -269,7 +269,7 @@ def test_an_error_or_empty_result_never_counts_as_removed(
     use_directory(LDAP_URL=f"ldap://127.0.0.1:{free_port()}")
     assert "Nothing was done." in fail("syncldap", "--apply", "--max-percent", "100")
     use_directory(LDAP_SEARCH_FILTER="(telexNumber={username})")
-    assert "shows nobody at all" in fail("syncldap", "--apply", "--max-percent", "100")
+    assert "returns no entries at all" in fail("syncldap", "--apply", "--max-percent", "100")
     assert User.objects.filter(is_active=False).count() == 0
 
 
@@ -301,7 +301,7 @@ def test_many_users_are_compared_in_pages(
 
     planned = sync.plan(directory)
 
-    # The server's own id goes before LDAP_ID, so that these ties are of nobody.
+    # The id of the server overrides LDAP_ID, so these identities match no user.
     assert (planned.total, planned.found, len(planned.disables)) == (1201, 0, 1201)
     read: list[int] = []
     sync.plan(directory, progress=read.append)

@@ -1,4 +1,4 @@
-"""docs/ldap.md tells every failure in the words of `ldaptest`."""
+"""docs/ldap.md lists every failure in the words of `ldaptest`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Groups of the directory and roles here: TRAPS 41, ATTACKS A111, A113."""
+"""Directory groups and roles: TRAPS 41, ATTACKS A111, A113."""
 
 import json
 from typing import cast

@@ -1,4 +1,4 @@
-"""Who comes in with the directory's password: CONTRACT 9, TRAPS 37-41, ATTACKS A107-A113."""
+"""Sign-in with a directory password: CONTRACT 9, TRAPS 37-41, ATTACKS A107-A113."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -225,7 +225,7 @@ def test_an_entry_with_the_address_of_an_administrator_never_signs_in_to_it(
     role: str,
     has_signed_in_before: bool,
 ) -> None:
-    """He has no password: he comes in by links, or his account was made in advance."""
+    """A user without a password, who uses links, or whose account was created in advance."""
     boss = make_user(role, "boss@example.org", password=None)
     if has_signed_in_before:
         User.objects.update(last_login=boss.created_at)
@@ -504,7 +504,7 @@ def test_the_api_issues_tokens_for_a_directory_password(
 
 
 def test_there_is_no_endpoint_that_tests_the_directory(client: Client, admin: User) -> None:
-    """A117: no page and no call does it, so that nobody can ask it for himself."""
+    """A117: no page and no endpoint does it, so no client can probe the directory."""
     client.force_login(admin)
     for path in ("/ldaptest", "/api/v1/ldap", "/api/v1/ldap/test", "/admin/ldap/"):
         assert client.get(path).status_code == 404
@@ -542,7 +542,7 @@ def test_an_invited_user_keeps_the_role_and_no_entry_creates_administrators(
         assert user.role == got
 
 
-# A local account does not shut anybody of the directory out
+# A local account does not lock out a directory user
 
 
 def test_a_local_account_cannot_take_a_directory_user_name(
@@ -717,7 +717,7 @@ def test_unknown_local_and_known_logins_take_the_same_work(
     viewer: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So that time tells nobody which names exist, and where."""
+    """Timing must not reveal which logins exist, and where."""
     server.add_user("anna")
     use_directory()
     work: list[str] = []

@@ -1,4 +1,4 @@
-"""Providers, and a way to come in through them."""
+"""Providers, and helpers to sign in through them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def branded_providers() -> Iterator[BrandedProviders]:
 
 @pytest.fixture
 def double() -> Iterator[Double]:
-    """A provider that misbehaves when told."""
+    """A provider that misbehaves on request."""
     provider = Double()
     yield provider
     provider.stop()

@@ -1,4 +1,4 @@
-"""A provider of our own making, for what a certified one never does."""
+"""A test double for behaviour that a certified provider never shows."""
 
 import json
 from collections.abc import Callable

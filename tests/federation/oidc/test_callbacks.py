@@ -1,4 +1,4 @@
-"""The paths at which providers send people back."""
+"""The callback paths of providers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A link into an app survives the sign-in: up to 8 kB, and beyond ASCII, by every way in."""
+"""A link to an app survives sign-in by every method: up to 8 kB, with non-ASCII characters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +40,7 @@ def link(request: pytest.FixtureRequest) -> str:
 
 
 def sent_on(link: str) -> str:
-    """`next` of the sign-in page to which a proxy is told to send the browser."""
+    """`next` of the sign-in page to which the proxy redirects the browser."""
     asked = {
         "x-forwarded-proto": "https",
         "x-forwarded-host": "app.example.com",

@@ -1,4 +1,4 @@
-"""Answers that prove nothing: each is refused, with nobody signed in and one row in the audit log.
+"""Invalid answers of a provider: each is rejected, without a session, with one audit row.
 
 Rows of docs: state (A091), mix-up (A093), addresses (A095), tokens (A097), discovery (A099),
 allowed domains (A101), unknown providers (A105).

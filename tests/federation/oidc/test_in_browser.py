@@ -1,4 +1,4 @@
-"""In Chromium: from the button on the sign-in page to the account, and out of both."""
+"""In Chromium: from the button on the sign-in page to the account, and sign-out."""
 
 import re
 

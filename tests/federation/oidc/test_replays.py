@@ -1,4 +1,4 @@
-"""Answers that come once more, that this browser never began, or that a provider gets wrong."""
+"""Repeated, unsolicited and erroneous answers of a provider."""
 
 from typing import Any
 

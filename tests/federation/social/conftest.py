@@ -1,4 +1,4 @@
-"""The double of the five providers, providers of Gatehouse that lead to it, and a way through."""
+"""The double of the five providers, and helpers to sign in through it."""
 
 import dataclasses
 import re

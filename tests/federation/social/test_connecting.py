@@ -1,4 +1,4 @@
-"""Sign-in methods on the account page: connecting, disconnecting, never the last way in."""
+"""Sign-in methods on the account page: connecting, disconnecting, never the last one."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ def linked(viewer, db) -> ExternalIdentity:
 
 @pytest.fixture
 def bare(make_user) -> User:
-    """Somebody without a password."""
+    """A user without a password."""
     return make_user(email="bare@example.com", password=None)
 
 

@@ -1,4 +1,4 @@
-"""Google and GitHub as the npm package emulate plays them: somebody else's reading of both."""
+"""Google and GitHub as the npm package emulate implements them, independently of our double."""
 
 import re
 import shutil

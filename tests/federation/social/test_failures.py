@@ -1,4 +1,4 @@
-"""Every way in which a sign-in comes to nothing: its page, its audit row, and nobody is in."""
+"""Failed sign-ins by a provider: the page, the audit row, and no session."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def heading(answer) -> str:
 
 
 def refused(answer, stranger, status: int, title: str) -> None:
-    """The page says it, and nobody came in."""
+    """The page says so, and no one is signed in."""
     assert (answer.status_code, heading(answer)) == (status, title)
     assert "What you can do" in answer.content.decode()
     assert not is_signed_in(stranger)

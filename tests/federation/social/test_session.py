@@ -1,4 +1,4 @@
-"""The session of allauth's providers: what leaves this server, and what may come back."""
+"""The HTTP session of allauth's providers: allowed requests and responses."""
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path

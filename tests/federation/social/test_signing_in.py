@@ -1,4 +1,4 @@
-"""From click to signed in with each of the five, and what each of them is believed."""
+"""Sign-in with each of the five providers, and which of their claims are trusted."""
 
 import importlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Providers of allauth that have no entry here, against a double that speaks as they do."""
+"""Further providers of allauth, against a double with their responses."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of passkeys: browsers that speak JSON, and people who have a passkey."""
+"""Fixtures of the tests of passkeys: browsers that send JSON, and users with a passkey."""
 
 from collections.abc import Callable
 from typing import Any

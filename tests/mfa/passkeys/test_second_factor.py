@@ -1,4 +1,4 @@
-"""Passkeys as the second factor: after a password, at a step-up, and where a role needs one."""
+"""Passkeys as second factor: after a password, to reauthenticate, and for roles that need one."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Signing in with a passkey alone: what opens the door, and all that does not."""
+"""Sign-in with a passkey alone: what is accepted, and what is rejected."""
 
 from datetime import timedelta
 
@@ -271,7 +271,7 @@ def test_a_banned_network_gets_no_challenge(device, stranger, monkeypatch, setti
 
 
 def closed(_ip: str) -> DenialReason:
-    """A gate of clients that is shut."""
+    """A client check that denies everyone."""
     return DenialReason("banned", "Sign-in from your network is closed.", timezone.now())
 
 
