@@ -10,15 +10,16 @@ from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWi
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.actors import Actor
+from accounts.admin import many_invitations
 from accounts.admin.base import acting_admin
-from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
+from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, badge, moment_column, user_column, user_link
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -28,6 +29,7 @@ from accounts.forms import GatehouseForm, is_valid_with
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.sent_forms import show_once
+from accounts.services.bulk.invitations import send_again
 from accounts.services.invitations import LIFETIME, check_address, invite, withdraw
 from core.errors import GatehouseError
 from core.text import email_addresses
@@ -40,7 +42,6 @@ STATES: dict[str, tuple[str, Any]] = {
     "expired": ("plain", gettext_lazy("Expired")),
 }
 TEMPLATES = "admin/accounts/invitation"
-LIFETIMES_IN_DAYS = (1, 3, LIFETIME.days, 14, 30)
 
 
 class InviteForm(GatehouseForm):
@@ -66,7 +67,7 @@ class InviteForm(GatehouseForm):
     def __init__(self, *args: Any, actor: Actor, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
-        self.fields["days"].choices = _lifetimes()  # type: ignore[attr-defined]
+        self.fields["days"].choices = many_invitations.lifetimes()  # type: ignore[attr-defined]
 
 
 class InvitationStateFilter(ChoiceFilter):
@@ -108,8 +109,10 @@ class InvitationAdmin(RowActionsAdmin):
     empty_page = ("admin:accounts_invitation_add", gettext_lazy("Invite"))
     search_fields = ("email", "name")
     search_help_text = gettext_lazy("Part of an address or a name")
-    actions = ("withdraw_chosen",)
+    actions = ("withdraw_chosen", "send_chosen_again")
     exempt_actions = frozenset({"withdraw_chosen"})
+    # Checking a list only reads.
+    exempt_pages: ClassVar[frozenset[str]] = frozenset({"accounts_invitation_many"})
     detail_fields: ClassVar[tuple[str, ...]] = (
         "email",
         "name",
@@ -127,6 +130,9 @@ class InvitationAdmin(RowActionsAdmin):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Invitation]":
         found: QuerySet[Invitation] = super().get_queryset(request)
         return found.defer("digest").select_related("invited_by", "user")
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*many_invitations.urls(self), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Adding one is inviting; the service decides which roles may be assigned."""
@@ -192,15 +198,17 @@ class InvitationAdmin(RowActionsAdmin):
             ),
         )
 
+    @admin.action(description=gettext_lazy("Send again, with a new link"), permissions=["action"])
+    def send_chosen_again(
+        self, request: HttpRequest, queryset: "QuerySet[Invitation]"
+    ) -> HttpResponse:
+        """Replace the chosen invitations by new ones, and show their links once."""
+        chosen = list(queryset[:MAX_ROWS])
+        lines = send_again(chosen, actor=acting_admin(request))
+        return many_invitations.result_page(self, request, lines)
+
 
 def _check(data: dict[str, Any]) -> None:
     """Raise RecordInvalid for an address that the service would refuse."""
     if "email" in data:
         check_address(data["email"])
-
-
-def _lifetimes() -> list[tuple[int, str]]:
-    return [
-        (days, ngettext("%(number)d day", "%(number)d days", days) % {"number": days})
-        for days in LIFETIMES_IN_DAYS
-    ]

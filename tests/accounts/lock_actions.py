@@ -24,8 +24,10 @@ from accounts.services import (
     users,
     verification,
 )
+from accounts.services.bulk.invitations import invite_many, send_again
 from accounts.services.email_requests import enqueue_request
 from accounts.sessions.store import SessionStore
+from accounts.user_files.address_list import parse_recipients
 from api.apikeys import services
 from api.errors import AccessTokenInvalid
 from api.models import ApiKey
@@ -270,6 +272,14 @@ def connect_and_disconnect() -> None:
 def invite_and_withdraw() -> None:
     issued = invitations.invite(actor=person("owner"), email="new@example.com", role="editor")
     invitations.withdraw(actor=person("owner"), invitation=issued.invitation)
+
+
+@act
+def invite_a_list_and_send_again() -> None:
+    email = f"{uuid.uuid4().hex}@example.com"
+    people = parse_recipients(f"{email}, new@example.com")
+    invite_many(people, actor=person("owner"), role="editor", resend=True)
+    send_again(Invitation.objects.filter(email=email), actor=person("owner"))
 
 
 @act

@@ -31,6 +31,7 @@ LATE = timedelta(minutes=16)
 EXEMPT_PAGES = {
     "accounts_user_disable",
     "accounts_user_end-sessions",
+    "accounts_invitation_many",
     "mail_outboxmail_test",
     "forward_auth_try",
 }
@@ -51,6 +52,7 @@ SENSITIVE_PAGES = {
     "accounts_user_reset-factors",
     "accounts_user_offboard",
     "accounts_invitation_add",
+    "accounts_invitation_send-many",
     "moderation_ban_add",
     "moderation_ban_lift",
     "forward_auth_accessrule_add",
@@ -71,6 +73,7 @@ SENSITIVE_ACTIONS = {
         "ban_people",
         "lift_bans_of_people",
     },
+    "accounts.invitation": {"send_chosen_again"},
     "moderation.ban": {"lift_chosen"},
 }
 # They only show, whatever is posted: the table has no such permission, or no POST.

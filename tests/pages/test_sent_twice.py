@@ -179,6 +179,17 @@ def ticked(action: str, **fields: Any) -> Callable[[CaseContext], Form]:
     )
 
 
+def _list_of_people(context: CaseContext) -> Form:
+    fields = {"people": EMAIL, "role": "viewer", "days": "7"}
+    page = context.client.post(
+        "/admin/accounts/invitation/many/",
+        fields | {"csrfmiddlewaretoken": token_for(context.client)},
+    )
+    found = re.search(r'name="checked" value="([^"]+)"', page.content.decode())
+    assert found is not None
+    return "/admin/accounts/invitation/many/send/", {**fields, "checked": found[1]}
+
+
 def _rule(context: CaseContext) -> AccessRule:
     return create_rule(
         actor=context.owner, rule=AccessRule(name="Shop", effect="public", host="a.b")
@@ -405,6 +416,19 @@ CASES: dict[str, Case] = {
         [],
         (302, "/admin/accounts/invitation/"),
     ),
+    "send_chosen_again": Case(
+        facts(
+            "/admin/accounts/invitation/",
+            "send_chosen_again",
+            lambda context: invite(actor=context.owner, email=EMAIL).invitation.pk,
+        ),
+        count(Invitation),
+        [2],
+        (200, EMAIL),
+    ),
+    "admin:accounts_invitation_send-many": Case(
+        _list_of_people, count(Invitation, OutboxMail), [1, 1], (200, EMAIL)
+    ),
     "revoke_chosen": Case(
         facts("/admin/api/apikey/", "revoke_chosen", lambda context: made(context.viewer).key.pk),
         count(),
@@ -463,6 +487,8 @@ AUDIT = {
     "accounts:profile": ["account:user:edit"],
     "mfa:recovery-codes": ["account:recovery-codes:make"],
     "admin:accounts_invitation_add": ["account:invitation:issue"],
+    "admin:accounts_invitation_send-many": ["account:invitation:issue"],
+    "send_chosen_again": ["account:invitation:issue"],
     "admin:mail_outboxmail_test": ["mail:test:send"],
     "admin:accounts_user_add": ["account:user:create"],
     "admin:accounts_user_change": ["account:user:edit"],
@@ -743,6 +769,7 @@ WITHOUT_CASE = {
     "forward_auth:check": "a question of a proxy",
     "forward_auth:forward": "a question of a proxy",
     "admin:forward_auth_try": "shows what would happen",
+    "admin:accounts_invitation_many": "shows what would happen",
 }
 SITE_PAGES = {"index", "login", "logout", "password_change", "password_change_done", "app_list"}
 ARGUMENTS = {
