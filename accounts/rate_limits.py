@@ -7,10 +7,11 @@ guesses at a secret or ask for mail, and only the client can have caused it; see
 import hashlib
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.cache import caches
@@ -25,7 +26,7 @@ from core import counters, metrics
 from core.errors import RateLimited
 from core.text import email_addresses
 from core.text.time_spans import doubled
-from core.web.client_groups import Crowd, count_by, names_of
+from core.web.client_groups import Crowd, NoRoom, count_by, names_of
 from core.web.client_ip import client_ip, is_from_foreign_page, is_undeclared_proxy
 from core.web.request_context import get_request_context
 from mail import outbox
@@ -124,6 +125,31 @@ def may_mail(kind: str, recipient: str) -> bool:
         return True
     metrics.add("limits", limit.scope)
     return False
+
+
+def seconds_locked(request: HttpRequest, user: User) -> int:
+    """For how long unknown devices cannot sign in to `user` by password; 0 if they can.
+
+    It counts nothing. request: needed by django-ratelimit, which reads nothing from it.
+    """
+    limit = limit_for(SIGN_IN_ACCOUNT)
+    logins = {email_addresses.limit_key(login) for login in (user.email, user.username) if login}
+    return max(_seconds_full(request, limit, names_of("account", name=login)) for login in logins)
+
+
+def _seconds_full(request: HttpRequest, limit: Limit, names: Sequence[str]) -> int:
+    """Seconds to the end of the window if `limit` is used up for the first of `names`, else 0."""
+    store: Any = caches["counters"]
+    with suppress(NoRoom), store.only_known():
+        usage = get_usage(
+            request,
+            group=f"gatehouse:{limit.scope}",
+            key=lambda _group, _request: names[0],
+            rate=limit.rate,
+        )
+        if usage is not None and int(usage["count"]) >= limit.maximum:
+            return int(usage["time_left"])
+    return 0
 
 
 def note_outage(scope: str) -> None:

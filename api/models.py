@@ -59,8 +59,8 @@ class TokenFamily(models.Model):
     user_agent = models.CharField(_("program"), max_length=256, blank=True)
 
     class Meta:
-        verbose_name = _("token sign-in")
-        verbose_name_plural = _("token sign-ins")
+        verbose_name = _("program")
+        verbose_name_plural = _("programs")
         indexes = [
             models.Index(fields=["user", "-id"], name="token_family_of_user"),
             models.Index(fields=["session_id"], name="token_family_of_session"),

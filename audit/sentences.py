@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from string import Formatter
 from typing import Any, Protocol
 
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -125,6 +126,8 @@ def _role(value: Any) -> str:
 def _term(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(value, float):
+        return number_format(f"{value:.2f}".rstrip("0").rstrip("."), use_l10n=True)
     if isinstance(value, list | tuple):
         return ", ".join(_term(each) for each in value) or UNKNOWN
     return str(TERMS.get(str(value), value))

@@ -48,6 +48,7 @@ TERMS = {
     "first-sign-up": _("first sign-up"),
     "sign-up": _("sign-up"),
     "command": _("command line"),
+    "operator": _("by an administrator"),
     "panel": _("admin panel"),
     "api": _("API"),
     "jwt": _("access token of another issuer"),
@@ -318,6 +319,10 @@ WORDINGS: dict[str, Wording] = {
     "link:login:issue": Wording(
         _("{actor} made a sign-in link for {target} ({source})."),
         _("{actor} made a sign-in link for themselves ({source})."),
+    ),
+    "link:login:withdraw": Wording(
+        _("{actor} withdrew a sign-in link of {target}."),
+        _("{actor} withdrew a sign-in link of their own."),
     ),
     "link:login:redeem": Wording(
         _("{target} used a sign-in link."), refused=_("A sign-in link of {target} was refused.")

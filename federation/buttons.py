@@ -90,6 +90,12 @@ def connectable(user: User) -> list[Button]:
     return [button for button in buttons() if button.id not in taken]
 
 
+def label_of(provider_id: str) -> str:
+    """The name of a provider, also of one that the settings do not have any more."""
+    labels = {provider.id: provider.label for provider in configured()}
+    return labels.get(provider_id) or _unconfigured(provider_id).label
+
+
 def _unconfigured(provider_id: str) -> Button:
     """The directory has no button, and a provider may have been removed from the settings."""
     label = _("Directory (LDAP)") if provider_id == "ldap" else provider_id

@@ -7,20 +7,24 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
-from accounts.admin.actions import MAX_SECRETS, render_with_secrets, user_action
-from accounts.admin.base import ReadOnlyAdmin, acting_admin
-from accounts.admin.columns import NOTHING, moment_column
+from accounts.admin.actions import MAX_SECRETS, PageAction, render_with_secrets, user_action
+from accounts.admin.base import acting_admin
+from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
+from accounts.admin.columns import NOTHING, badge, moment, moment_column
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import SinceFilter
+from accounts.admin.users.own_sections import found_in
+from accounts.admin.users.sections import Button, Content, Row, add_section, newest
 from accounts.models import User
 from core.errors import GatehouseError
 from magiclinks.models import LoginLink
-from magiclinks.services import MAX_LIFETIME, issue_link
+from magiclinks.services import MAX_LIFETIME, issue_link, withdraw_link
 
 STATES = {
     "live": gettext_lazy("live"),
@@ -30,7 +34,17 @@ STATES = {
 }
 
 
-@user_action(description=gettext_lazy("Get email login URL"))
+@user_action(
+    description=gettext_lazy("Get email login URL"),
+    on_page=PageAction(
+        "sign-in",
+        gettext_lazy("Get sign-in link"),
+        gettext_lazy(
+            "Make a link that signs %(name)s in once, for you to hand over? Their older link stops "
+            "working."
+        ),
+    ),
+)
 def get_login_url(
     modeladmin: "admin.ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> HttpResponse:
@@ -71,7 +85,7 @@ class LinkCreatedFilter(SinceFilter):
 
 
 @admin.register(LoginLink, site=site)
-class LoginLinkAdmin(ReadOnlyAdmin):
+class LoginLinkAdmin(RowActionsAdmin):
     """Links, their users and their states; never the secret itself."""
 
     title = gettext_lazy("Sign-in links")
@@ -87,7 +101,10 @@ class LoginLinkAdmin(ReadOnlyAdmin):
         "people and choose “Get email login URL”."
     )
     empty_page = ("admin:accounts_user_changelist", gettext_lazy("People"))
+    list_display_links = ("email",)
     search_fields = ("=email", "=ip")
+    actions = ("withdraw_links",)
+    exempt_actions = frozenset({"withdraw_links"})
     detail_fields: ClassVar[tuple[str, ...]] = (
         "email",
         "state",
@@ -103,7 +120,7 @@ class LoginLinkAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[LoginLink]":
         issuer = User.objects.filter(pk=OuterRef("issued_by")).values("email")[:1]
         found: QuerySet[LoginLink] = super().get_queryset(request)
-        return found.annotate(issuer_email=Subquery(issuer))
+        return found.annotate(issuer_email=Subquery(issuer)).select_related("user")
 
     made = moment_column("created_at", gettext_lazy("created"), ordering="pk")
     ends = moment_column("expires_at", gettext_lazy("expires"))
@@ -116,6 +133,51 @@ class LoginLinkAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("administrator"))
     def issuer(self, link: LoginLink) -> str:
         return getattr(link, "issuer_email", None) or NOTHING
+
+    @admin.action(description=gettext_lazy("Withdraw"), permissions=["action"])
+    def withdraw_links(self, request: HttpRequest, queryset: "QuerySet[LoginLink]") -> None:
+        """Withdraw the chosen links; the service refuses ended ones and users of higher roles."""
+        actor = acting_admin(request)
+        run_on_rows(
+            request,
+            queryset,
+            lambda link: withdraw_link(actor=actor, link=link),
+            ngettext_lazy(
+                "%(count)d link is withdrawn.", "%(count)d links are withdrawn.", "count"
+            ),
+        )
+
+
+def links(_request: HttpRequest, user: User) -> Content:
+    """The section of the user page: the newest links, the live one first."""
+    rows = newest(user.login_links.defer("digest").order_by("-created_at"))
+    return Content(
+        (_("Created"), _("State"), _("Expires"), _("Used"), _("Issued by")),
+        [_link_row(row, user) for row in rows],
+        more=found_in("magiclinks_loginlink", user.email),
+        empty=_("None."),
+    )
+
+
+def _link_row(row: LoginLink, user: User) -> Row:
+    state = row.state(timezone.now())
+    times = moment(row.expires_at), moment(row.used_at)
+    tone = "good" if state == "live" else "plain"
+    cells = moment(row.created_at), badge(tone, STATES[state]), *times, row.get_source_display()
+    if state != "live":
+        return Row(cells)
+    question = _("Withdraw this sign-in link of %(name)s? It stops working at once.")
+    button = Button(
+        reverse("admin:magiclinks_loginlink_changelist"),
+        "withdraw_links",
+        str(row.pk),
+        _("Withdraw"),
+        question % {"name": user.name or user.email},
+    )
+    return Row(cells, button)
+
+
+add_section("links", gettext_lazy("Sign-in links"), links)
 
 
 def _lifetime(request: HttpRequest) -> timedelta:

@@ -25,7 +25,7 @@ from accounts.rate_limits import may_mail
 from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import context_of, handle_all
 from accounts.services.email_tokens import absolute_url
-from accounts.services.ranks import require_rank, require_rank_now
+from accounts.services.ranks import require_rank, require_rank_now, require_rank_or_self
 from accounts.services.signup import create_unverified_user
 from accounts.services.verification import mark_email_verified
 from audit import audit_log
@@ -90,6 +90,19 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
         link, token = _build_link(user, actor=actor, source=source, lifetime=lifetime)
         replaced = _save_links([link], [_issue_event(link, actor=actor)])
     return IssuedLink(_url(token), link.expires_at, replaced)
+
+
+def withdraw_link(*, actor: Actor, link: LoginLink) -> None:
+    """End a live link of a user whom `actor` may manage. Writes one audit row.
+
+    Raises Forbidden if the actor's rank is too low, RecordInvalid if the link has ended already.
+    """
+    require_rank_or_self(actor, link.user)
+    with transaction.atomic():
+        lock_users(link.user_id)
+        if not LoginLink.objects.filter(pk=link.pk).replace(timezone.now()):
+            raise RecordInvalid({"link": [_("This link has already ended.")]})
+        audit_log.record("link:login:withdraw", actor=actor, target=link.user, link=str(link.pk))
 
 
 def handle_link_requests() -> int:

@@ -10,7 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -23,6 +23,8 @@ from accounts.models import User
 from core.text.email_addresses import search_forms
 
 SEARCH_MAX_LENGTH = 254
+# The field by which a button on the page of one user says so: the id of that user.
+USER_PAGE = "user_page"
 
 
 def as_uuid(text: str) -> UUID | None:
@@ -95,6 +97,16 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return GatehouseList
+
+    def response_action(  # type: ignore[override]  # the stubs follow a later Django
+        self, request: HttpRequest, queryset: "QuerySet[Any]"
+    ) -> HttpResponse | None:
+        """Run an action of the list; lead back to the page of the user whose button was pressed."""
+        response = super().response_action(request, queryset)
+        key = as_uuid(request.POST.get(USER_PAGE, ""))
+        if key is not None and isinstance(response, HttpResponseRedirect):
+            return redirect("admin:accounts_user_change", key)
+        return response
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str

@@ -107,7 +107,7 @@ class InvitationAdmin(RowActionsAdmin):
         "Invite people by their address: they get a link and make their account themselves."
     )
     empty_page = ("admin:accounts_invitation_add", gettext_lazy("Invite"))
-    search_fields = ("email", "name")
+    search_fields = ("email", "name", "=invited_by__email")
     search_help_text = gettext_lazy("Part of an address or a name")
     actions = ("withdraw_chosen", "send_chosen_again")
     exempt_actions = frozenset({"withdraw_chosen"})

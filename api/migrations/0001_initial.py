@@ -89,8 +89,8 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='token_families', to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                'verbose_name': 'token sign-in',
-                'verbose_name_plural': 'token sign-ins',
+                'verbose_name': 'program',
+                'verbose_name_plural': 'programs',
                 'indexes': [models.Index(fields=['user', '-id'], name='token_family_of_user'), models.Index(fields=['session_id'], name='token_family_of_session'), models.Index(fields=['expires_at'], name='token_family_expires_at')],
             },
         ),

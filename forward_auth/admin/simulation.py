@@ -127,17 +127,19 @@ def simulation_page(request: HttpRequest, common: dict[str, Any]) -> HttpRespons
     initial = {"method": "GET", "ip": client_ip(request)}
     data = request.POST if request.method == "POST" else request.GET
     form = SimulationForm(initial | data.dict() if "url" in data else None, initial=initial)
-    result = _result(form) if form.is_bound and form.is_valid() else None
+    result = simulation_result(form) if form.is_bound and form.is_valid() else None
     context = {"title": _("Try a request"), "form": form, "result": result}
     return render(request, "admin/forward_auth/try.html", common | context)
 
 
-def _result(form: SimulationForm) -> dict[str, Any]:
+def simulation_result(form: SimulationForm) -> dict[str, Any]:
+    """What the page shows about the request of a valid form."""
     subject: Subject = form.cleaned_data["who"]
     asked = form.simulated_request()
     found = simulate(asked, subject)
     decision, rules = found.result.decision, found.decisive.rules
     requirement, is_passed = decision.requirement, decision.status == 204
+    may_match = any(step.state is MatchState.UNCLEAR for step in rules)
     return {
         "status": decision.status,
         "is_passed": is_passed,
@@ -147,7 +149,8 @@ def _result(form: SimulationForm) -> dict[str, Any]:
         "who": _who(subject),
         # Which reading decides, where there are several.
         "path": found.decisive.target.path if found.readings > 1 else "",
-        "unclear": [condition_name(one) for one in sorted(found.unclear)],
+        # Only what a rule depends on.
+        "unclear": [condition_name(one) for one in sorted(found.unclear)] if may_match else [],
         "rules": [_rule_row(step, requirement) for step in rules],
         "default_decides": not requirement.rule_id,
         "default": _requirement_text(requirement) if not requirement.rule_id else "",

@@ -26,10 +26,25 @@ from forward_auth.authentication import NOT_AUTHENTICATED
 from forward_auth.cache import CheckResult, cached_credential
 from forward_auth.checker import decide_request, evaluate
 from forward_auth.conf import options
-from forward_auth.decisions import AuthFailure, AuthResult, Principal, Step, as_wsgi, steps_of
+from forward_auth.decisions import (
+    AuthFailure,
+    AuthResult,
+    Decision,
+    Principal,
+    Step,
+    as_wsgi,
+    decide,
+    steps_of,
+)
 from forward_auth.django_authentication import principal_of, result_of
 from forward_auth.request import target_of
-from forward_auth.rules.matching import Condition, ReadingStep, unclear
+from forward_auth.rules.matching import (
+    Condition,
+    ReadingStep,
+    Rule,
+    rule_requirement,
+    unclear,
+)
 from forward_auth.services.rules import load_rules
 from forward_auth.sql import texts
 
@@ -126,6 +141,35 @@ def simulate(asked: SimulatedRequest, subject: Subject) -> Simulation:
         frozenset(unclear(target, asked.ip)),
         steps_of(result.decision, subject.auth_result),
     )
+
+
+class Reach(NamedTuple):
+    """A rule, and the decision about a reading request that only this rule matches."""
+
+    rule: Rule
+    decision: Decision
+
+
+def reach_of(user: User) -> tuple[str, list[Reach]]:
+    """Why the user may not act at all, "" if they may; and every enabled rule in order.
+
+    Each rule is decided for the user with a new session.
+    """
+    subject, config = subject_for_user(user), options()
+    target = target_of({"HTTP_X_ORIGINAL_URL": "https://example.invalid/"})
+    return subject.note, [
+        Reach(
+            rule,
+            decide(
+                rule_requirement(rule, None),
+                subject.auth_result,
+                target,
+                ip_allowed=True,
+                requires_verified_email=config.requires_verified_email,
+            ),
+        )
+        for rule in load_rules()
+    ]
 
 
 def _user(name: str) -> User | None:

@@ -8,11 +8,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.actors import Actor
-from accounts.admin.actions import CONFIRMED, confirmation_page, user_action
+from accounts.admin.actions import CONFIRMED, PageAction, confirmation_page, user_action
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS
 from accounts.admin.users.actions import chosen_users, report, run_on_users
-from accounts.admin.users.filters import user_badge
+from accounts.admin.users.filters import badges_of, user_badge
 from accounts.models import User
 from accounts.services.users import is_last_owner
 from core.errors import RecordInvalid
@@ -25,10 +25,23 @@ def _is_banned() -> Exists:
     return Exists(active_bans().filter(user=OuterRef("pk")))
 
 
-user_badge("banned", gettext_lazy("Banned"), _is_banned)
+BANNED = "banned"
+user_badge(BANNED, gettext_lazy("Banned"), _is_banned)
 
 
-@user_action(description=gettext_lazy("Ban…"))
+def _bears_badge(user: User) -> bool:
+    return BANNED in badges_of(user)
+
+
+@user_action(
+    description=gettext_lazy("Ban…"),
+    on_page=PageAction(
+        "access",
+        gettext_lazy("Ban…"),
+        is_useful=lambda user: not _bears_badge(user),
+        is_danger=True,
+    ),
+)
 def ban_people(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> HttpResponse | None:
@@ -81,7 +94,15 @@ def refusal_reason(actor: User, user: User) -> str:
     return ""
 
 
-@user_action(description=gettext_lazy("Lift ban"))
+@user_action(
+    description=gettext_lazy("Lift ban"),
+    on_page=PageAction(
+        "access",
+        gettext_lazy("Lift ban"),
+        gettext_lazy("Lift every ban of %(name)s that is in force? They may sign in again."),
+        _bears_badge,
+    ),
+)
 def lift_bans_of_people(
     _modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> None:

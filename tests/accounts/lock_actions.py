@@ -38,6 +38,7 @@ from core.errors import BadCredentials, RecordInvalid
 from federation.role_mapping import RoleMapping
 from federation.services import identities
 from magiclinks import services as links
+from magiclinks.models import LoginLink
 from mail import outbox
 from mfa import totp
 from mfa.services import authenticators, recovery_codes
@@ -71,6 +72,15 @@ def fetch_a_link() -> None:
     links.issue_link(
         person("anna"), actor=person("owner"), lifetime=timedelta(hours=1), source="panel"
     )
+
+
+@act
+def withdraw_a_link() -> None:
+    user, owner = person("anna"), person("owner")
+    links.issue_link(user, actor=owner, lifetime=timedelta(hours=1), source="panel")
+    link = LoginLink.objects.select_related("user").filter(user=user).order_by("-pk").first()
+    if link is not None:  # a race may have deleted the user
+        links.withdraw_link(actor=owner, link=link)
 
 
 @act

@@ -34,6 +34,7 @@ GROUPS = [
             "/admin/forward_auth/accessrule/",
             "/admin/forward_auth/denial/",
             "/admin/api/apikey/",
+            "/admin/api/tokenfamily/",
             "/admin/forward_auth/accessrule/try/",
         ],
     ),

@@ -41,6 +41,8 @@ EXEMPT_ACTIONS = {
     "accounts.invitation": {"withdraw_chosen"},
     "mail.outboxmail": {"send_again"},
     "api.apikey": {"revoke_chosen"},
+    "api.tokenfamily": {"end_programs"},
+    "magiclinks.loginlink": {"withdraw_links"},
 }
 SENSITIVE_PAGES = {
     "accounts_user_add",

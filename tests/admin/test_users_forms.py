@@ -236,9 +236,10 @@ def test_the_page_of_a_user_shows_devices_and_latest_events(
     page = browser.get(page_of(person))
 
     content = page.content.decode()
-    assert [device["ip"] for device in page.context["devices"]] == ["127.0.0.1"]
+    shown = {one.section.name: one.content.rows for one in page.context["sections"]}
+    assert [row.cells[1] for row in shown["sessions"]] == ["127.0.0.1"]
     assert "Firefox" in content
-    assert "<code>account:session:start</code>" in content
+    assert "person@example.com signed in (password)." in content
     assert str(person.pk) in content
     for name in ("reset", "disable", "end-sessions"):
         assert f'action="{page_of(person, name)}"' in content

@@ -149,6 +149,15 @@ def test_what_is_missing_is_shown_as_missing() -> None:
     assert UNKNOWN in sentence(broken, actor="Olga", target="Jon")
 
 
+def test_numbers_are_told_as_the_language_writes_them() -> None:
+    scored = event("moderation:violation:score", type="login", score=7.5, total=20.0)
+
+    with translation.override("de"):
+        assert "7,5" in sentence(scored, target="Jon")
+    told = sentence(scored, target="Jon")
+    assert told == "Jon exceeded a limit (Sign-in): score 7.5, 20 in total."
+
+
 def test_names_and_details_are_escaped_in_html() -> None:
     disabled = event("account:user:disable", reason="<script>")
 

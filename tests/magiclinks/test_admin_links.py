@@ -11,11 +11,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import User
+from accounts.actors import SYSTEM, Actor
+from accounts.models import BrowserSession, User
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
 from magiclinks.models import LoginLink
-from magiclinks.services import issue_link
+from magiclinks.services import issue_link, withdraw_link
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/accounts/user/"
@@ -239,3 +240,45 @@ def test_the_rank_is_checked_before_anything_about_the_account_is_revealed(
 ) -> None:
     with pytest.raises(Forbidden):
         issue_link(owner, actor=admin, lifetime=timedelta(0), source="panel")
+
+
+# Withdrawing
+
+
+def _live(user: User, actor: Actor) -> tuple[LoginLink, str]:
+    issued = issue_link(user, actor=actor, lifetime=timedelta(hours=1), source="panel")
+    return LoginLink.objects.get(user=user), issued.url.removeprefix("http://localhost:8000")
+
+
+def test_a_withdrawn_link_signs_nobody_in(owner: User, viewer: User, stranger: Client) -> None:
+    link, path = _live(viewer, owner)
+
+    withdraw_link(actor=owner, link=link)
+
+    answer = stranger.post(path)
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-replaced")
+    assert not BrowserSession.objects.filter(user=viewer).exists()
+    event = AuditEvent.objects.latest("seq")
+    assert (event.action, event.actor_id, event.target_id, event.detail) == (
+        "link:login:withdraw",
+        owner.pk,
+        viewer.pk,
+        {"link": str(link.pk)},
+    )
+
+
+def test_a_link_is_withdrawn_once_and_by_a_higher_role(
+    owner: User, admin: User, viewer: User
+) -> None:
+    theirs, _path = _live(viewer, owner)
+    of_owner, _path = _live(owner, SYSTEM)
+    withdraw_link(actor=admin, link=theirs)
+    events = AuditEvent.objects.count()
+
+    with pytest.raises(RecordInvalid, match="This link has already ended"):
+        withdraw_link(actor=admin, link=theirs)
+    with pytest.raises(Forbidden):
+        withdraw_link(actor=admin, link=of_owner)
+
+    of_owner.refresh_from_db()
+    assert (of_owner.replaced_at, AuditEvent.objects.count()) == (None, events)

@@ -210,6 +210,16 @@ def _ban(context: CaseContext) -> Ban:
     return ban(actor=context.owner, user=context.viewer, duration=None, reason="Spam")
 
 
+def _family(context: CaseContext) -> TokenFamily:
+    start_by_password(context.viewer, timezone.now())
+    return TokenFamily.objects.get(user=context.viewer)
+
+
+def _live_link(context: CaseContext) -> LoginLink:
+    issue_link(context.viewer, actor=SYSTEM, lifetime=timedelta(hours=1), source="command")
+    return LoginLink.objects.get(user=context.viewer)
+
+
 def facts(
     path: str, action: str, key: Callable[[CaseContext], Any]
 ) -> Callable[[CaseContext], Form]:
@@ -435,6 +445,20 @@ CASES: dict[str, Case] = {
         [],
         (302, "/admin/api/apikey/"),
     ),
+    "end_programs": Case(
+        facts("/admin/api/tokenfamily/", "end_programs", lambda context: _family(context).pk),
+        count(TokenFamily),
+        [1],
+        (302, "/admin/api/tokenfamily/"),
+    ),
+    "withdraw_links": Case(
+        facts(
+            "/admin/magiclinks/loginlink/", "withdraw_links", lambda context: _live_link(context).pk
+        ),
+        count(LoginLink),
+        [1],
+        (302, "/admin/magiclinks/loginlink/"),
+    ),
     "end_chosen": Case(
         facts(
             "/admin/accounts/browsersession/", "end_chosen", lambda context: _other_session(context)
@@ -517,6 +541,7 @@ AUDIT = {
     "delete_selected": ["account:user:delete"],
     "disable_people": ["account:user:disable"],
     "end_chosen": ["account:session:end"],
+    "end_programs": ["api:token:end"],
     "end_sessions_people": ["account:session:end-all"],
     "get_login_url": ["link:login:issue"],
     "lift_bans_of_people": ["moderation:ban:lift"],
@@ -525,6 +550,7 @@ AUDIT = {
     "send_again": ["mail:outbox:retry"],
     "start_reset_of_people": ["account:password:reset-start"],
     "withdraw_chosen": ["account:invitation:withdraw"],
+    "withdraw_links": ["link:login:withdraw"],
 }
 
 

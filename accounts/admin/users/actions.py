@@ -33,12 +33,16 @@ class UserAction:
     """An action on one user.
 
     label: of the button; bulk_label: in the list of actions; done: the message afterwards.
+    question: what the page of the user asks before; %(name)s is the user. group: of the button.
     """
 
     run: Run
     label: Any
     bulk_label: Any
     done: Any
+    question: Any
+    group: str
+    is_useful: Callable[[User], bool] = lambda _user: True
 
 
 def start_reset(*, actor: User, user: User) -> IssuedToken:
@@ -55,24 +59,47 @@ USER_ACTIONS: dict[str, UserAction] = {
         gettext_lazy("Disable"),
         gettext_lazy("Disable"),
         gettext_lazy("Disabled: the person is signed out everywhere and cannot sign in."),
+        gettext_lazy(
+            "Disable the account of %(name)s? They are signed out everywhere, their API keys stop "
+            "working, and they cannot sign in until you enable the account."
+        ),
+        "access",
+        lambda user: user.is_active,
     ),
     "enable": UserAction(
         users.enable_user,
         gettext_lazy("Enable"),
         gettext_lazy("Enable"),
         gettext_lazy("Enabled: the person may sign in again."),
+        gettext_lazy(
+            "Enable the account of %(name)s? They may sign in again. Sessions and API keys from "
+            "before stay invalid."
+        ),
+        "access",
+        lambda user: not user.is_active,
     ),
     "end-sessions": UserAction(
         end_sessions,
         gettext_lazy("Sign out everywhere"),
         gettext_lazy("End sessions (sign out everywhere)"),
         gettext_lazy("Signed out everywhere."),
+        gettext_lazy(
+            "Sign %(name)s out everywhere? All devices and programs are signed out, and links that "
+            "were not used yet stop working. API keys stay valid."
+        ),
+        "sessions",
     ),
     "verify": UserAction(
         mark_verified,
         gettext_lazy("Mark address as verified"),
         gettext_lazy("Mark address as verified"),
         gettext_lazy("The address counts as verified."),
+        gettext_lazy(
+            "Mark the address of %(name)s as verified? Do this only if you know that the address "
+            "is theirs. It cannot be undone."
+        ),
+        "sign-in",
+        lambda user: not user.is_verified,
     ),
 }
 

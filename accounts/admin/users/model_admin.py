@@ -24,6 +24,7 @@ from accounts.admin.columns import moment_column
 from accounts.admin.lists import COUNT_CAP
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
+from accounts.admin.users import hub, own_sections
 from accounts.admin.users import pages as user_pages
 from accounts.admin.users.actions import sign_out_if_ended
 from accounts.admin.users.bulk import BULK_ACTIONS
@@ -45,6 +46,7 @@ from accounts.services import users
 from accounts.services.users import Profile
 from core.errors import GatehouseError
 
+own_sections.register()
 EDITABLE = ("email", "name", "username", "role")
 READ_ONLY = ("state", "verified_at", "last_sign_in", "created", "id")
 
@@ -179,7 +181,7 @@ class UserAdmin(RowPage, TickedRowsAdmin):
         return form
 
     def page_context(self, request: HttpRequest, row: User) -> dict[str, Any]:
-        return user_pages.page_context(acting_admin(request), row)
+        return hub.page_context(request, row)
 
     def changeform_view(
         self,

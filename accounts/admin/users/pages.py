@@ -16,7 +16,6 @@ from django.views.decorators.http import require_POST
 
 from accounts.admin.actions import CONFIRMED, confirmation_page
 from accounts.admin.base import acting_admin
-from accounts.admin.columns import with_emails
 from accounts.admin.users import offboarding
 from accounts.admin.users.actions import (
     USER_ACTIONS,
@@ -25,16 +24,9 @@ from accounts.admin.users.actions import (
     start_reset,
 )
 from accounts.models import User
-from accounts.offboarding.report import latest_report
 from accounts.sent_forms import show_once
 from accounts.services import second_factors
-from accounts.services.sessions import own_sessions
-from accounts.sessions.link_binding import device_name
-from audit.models import AuditEvent
 from core.errors import GatehouseError
-
-MAX_SESSIONS_SHOWN = 20
-MAX_EVENTS_SHOWN = 20
 
 
 def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
@@ -126,38 +118,6 @@ def _reset_factors_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpRes
         return _user_page(user)
 
     return view
-
-
-def page_context(actor: User, user: User) -> dict[str, Any]:
-    """What the page of one user shows beside the form: buttons, devices, latest events."""
-    newest = AuditEvent.objects.filter(target_id=user.pk).order_by("-seq")
-    return {
-        "buttons": _buttons(user) if actor.can_manage(user) else [],
-        "may_reset": actor.can_manage(user) and actor.pk != user.pk,
-        "may_offboard": actor.can_manage(user),
-        "offboarding": latest_report(user.pk),
-        "factors": list(user.authenticators.order_by("id")),
-        "identities": list(user.identities.order_by("id")),
-        "codes_left": second_factors.remaining_codes(user).left,
-        "devices": [
-            {"name": device_name(row.user_agent), "ip": row.ip, "last_seen_at": row.last_seen_at}
-            for row in own_sessions(user)[:MAX_SESSIONS_SHOWN]
-        ],
-        "events": with_emails(newest)[:MAX_EVENTS_SHOWN],
-    }
-
-
-def _buttons(user: User) -> list[dict[str, Any]]:
-    is_useful = {
-        "disable": user.is_active,
-        "enable": not user.is_active,
-        "verify": not user.is_verified,
-    }
-    return [
-        {"url": f"admin:accounts_user_{name}", "label": action.label}
-        for name, action in USER_ACTIONS.items()
-        if is_useful.get(name, True)
-    ]
 
 
 def deletion_summary(users: list[User]) -> tuple[list[Any], dict[str, int]]:

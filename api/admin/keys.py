@@ -140,11 +140,11 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("scopes"))
     def may(self, key: ApiKey) -> str:
-        return _listed(key.scopes)
+        return listed(key.scopes)
 
     @admin.display(description=gettext_lazy("networks"))
     def from_where(self, key: ApiKey) -> str:
-        return _listed(key.networks) or _("everywhere")
+        return listed(key.networks) or _("everywhere")
 
     made = moment_column("created_at", gettext_lazy("created"))
 
@@ -171,6 +171,6 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         )
 
 
-def _listed(texts: Any) -> str:
+def listed(texts: Any) -> str:
     """Join the texts of a JSON column. A key whose column is not a list is never accepted."""
     return ", ".join(map(str, texts)) if isinstance(texts, list) else _("cannot be read")
