@@ -2,70 +2,115 @@
 
 First all tests of the chosen apps run once, and for each it is recorded which functions it calls.
 Then each mutant of the sample gets a fork of that process: the function runs the changed code, and
-the tests that call it run until one fails. A mutant that no test notices survives and is printed.
-Tests that start servers are left out: those processes would run the code as it is.
+the tests that call it run until one fails, those first that call little else. A mutant that
+survives is tried again with the tests of all other folders, and then with those tests of its own
+app that start processes, which run the changed code, too. What no test notices is printed.
 """
 
 import argparse
-import functools
-import gc
 import os
 import random
 import signal
+import subprocess
 import sys
-import threading
+import time
 import traceback
-from collections.abc import Sequence
-from types import FrameType, FunctionType
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import pytest
 
-from devtools.mutations import ROOT, Mutant, mutants_in, name_of
+from devtools.mutations import (
+    ROOT,
+    VARIABLE,
+    Mutant,
+    equivalent_among,
+    install,
+    mutants_in,
+    recording,
+)
 
+LOCKS = "accounts/test_lock_order.py"
 # Code that decides who may do what, and the tests of each part.
 TARGETS = {
     "accounts/access_policy.py": ["accounts", "admin"],
-    "accounts/services": ["accounts", "admin", "mfa", "pages/test_stale_forms.py"],
-    "magiclinks": ["magiclinks", "pages/test_stale_forms.py"],
-    "api/tokens": ["api"],
-    "api/apikeys": ["api"],
-    "forward_auth": ["forward_auth", "accounts/test_anonymous.py"],
-    "moderation": ["moderation", "api/test_moderation.py"],
+    "accounts/services": ["accounts", "admin", "mfa", "pages/test_stale_forms.py", LOCKS],
+    "magiclinks": ["magiclinks", "moderation/test_gate.py", "pages/test_stale_forms.py", LOCKS],
+    "api/tokens": ["api", LOCKS],
+    "api/apikeys": ["api", LOCKS],
+    "forward_auth": ["forward_auth", "accounts/test_anonymous.py", LOCKS],
+    "moderation": ["moderation", "api/test_moderation.py", LOCKS],
 }
 # Tests with one of these watch other processes.
 FIXTURES = {"data_templates", "postgres_server", "browser", "racers", "openid_provider"}
-MARKS = ("race", "browser")
-TIMEOUT_SECONDS = 120
-KILLED, SURVIVED, NOT_APPLICABLE = range(3)
+# These do not run the code, or not that of an app.
+LEFT_OUT = ("architecture", "servers", "soak")
+TIMEOUT_SECONDS = 60
+KILLED, SURVIVED, NOT_APPLICABLE, FAILED = range(4)
 
 
 class MutationRun:
-    """The pytest plug-in; it replaces the loop over the tests."""
+    """The pytest plug-in; it replaces the loop over the tests.
 
-    def __init__(self, mutants: Sequence[Mutant], jobs: int) -> None:
+    own_tests: paths of the tests that try every mutant. Other collected tests try survivors.
+    """
+
+    def __init__(self, mutants: Sequence[Mutant], own_tests: Sequence[str], jobs: int) -> None:
         self.mutants, self.jobs = mutants, jobs
         self.killed: list[Mutant] = []
         self.survivors: list[Mutant] = []
+        # Their function is gone, or their code does not fit into it.
+        self.not_applicable: list[Mutant] = []
+        self._own_tests = tuple(str(ROOT / path) for path in own_tests)
         self._calling: dict[str, list[pytest.Item]] = {}
+        # Files with tests that start processes, but no browsers.
+        self.starting: set[str] = set()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [
-            item
-            for item in items
-            if not FIXTURES & set(getattr(item, "fixturenames", ()))
-            and not any(item.get_closest_marker(mark) for mark in MARKS)
-        ]
+        starting = [item for item in items if _starts_processes(item)]
+        self.starting = {
+            item.nodeid.partition("::")[0]
+            for item in starting
+            if not item.get_closest_marker("browser") and self._is_own(item)
+        }
+        items[:] = [item for item in items if item not in starting]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        self._record(session)
+        own = [item for item in session.items if self._is_own(item)]
+        others = [item for item in session.items if not self._is_own(item)]
+        self.survivors = list(self.mutants)
+        for items in [own, others]:
+            if items and self.survivors:
+                self._record(session, items)
+                self._try_all(session)
+        return True
+
+    def _is_own(self, item: pytest.Item) -> bool:
+        return any(f"{item.path}/".startswith(f"{path}/") for path in self._own_tests)
+
+    def _record(self, session: pytest.Session, items: Sequence[pytest.Item]) -> None:
+        """Run every test, and note which functions of the mutants each one calls."""
+        wanted = {mutant.function for mutant in self.survivors}
+        calls: list[tuple[int, float, pytest.Item, frozenset[str]]] = []
+        with recording(wanted) as called:
+            for item, following in _with_following(items):
+                called.clear()
+                start = time.perf_counter()
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                calls.append((len(called), time.perf_counter() - start, item, frozenset(called)))
         sys.stdout.write("\n")
         if session.testsfailed:
             raise session.Failed("these tests fail without any mutant")
-        gc.unfreeze()  # gc.get_objects() leaves out what is frozen
+        self._calling = {function: [] for function in wanted}
+        for _count, _seconds, item, functions in sorted(calls, key=lambda call: call[:2]):
+            for function in functions:
+                self._calling[function].append(item)
+
+    def _try_all(self, session: pytest.Session) -> None:
+        """Move what the recorded tests kill from the survivors to the killed."""
+        waiting, self.survivors = self.survivors, []
         running: dict[int, Mutant] = {}
-        for mutant in self.mutants:
+        for mutant in waiting:
             sys.stdout.flush()
             child = os.fork()
             if not child:
@@ -75,47 +120,27 @@ class MutationRun:
                 self._wait(running)
         while running:
             self._wait(running)
-        return True
-
-    def _record(self, session: pytest.Session) -> None:
-        """Run every test, and note which functions of the mutants each one calls."""
-        wanted = {mutant.function for mutant in self.mutants}
-        name = functools.cache(name_of)
-        seen: set[str] = set()
-
-        def note(frame: FrameType, event: str, _argument: Any) -> None:
-            if event == "call" and name(frame.f_code) in wanted:
-                seen.add(name(frame.f_code))
-
-        threading.setprofile(note)
-        for item, following in zip(session.items, _following(session.items), strict=True):
-            seen.clear()
-            sys.setprofile(note)
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            sys.setprofile(None)
-            for function in seen:
-                self._calling.setdefault(function, []).append(item)
-        threading.setprofile(None)
 
     def _try(self, session: pytest.Session, mutant: Mutant) -> None:
         """In the fork. The alarm ends a mutant that runs in circles, which counts as killed."""
-        signal.alarm(TIMEOUT_SECONDS)
         status = SURVIVED
         try:
             session.config.pluginmanager.unregister(name="terminalreporter")
-            items = self._calling.get(mutant.function, [])
+            items = self._calling[mutant.function]
             if not install(mutant):
                 status = NOT_APPLICABLE
                 items = []
-            for item, following in zip(items, _following(items), strict=True):
+            for item, following in _with_following(items):
+                signal.alarm(TIMEOUT_SECONDS)
                 session._setupstate.teardown_exact(item)
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
                 if session.testsfailed:
+                    print(f"killed by {item.nodeid}: {mutant}", flush=True)
                     status = KILLED
                     break
         except BaseException:
             traceback.print_exc()
-            status = NOT_APPLICABLE
+            status = FAILED
         os._exit(status)
 
     def _wait(self, running: dict[int, Mutant]) -> None:
@@ -126,62 +151,96 @@ class MutationRun:
         code = os.waitstatus_to_exitcode(status)
         if code == SURVIVED:
             self.survivors.append(mutant)
-            tests = len(self._calling.get(mutant.function, []))
+            tests = len(self._calling[mutant.function])
             print(f"survived {tests} tests: {mutant}", flush=True)
-        elif code != NOT_APPLICABLE:
+        elif code == NOT_APPLICABLE:
+            self.not_applicable.append(mutant)
+        elif code == FAILED:
+            raise pytest.UsageError(f"the tool itself failed with {mutant}")
+        else:
             self.killed.append(mutant)
 
 
-def _following(items: Sequence[pytest.Item]) -> Sequence[pytest.Item | None]:
-    """The next of each; after the last the first again, so that shared fixtures stay."""
-    return [*items[1:], items[0] if len(items) > 1 else None] if items else []
+def _starts_processes(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return bool(
+        FIXTURES & fixtures or item.get_closest_marker("race") or item.get_closest_marker("browser")
+    )
 
 
-def install(mutant: Mutant) -> bool:
-    """Give the living function the changed code; False if there is none or it does not fit."""
-    objects = gc.get_objects()
-    for each in objects:
-        if isinstance(each, functools._lru_cache_wrapper):
-            each.cache_clear()
-    code = mutant.code()
-    functions = [
-        each
-        for each in objects
-        if isinstance(each, FunctionType) and name_of(each.__code__) == mutant.function
-    ]
-    if code is None:
-        return False
-    for function in functions:
-        try:
-            function.__code__ = code
-        except ValueError:  # the change removed the last use of an outer variable
-            return False
-    return bool(functions)
+def _with_following(
+    items: Sequence[pytest.Item],
+) -> list[tuple[pytest.Item, pytest.Item | None]]:
+    """Each with the next; the last with the first, so that shared fixtures stay."""
+    following = [*items[1:], items[0] if len(items) > 1 else None] if items else []
+    return list(zip(items, following, strict=True))
 
 
 def main() -> int:
-    """0: all were killed; 1: some survived; 2: the tests fail by themselves."""
+    """0: all were killed or are explained; 1: some survived; 2: the tests fail by themselves."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m devtools.mutants")
     parser.add_argument("paths", nargs="*", default=list(TARGETS), help="files or folders")
     parser.add_argument("--seed", type=int, default=1, help="of the random sample")
     parser.add_argument("--count", type=int, default=100, help="how many of all mutants")
-    parser.add_argument("--tests", nargs="*", help="instead of all tests of the apps")
+    parser.add_argument("--tests", nargs="*", help="these only, instead of all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     found = [mutant for path in options.paths for mutant in mutants_in(ROOT / path)]
     sample = random.Random(options.seed).sample(found, min(options.count, len(found)))
-    tests = options.tests or {
-        f"tests/{test}"
-        for target, folders in TARGETS.items()
-        for test in folders
-        if any(f"{mutant.file}/".startswith(f"{target}/") for mutant in sample)
-    }
-    run = MutationRun(sample, options.jobs)
-    if pytest.main(["-q", "-p", "no:cacheprovider", *sorted(tests)], plugins=[run]):
+    own_tests = options.tests or tests_of(sample)
+    equivalent = equivalent_among(sample)
+    run = MutationRun([each for each in sample if each not in equivalent], own_tests, options.jobs)
+    collected = options.tests or _folders()
+    if pytest.main(["-q", "-p", "no:cacheprovider", *collected], plugins=[run]):
         return 2
-    tried, survived = len(run.killed) + len(run.survivors), len(run.survivors)
-    print(f"{len(found)} mutants; {tried} tried: {len(run.killed)} killed, {survived} survived")
-    return int(survived > 0)
+    kill_by_processes(run)
+    tried = len(run.killed) + len(run.survivors)
+    print("\nSurvived all tests:", *run.survivors, sep="\n")
+    print(
+        f"{len(found)} mutants, seed {options.seed}: {tried} tried, {len(run.killed)} killed, "
+        f"{len(run.survivors)} survived; {len(equivalent)} make no difference, "
+        f"{len(run.not_applicable)} cannot run"
+    )
+    return int(bool(run.survivors))
+
+
+def kill_by_processes(run: MutationRun) -> None:
+    """Move survivors to the killed that tests with processes notice; their code is changed, too."""
+    for mutant in list(run.survivors):
+        files = sorted(_below(tests_of([mutant]), run.starting))
+        command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider"]
+        command += ["-m", "not browser", *files]
+        if files and subprocess.run(command, env=os.environ | {VARIABLE: mutant.name}).returncode:
+            print(f"killed by tests that start processes: {mutant}", flush=True)
+            run.survivors.remove(mutant)
+            run.killed.append(mutant)
+
+
+def _below(folders: Sequence[str], files: Iterable[str]) -> list[str]:
+    return [
+        file for file in files if any(f"{file}/".startswith(f"{folder}/") for folder in folders)
+    ]
+
+
+def _folders() -> list[str]:
+    """Every folder of tests that run the code of apps."""
+    return [
+        str(folder.relative_to(ROOT))
+        for folder in sorted((ROOT / "tests").iterdir())
+        if folder.is_dir() and folder.name not in LEFT_OUT and any(folder.rglob("test_*.py"))
+    ]
+
+
+def tests_of(mutants: Sequence[Mutant]) -> list[str]:
+    """Folders and files with the tests of the apps of these mutants."""
+    return sorted(
+        {
+            f"tests/{test}"
+            for target, folders in TARGETS.items()
+            for test in folders
+            if any(f"{mutant.file}/".startswith(f"{target}/") for mutant in mutants)
+        }
+    )
 
 
 if __name__ == "__main__":

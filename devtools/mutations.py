@@ -1,12 +1,25 @@
 """The changes that `make mutants` makes, one in each place of a function that decides something."""
 
 import ast
-from collections.abc import Iterator
+import builtins
+import functools
+import gc
+import importlib
+import os
+import tomllib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
+# Mutant.name of what processes that tests start shall run instead.
+VARIABLE = "GATEHOUSE_MUTANT"
+# The name of what a recorded function calls.
+RECORD = "__record_call__"
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Lt: ast.LtE, ast.LtE: ast.Lt,
@@ -16,6 +29,7 @@ BOOLEANS: dict[type[ast.boolop], type[ast.boolop]] = {ast.And: ast.Or, ast.Or: a
 ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
+NONE = compile("", "", "exec")
 Node = ast.stmt | ast.expr
 FOR_READERS = {"__str__", "__repr__"}
 
@@ -33,6 +47,17 @@ class Mutant:
     @property
     def file(self) -> str:
         return self.function.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """`file:number`, for VARIABLE."""
+        return f"{self.file}:{self.number}"
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """(`file:qualified name`, the line of code, before, after): survives changes elsewhere."""
+        line = (ROOT / self.file).read_text().splitlines()[self.line - 1].strip()
+        return self.function.rpartition(":")[0], line, self.before, self.after
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}\n    - {self.before}\n    + {self.after}"
@@ -56,10 +81,113 @@ def mutants_in(path: Path) -> Iterator[Mutant]:
             yield Mutant(place, number, node.lineno, _first_line(node), _first_line(change))
 
 
+def equivalent_among(mutants: Iterable[Mutant]) -> set[Mutant]:
+    """Those of which EQUIVALENT says why no test can notice them."""
+    known = {
+        (each["function"], each["line"], each["before"], each["after"]) for each in explanations()
+    }
+    return {mutant for mutant in mutants if mutant.identity in known}
+
+
+def explanations() -> list[dict[str, str]]:
+    """Each has function, line, before, after (as Mutant.identity) and reason."""
+    entries: list[dict[str, str]] = tomllib.loads(EQUIVALENT.read_text())["mutant"]
+    return entries
+
+
 def name_of(code: CodeType) -> str:
     """Mutant.function of a code object."""
     file = code.co_filename.removeprefix(f"{ROOT}/")
     return f"{file}:{code.co_qualname}:{code.co_firstlineno}"
+
+
+def install(mutant: Mutant) -> bool:
+    """Give the living function the changed code; False if there is none or it does not fit."""
+    code = mutant.code()
+    functions = _living({mutant.function})
+    if code is None or not functions:
+        return False
+    try:
+        for function in functions:
+            function.__code__ = code
+    except ValueError:  # the change removed the last use of an outer variable
+        return False
+    for each in _caches():
+        each.cache_clear()
+    return True
+
+
+@contextmanager
+def recording(wanted: set[str]) -> Iterator[set[str]]:
+    """Inside the block, these functions (Mutant.function) add their names to the set when they run.
+
+    Functions with functools.cache run at their first call only: clear the set between two tests.
+    """
+    called = _Called()
+    for file in {name.partition(":")[0] for name in wanted}:
+        importlib.import_module(file.removesuffix(".py").replace("/", "."))
+    functions = _living(wanted)
+    called.caches = [
+        each for each in _caches() if name_of(getattr(each.__wrapped__, "__code__", NONE)) in wanted
+    ]
+    before = [(function, function.__code__) for function in functions]
+    codes = _recording_codes(wanted)
+    setattr(builtins, RECORD, called.add)
+    for function in functions:
+        function.__code__ = codes[name_of(function.__code__)]
+    yield called
+    for function, code in before:
+        function.__code__ = code
+
+
+class _Called(set[str]):
+    """Names of functions. clear() also clears their caches, so that the next call runs them."""
+
+    caches: list[Any]
+
+    def clear(self) -> None:
+        super().clear()
+        for each in self.caches:
+            each.cache_clear()
+
+
+def _recording_codes(wanted: set[str]) -> dict[str, CodeType]:
+    codes: dict[str, CodeType] = {}
+    for file in {name.partition(":")[0] for name in wanted}:
+        tree = ast.parse((ROOT / file).read_text())
+        names = {f"{file}:{name}": function for name, function in _functions(tree, "")}
+        for name in wanted & names.keys():
+            note = ast.parse(f"{RECORD}({name!r})").body[0]
+            names[name].body.insert(0, note)
+        code = compile(tree, str(ROOT / file), "exec")
+        codes |= {name: found for name in wanted if (found := _code_of(code, name))}
+    return codes
+
+
+def _living(names: set[str]) -> list[FunctionType]:
+    return [
+        each
+        for each in _objects()
+        # isinstance() would ask a weak reference about its object, which may be gone.
+        if type(each) is FunctionType and name_of(each.__code__) in names
+    ]
+
+
+def _caches() -> list[Any]:
+    return [each for each in _objects() if type(each) is functools._lru_cache_wrapper]
+
+
+def _objects() -> list[Any]:
+    gc.unfreeze()  # gc.get_objects() leaves out what is frozen
+    return gc.get_objects()
+
+
+def install_by_variable() -> None:
+    """In a process that a test starts: change the code that VARIABLE names, if it is set."""
+    file, _colon, number = os.environ.get(VARIABLE, "").partition(":")
+    for mutant in mutants_in(ROOT / file) if file else ():
+        if str(mutant.number) == number:
+            install(mutant)
 
 
 def _code_of(code: CodeType, function: str) -> CodeType | None:

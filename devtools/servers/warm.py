@@ -11,6 +11,8 @@ import sys
 import tempfile
 from typing import Any
 
+from devtools.mutations import install_by_variable
+
 SETTINGS_MODULES = ("tests.settings", "config.settings")
 # What a server or a command imports besides apps and views.
 FURTHER = (
@@ -34,6 +36,7 @@ def import_project() -> None:
     for name in FURTHER:
         importlib.import_module(name)
     shutil.rmtree(folder)
+    install_by_variable()
 
 
 def renew_settings() -> bool:

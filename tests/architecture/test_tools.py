@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from devtools import mutations
 from tests.architecture.sources import APPS, ROOT
 
 FORBIDDEN = {
@@ -31,3 +32,11 @@ def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def test_every_explained_mutant_is_one_of_the_code() -> None:
+    explanations = [tuple(each.values()) for each in mutations.explanations()]
+    files = {function.partition(":")[0] for function, *_ in explanations}
+    existing = {mutant.identity for file in files for mutant in mutations.mutants_in(ROOT / file)}
+
+    assert [each for each in explanations if each[:4] not in existing or not each[4]] == []

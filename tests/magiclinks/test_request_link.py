@@ -151,6 +151,14 @@ def test_a_user_who_may_not_sign_in_gets_no_link(
     assert LoginLink.objects.count() == 0
 
 
+def test_each_browser_reads_the_page_in_its_language(stranger: Client, owner: User) -> None:
+    for language in ("en", "de", "en"):
+        answer = stranger.post(
+            "/magic-link", {"email": owner.email}, headers={"accept-language": language}
+        )
+        assert f'<html lang="{language}"' in answer.content.decode()
+
+
 def test_magic_links_can_be_switched_off(stranger: Client, viewer: User, settings) -> None:
     settings.ALLOW_MAGIC_LINK_LOGIN = False
 
