@@ -22,6 +22,7 @@ import pytest
 from devtools.mutations import (
     ROOT,
     VARIABLE,
+    Living,
     Mutant,
     equivalent_among,
     install,
@@ -108,26 +109,27 @@ class MutationRun:
 
     def _try_all(self, session: pytest.Session) -> None:
         """Move what the recorded tests kill from the survivors to the killed."""
+        process = Living({mutant.function for mutant in self.survivors})
         waiting, self.survivors = self.survivors, []
         running: dict[int, Mutant] = {}
         for mutant in waiting:
             sys.stdout.flush()
             child = os.fork()
             if not child:
-                self._try(session, mutant)
+                self._try(session, mutant, process)
             running[child] = mutant
             if len(running) == self.jobs:
                 self._wait(running)
         while running:
             self._wait(running)
 
-    def _try(self, session: pytest.Session, mutant: Mutant) -> None:
+    def _try(self, session: pytest.Session, mutant: Mutant, process: Living) -> None:
         """In the fork. The alarm ends a mutant that runs in circles, which counts as killed."""
         status = SURVIVED
         try:
             session.config.pluginmanager.unregister(name="terminalreporter")
             items = self._calling[mutant.function]
-            if not install(mutant):
+            if not install(mutant, process):
                 status = NOT_APPLICABLE
                 items = []
             for item, following in _with_following(items):

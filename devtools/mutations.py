@@ -101,10 +101,11 @@ def name_of(code: CodeType) -> str:
     return f"{file}:{code.co_qualname}:{code.co_firstlineno}"
 
 
-def install(mutant: Mutant) -> bool:
+def install(mutant: Mutant, process: "Living | None" = None) -> bool:
     """Give the living function the changed code; False if there is none or it does not fit."""
+    process = process or Living({mutant.function})
+    functions = process.functions[mutant.function]
     code = mutant.code()
-    functions = _living({mutant.function})
     if code is None or not functions:
         return False
     try:
@@ -112,9 +113,24 @@ def install(mutant: Mutant) -> bool:
             function.__code__ = code
     except ValueError:  # the change removed the last use of an outer variable
         return False
-    for each in _caches():
+    for each in process.caches:
         each.cache_clear()
     return True
+
+
+class Living:
+    """The function objects of this process that have one of these names, and all its caches."""
+
+    def __init__(self, names: set[str]) -> None:
+        gc.unfreeze()  # gc.get_objects() leaves out what is frozen
+        self.functions: dict[str, list[FunctionType]] = {name: [] for name in names}
+        self.caches: list[Any] = []
+        for each in gc.get_objects():
+            # isinstance() would ask a weak reference about its object, which may be gone.
+            if type(each) is functools._lru_cache_wrapper:
+                self.caches.append(each)
+            elif type(each) is FunctionType and name_of(each.__code__) in names:
+                self.functions[name_of(each.__code__)].append(each)
 
 
 @contextmanager
@@ -123,18 +139,20 @@ def recording(wanted: set[str]) -> Iterator[set[str]]:
 
     Functions with functools.cache run at their first call only: clear the set between two tests.
     """
-    called = _Called()
     for file in {name.partition(":")[0] for name in wanted}:
         importlib.import_module(file.removesuffix(".py").replace("/", "."))
-    functions = _living(wanted)
+    process = Living(wanted)
+    called = _Called()
     called.caches = [
-        each for each in _caches() if name_of(getattr(each.__wrapped__, "__code__", NONE)) in wanted
+        each
+        for each in process.caches
+        if name_of(getattr(each.__wrapped__, "__code__", NONE)) in wanted
     ]
-    before = [(function, function.__code__) for function in functions]
-    codes = _recording_codes(wanted)
     setattr(builtins, RECORD, called.add)
-    for function in functions:
-        function.__code__ = codes[name_of(function.__code__)]
+    before = [(each, each.__code__) for same in process.functions.values() for each in same]
+    codes = _recording_codes(wanted)
+    for function, code in before:
+        function.__code__ = codes[name_of(code)]
     yield called
     for function, code in before:
         function.__code__ = code
@@ -162,24 +180,6 @@ def _recording_codes(wanted: set[str]) -> dict[str, CodeType]:
         code = compile(tree, str(ROOT / file), "exec")
         codes |= {name: found for name in wanted if (found := _code_of(code, name))}
     return codes
-
-
-def _living(names: set[str]) -> list[FunctionType]:
-    return [
-        each
-        for each in _objects()
-        # isinstance() would ask a weak reference about its object, which may be gone.
-        if type(each) is FunctionType and name_of(each.__code__) in names
-    ]
-
-
-def _caches() -> list[Any]:
-    return [each for each in _objects() if type(each) is functools._lru_cache_wrapper]
-
-
-def _objects() -> list[Any]:
-    gc.unfreeze()  # gc.get_objects() leaves out what is frozen
-    return gc.get_objects()
 
 
 def install_by_variable() -> None:

@@ -14,7 +14,6 @@ from accounts.admin.bulk_actions import MAX_ROWS
 from accounts.admin.users.actions import chosen_users, report, run_on_users
 from accounts.admin.users.filters import badges_of, user_badge
 from accounts.models import User
-from accounts.services.users import is_last_owner
 from core.errors import RecordInvalid
 from moderation.admin.forms import BanForm
 from moderation.models import Ban
@@ -89,8 +88,6 @@ def refusal_reason(actor: User, user: User) -> str:
         return _("You cannot ban yourself.")
     if not actor.can_manage(user):
         return _("You may only ban people whose role is below your own.")
-    if is_last_owner(user):
-        return _("The last active owner cannot be banned.")
     return ""
 
 

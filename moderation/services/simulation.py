@@ -186,6 +186,6 @@ def _users_by_id(subjects: Iterable[str]) -> dict[str, User]:
 
 
 def _importance(result: SubjectResult) -> tuple[bool, bool, datetime, str]:
-    first = min((*result.would[:1], *result.was[:1]))
+    first = min((*result.would, *result.was))
     is_harmless = not (result.would and result.good_sign_in)
     return is_harmless, result.change == "same", first, result.subject
