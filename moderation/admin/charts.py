@@ -42,7 +42,7 @@ class Curve:
     def top(self) -> int:
         """The total at the upper edge."""
         highest = max(max(rise.before, rise.after) for rise in self.rises)
-        return round_up(math.ceil(max(highest, self.level or 0)))
+        return round_up(math.ceil(max(highest, self.level or highest)))
 
     @property
     def middle(self) -> int:

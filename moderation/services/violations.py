@@ -61,7 +61,7 @@ def record_violation(
         row = _locked_score(subject_of(user, name))
         now = timezone.now()
         step = _step(row, points, now)
-        ban = _ban_for(type, user, name, now) if step.is_ban and points > 0 else None
+        ban = _ban_for(type, user, name, now) if step.is_ban else None
         violation = Violation.objects.create(
             type=type[:40],
             score=points,

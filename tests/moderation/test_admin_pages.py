@@ -155,6 +155,9 @@ def test_bans_are_filtered_by_state_and_kind(panel: Client, viewer: User, editor
     assert shown(panel, f"{BANS}?state=over") == [over]
     assert shown(panel, f"{BANS}?kind=manual") == [for_ever]
     assert shown(panel, f"{BANS}?kind=automatic&state=active") == [active]
+    page = panel.get(BANS).content.decode()
+    badges = re.findall(r'field-state_cell"><span class="badge[^>]*>([^<]+)<', page)
+    assert badges == ["In force", "In force", "Lifted", "Expired"]
 
 
 @pytest.mark.parametrize("address", [VIOLATIONS, BANS])
@@ -272,7 +275,13 @@ def test_a_button_lifts_a_ban(panel: Client, owner: User, viewer: User) -> None:
     ban.refresh_from_db()
     assert (ban.state(timezone.now()), ban.lifted_by) == ("lifted", owner.pk)
     assert [str(message) for message in answer.context["messages"]] == ["The ban is lifted."]
-    assert f"{BANS}{ban.pk}/lift/" not in answer.content.decode()
+    page = answer.content.decode()
+    assert f"{BANS}{ban.pk}/lift/" not in page
+    told = {
+        name: re.sub(r"<[^>]+>|\s+", " ", text).split()
+        for name, text in re.findall(r'field-(author|lifted)">(.*?)</div>\s*</div>', page, re.S)
+    }
+    assert (told["author"], told["lifted"][-1]) == (["By:", "system"], owner.email)
     assert AuditEvent.objects.filter(action="moderation:ban:lift", target_id=viewer.pk).count() == 1
 
 
@@ -439,6 +448,14 @@ def test_the_simulation_shows_who_would_have_been_banned(
     replayed = result["replay"]
     assert (replayed.would, replayed.was, replayed.good) == (2, 1, 1)
     assert [re.sub("<[^>]+>", "", row["good"]) for row in result["rows"]] == ["just now", ""]
+
+
+def test_the_simulation_names_a_network_by_its_address(panel: Client) -> None:
+    violated(timezone.now(), network="2001:db8::/64", score=25)
+
+    answer = panel.get(f"{REPLAY}?days=7&interval=10&half_life=0&score-login=")
+
+    assert [row["who"] for row in answer.context["result"]["rows"]] == ["2001:db8::/64"]
 
 
 def test_the_simulation_accepts_scores_by_type(panel: Client, viewer: User) -> None:

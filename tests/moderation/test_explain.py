@@ -204,3 +204,8 @@ def test_the_level_is_the_highest_multiple_that_was_crossed(
 
 def test_the_line_of_an_unknown_level_is_left_out() -> None:
     assert curve([Rise(NOON, 3, 8)], 20).level_line == ""
+
+
+def test_a_level_just_above_the_total_is_inside_the_picture() -> None:
+    # Decay has taken a little, and scoring.TOLERANCE gives it back.
+    assert (curve([Rise(NOON, 0, 40)], 40.1).top, curve([Rise(NOON, 0, 40)], 40).top) == (60, 40)

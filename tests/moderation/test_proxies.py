@@ -206,6 +206,17 @@ def test_localhost_is_never_banned_and_the_page_says_so(panel: Client) -> None:
     assert "Nothing is wrong with proxies" in answer.text
 
 
+def test_the_page_says_what_is_missing(panel: Client) -> None:
+    Client(headers={"host": "localhost:8000"}, REMOTE_ADDR="").get("/sign-in")
+
+    answer = panel.get(PAGE)
+
+    facts = dict(answer.context["facts"])
+    names = ("X-Forwarded-Proto", "X-Forwarded-For", "Forwarding headers", "TRUSTED_PROXIES")
+    assert [facts[name] for name in names] == ["nothing"] * 4
+    assert [row[3] for row in answer.context["noted"] if row[1] == ""] == ["unknown"]
+
+
 def test_a_forged_header_is_escaped(panel: Client) -> None:
     answer = panel.get(PAGE, headers={"x-forwarded-for": "<script>alert(1)</script>"})
 

@@ -102,6 +102,8 @@ def test_the_chain_ends_at_the_client_that_limits_and_bans_see() -> None:
         (seen(DOCKER, CLIENT), Trust(networks("172.16.0.0/12"))),
         (seen(DOCKER, CLIENT, scheme="https"), Trust(networks("172.16.0.0/12"), is_https=True)),
         (seen(DOCKER, f"{FORGED}, {CLIENT}"), Trust(hops=1)),
+        # Named networks decide; the number of hops is for servers that cannot name them.
+        (seen(CLIENT), Trust(networks("172.16.0.0/12"), hops=2)),
         # Past the proxy, but nothing that it says is trusted.
         (seen(CLIENT), Trust(networks("172.16.0.0/12"))),
         (seen(DOCKER, CLIENT), Trust(networks("10.0.0.0/8", "172.16.0.0/12", "2400:cb00::/32"))),
