@@ -8,6 +8,7 @@ app that start processes, which run the changed code, too. What no test notices 
 """
 
 import argparse
+import gc
 import os
 import random
 import signal
@@ -35,7 +36,12 @@ LOCKS = "accounts/test_lock_order.py"
 TARGETS = {
     "accounts/access_policy.py": ["accounts", "admin"],
     "accounts/services": ["accounts", "admin", "mfa", "pages/test_stale_forms.py", LOCKS],
-    "magiclinks": ["magiclinks", "moderation/test_gate.py", "pages/test_stale_forms.py", LOCKS],
+    "magiclinks": [
+        "magiclinks",
+        "moderation/test_bans_at_sign_in.py",
+        "pages/test_stale_forms.py",
+        LOCKS,
+    ],
     "api/tokens": ["api", LOCKS],
     "api/apikeys": ["api", LOCKS],
     "forward_auth": ["forward_auth", "accounts/test_anonymous.py", LOCKS],
@@ -110,6 +116,7 @@ class MutationRun:
     def _try_all(self, session: pytest.Session) -> None:
         """Move what the recorded tests kill from the survivors to the killed."""
         process = Living({mutant.function for mutant in self.survivors})
+        gc.freeze()  # so that no fork looks for garbage in the memory that it shares
         waiting, self.survivors = self.survivors, []
         running: dict[int, Mutant] = {}
         for mutant in waiting:
@@ -128,6 +135,7 @@ class MutationRun:
         status = SURVIVED
         try:
             session.config.pluginmanager.unregister(name="terminalreporter")
+            session.config.option.tbstyle = "no"
             items = self._calling[mutant.function]
             if not install(mutant, process):
                 status = NOT_APPLICABLE

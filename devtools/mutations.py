@@ -91,7 +91,7 @@ def equivalent_among(mutants: Iterable[Mutant]) -> set[Mutant]:
 
 def explanations() -> list[dict[str, str]]:
     """Each has function, line, before, after (as Mutant.identity) and reason."""
-    entries: list[dict[str, str]] = tomllib.loads(EQUIVALENT.read_text())["mutant"]
+    entries: list[dict[str, str]] = tomllib.loads(EQUIVALENT.read_text()).get("mutant", [])
     return entries
 
 

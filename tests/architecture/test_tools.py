@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from devtools import mutations
+from devtools import mutants, mutations
 from tests.architecture.sources import APPS, ROOT
 
 FORBIDDEN = {
@@ -32,6 +32,14 @@ def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def test_the_tests_that_mutants_meet_exist() -> None:
+    named = {ROOT / "tests" / test for tests in mutants.TARGETS.values() for test in tests}
+
+    assert [
+        path for path in [*named, *(ROOT / path for path in mutants.TARGETS)] if not path.exists()
+    ] == []
 
 
 def test_every_explained_mutant_is_one_of_the_code() -> None:
