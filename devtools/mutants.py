@@ -125,7 +125,7 @@ class MutationRun:
             if not child:
                 self._try(session, mutant, process)
             running[child] = mutant
-            if len(running) == self.jobs:
+            while len(running) >= self.jobs:
                 self._wait(running)
         while running:
             self._wait(running)

@@ -68,8 +68,7 @@ class TTLCache(Generic[Value]):
         if len(self._values) >= self.max_entries or self._weight + weight > MAX_TOTAL_WEIGHT:
             self.clear()
         self._weight += weight
-        soon = self.clock() + self.ttl
-        self._values[key] = (until if until < soon else soon, value)
+        self._values[key] = (min(until, self.clock() + self.ttl), value)
 
     def clear(self) -> None:
         self._values.clear()
@@ -90,8 +89,7 @@ class CachedCredential:
 
 def cached_credential(auth_result: AuthResult, now: float) -> CachedCredential:
     """The result with its headers. It holds for TTL_SECONDS, or until the credential ends."""
-    soon = now + TTL_SECONDS
-    until = auth_result.until if auth_result.until < soon else soon
+    until = min(auth_result.until, now + TTL_SECONDS)
     if isinstance(auth_result, Principal):
         return CachedCredential(auth_result, identity_headers(auth_result), until)
     return CachedCredential(auth_result, (), until)

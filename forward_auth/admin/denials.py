@@ -130,7 +130,7 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("reason"))
     def why_badge(self, row: Denial) -> SafeString:
-        return badge("warn" if row.status == 401 else "bad", reason_of(row.code).short)
+        return _badge(row)
 
     @admin.display(description=gettext_lazy("asked for"))
     def asked(self, row: Denial) -> str:
@@ -179,7 +179,7 @@ def _page_context(row: Denial) -> dict[str, Any]:
     return {
         "subtitle": row.reference,
         "reason": reason_of(row.code),
-        "badge": badge("warn" if row.status == 401 else "bad", reason_of(row.code).short),
+        "badge": _badge(row),
         "why": row.why,
         "rule": rule_link(row.rule.pk, row.rule.name) if row.rule else "",
         "rule_whom": audience_badge(row.rule.effect, row.rule.role) if row.rule else "",
@@ -193,6 +193,10 @@ def _page_context(row: Denial) -> dict[str, Any]:
         else "",
         "trial": _simulation_url(row),
     }
+
+
+def _badge(row: Denial) -> SafeString:
+    return badge("warn" if row.status == 401 else "bad", reason_of(row.code).short)
 
 
 def _denial_message(user: User) -> str:

@@ -143,9 +143,9 @@ def purge_denials(now: datetime) -> int:
     strangers = Denial.objects.filter(status=401)
     users = Denial.objects.exclude(status=401)
     for rows, limits in ((strangers, CLIENT_LIMITS), (users, USER_LIMITS)):
-        oldest = rows.order_by("-at").values_list("at", flat=True)[limits.table :][:1]
-        for at in oldest:
-            deleted += delete_free(rows.filter(at__lte=at))
+        newest_above = rows.order_by("-at").values_list("at", flat=True)[limits.table :].first()
+        if newest_above is not None:
+            deleted += delete_free(rows.filter(at__lte=newest_above))
     return deleted
 
 

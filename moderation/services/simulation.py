@@ -133,10 +133,8 @@ def replay(policy: Policy, *, days: int, now: datetime, maximum: int = MAX_EVENT
 def _beginning(since: datetime, now: datetime, maximum: int) -> tuple[datetime, bool]:
     """`since`, or the time of the first event that is too many."""
     newest = Violation.objects.filter(at__gte=since, at__lte=now).order_by("-at")
-    first = newest.values_list("at", flat=True)[maximum : maximum + 1]
-    for at in first:
-        return at, True
-    return since, False
+    above = newest.values_list("at", flat=True)[maximum:].first()
+    return (since, False) if above is None else (above, True)
 
 
 def _events(

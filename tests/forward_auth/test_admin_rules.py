@@ -1,5 +1,6 @@
 """Access rules in the admin: permissions, form, order, warnings, simulation."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -277,8 +278,32 @@ def test_the_list_marks_rules_that_are_never_reached(panel: Client) -> None:
 
     page = panel.get(RULES).content.decode()
 
-    assert page.count("Never reached") == 1
-    assert page.count("Not in use") == 1
+    states = re.findall(r'field-state"><span class="badge[^>]*>([^<]+)<', page)
+    assert states == ["In use", "Never reached", "Not in use"]
+
+
+def test_each_rule_has_buttons_that_move_and_switch_it(panel: Client) -> None:
+    used, unused = rule("used"), rule("unused", is_enabled=False)
+
+    page = panel.get(RULES).content.decode()
+
+    buttons = re.findall(r'formaction="([^"]+)" aria-label="([^"]+)"', page)
+    assert buttons == [
+        (f"{RULES}{used.pk}/move/up/", "Move up: used"),
+        (f"{RULES}{used.pk}/move/down/", "Move down: used"),
+        (f"{RULES}{used.pk}/switch/off/", "Stop using: used"),
+        (f"{RULES}{unused.pk}/move/up/", "Move up: unused"),
+        (f"{RULES}{unused.pk}/move/down/", "Move down: unused"),
+        (f"{RULES}{unused.pk}/switch/on/", "Use: unused"),
+    ]
+
+
+def test_a_rule_is_stored_normalized() -> None:
+    row = rule("Wiki", host="Wiki.Example.com", methods=["POST", "GET"], networks=["203.0.113.7"])
+
+    row.refresh_from_db()
+    assert row.host == "wiki.example.com"
+    assert (row.methods, row.networks) == (["GET", "POST"], ["203.0.113.7/32"])
 
 
 # Warnings
@@ -353,7 +378,7 @@ def test_the_simulation_names_the_deciding_rule_and_why_others_do_not_match(
 
     result = tried(panel, who=viewer.email)
 
-    assert result["status"] == 403
+    assert (result["status"], result["headline"]) == (403, "This request is denied.")
     assert ">Wiki</a>" in result["decision"]
     assert [row.why for row in result["rules"]] == [
         "host", "", "an earlier rule matches",
@@ -380,7 +405,10 @@ def test_the_simulation_shows_the_identity_headers(panel: Client, make_user: Mak
 
 
 def test_an_anonymous_request_is_simulated(panel: Client) -> None:
-    assert tried(panel, who="")["status"] == 401
+    result = tried(panel, who="")
+
+    assert result["status"] == 401
+    assert result["headline"] == "This request is denied: sign in first."
 
 
 def test_a_banned_user_is_simulated_with_the_reason(panel: Client, viewer: User) -> None:
@@ -447,6 +475,19 @@ def test_a_custom_access_check_is_simulated(
     assert subject is not None
     assert _statuses(client, subject) == [status, status]
     assert subject.note == "Not today."
+
+
+@pytest.mark.parametrize(("networks", "status"), [([], 403), (["10.0.0.0/8"], 401)])
+def test_a_key_of_a_banned_user_in_another_network_is_simulated(
+    viewer: User, networks: list[str], status: int
+) -> None:
+    issued = made(viewer)
+    ApiKey.objects.update(networks=networks)
+    Ban.objects.create(user=viewer, kind="manual", reason="Spam")
+    subject = find_subject(f"gth_{issued.key.pk}")
+
+    assert subject is not None
+    assert _statuses(Client(headers={"x-api-key": issued.text}), subject) == [status, status]
 
 
 @pytest.mark.parametrize(("kind", "status"), [("session", 401), ("key", 204)])

@@ -108,6 +108,16 @@ def test_the_same_denial_within_a_minute_is_one_row(stranger: Client, viewer: Us
     assert (row.status, row.code, row.count) == (401, "not_authenticated", 3)
 
 
+def test_a_denial_repeated_after_it_was_written_is_counted(stranger: Client) -> None:
+    ask(stranger, "/again-and-again")
+    assert write_denials() == 1
+    for _time in range(2):
+        ask(stranger, "/again-and-again")
+
+    assert [write_denials(), write_denials()] == [1, 0]
+    assert Denial.objects.get(path="/again-and-again").count == 3
+
+
 def test_a_denied_key_of_a_banned_user_shows_user_and_ban(panel: Client, editor: User) -> None:
     key = made(editor)
     ban = Ban.objects.create(user=editor, kind="manual", reason="Spam",
@@ -252,6 +262,17 @@ def test_the_page_shows_the_ban_of_that_time_and_a_current_one(panel: Client, vi
     assert "banned" in answer.context["closed"]
 
 
+@pytest.mark.parametrize(("status", "tone"), [(401, "warn"), (403, "bad")])
+def test_the_badge_tells_a_missing_sign_in_from_a_denial(
+    panel: Client, status: int, tone: str
+) -> None:
+    row = denied(status=status)
+    badge = f'<span class="badge badge-{tone}">'
+
+    assert panel.get(LIST).content.decode().count(badge) == 1
+    assert badge in panel.get(f"{LIST}{row.pk}/change/").context["badge"]
+
+
 def test_a_deleted_rule_or_user_keeps_the_denial(panel: Client, viewer: User) -> None:
     rule = AccessRule.objects.create(name="Gone", effect="deny")
     row = denied(rule=rule, user=viewer, why="rule “Gone” allows no one")
@@ -359,6 +380,16 @@ def test_after_a_minute_new_rows_are_written(
     write_denials()
 
     assert Denial.objects.get(pk=name).path == "/again"
+
+
+def test_the_number_of_denials_that_wait_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(denials, "MAX_WAITING", 3)
+
+    names = [_refused(None, "/x", f"198.51.{number}.1") for number in range(5)]
+
+    assert [bool(name) for name in names] == [True] * 3 + [False] * 2
+    assert _written() == (3, 3)
+    assert _refused(None, "/x", "198.51.9.1") != ""
 
 
 def test_long_targets_are_not_kept_in_memory() -> None:

@@ -1,6 +1,7 @@
 """The fast path responds as Django does, in every state."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from accounts.sessions.store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
 from core.web.request_context import RequestContext, use_context
+from forward_auth import authentication
 from forward_auth.authentication import (
     FastPathUnsupported,
     authenticate,
@@ -84,6 +86,11 @@ REQUESTS = st.fixed_dictionaries({
     "style": st.sampled_from(["nginx", "nginx", "caddy", "mixed", "empty"]),
     "query": st.sampled_from(["", "role=admin", "role=viewer", "role=root", "role="]),
 })  # fmt: skip
+# A credential that nothing is wrong with.
+PLAIN = {
+    "place": "x-api-key", "expires": timedelta(days=1), "is_ended": False, "is_spoilt": False,
+    "scopes": ["read"], "networks": [], "of_session": "no", "signed_in": timedelta(0),
+}  # fmt: skip
 # ACCESS_CHECKS with and without the built-in check, and further ones.
 ACCESS_CHECKS = st.sampled_from(
     [*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []]
@@ -311,9 +318,7 @@ def test_no_answer_is_remembered_past_an_end(
 ) -> None:
     """A role that lets in, and one (admin) that is refused for a missing second factor."""
     user = make_user("viewer", "p@example.com")
-    plain = {"kind": kind, "place": "x-api-key", "expires": timedelta(days=1), "is_ended": False,
-             "is_spoilt": False, "scopes": ["read"], "networks": [], "of_session": "no",
-             "signed_in": timedelta(0)}  # fmt: skip
+    plain = PLAIN | {"kind": kind}
     asked = {"method": "GET", "url": "/", "style": "nginx", "query": ""}
     environ = _environ(asked) | _offer(user, plain)
     # Whole seconds, because SQLite tells times to some microseconds.
@@ -343,6 +348,42 @@ def test_no_answer_is_remembered_past_an_end(
     else:
         assert isinstance(later, Principal)
         assert later.role == Role.NONE
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "is_over"),
+    [
+        ("key", "expires_at", True),
+        ("token", "expires_at", True),
+        ("session", "expires_at", True),
+        # The longest time of a session, which SessionStore.is_past_absolute_end() has in full.
+        ("session", "created_at", False),
+    ],
+)
+def test_a_credential_ends_at_its_moment(
+    make_user: Callable[..., User],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    column: str,
+    is_over: bool,
+) -> None:
+    offer = _offer(make_user("viewer", "p@example.com"), PLAIN | {"kind": kind})
+    (told, text), *_none = extract_credentials(offer, options(), lambda _text: True)
+    end = NOW().timestamp() + 4
+    time = end - options().session_seconds if column == "created_at" else end
+    find_credential = authentication.find_credential
+
+    def find_exactly(kind: str, key: str) -> Any:
+        """SQLite tells times to some microseconds only."""
+        row, owner = find_credential(kind, key) or (None, None)
+        return row and (replace(row, **{column: time}), owner)
+
+    monkeypatch.setattr(authentication, "find_credential", find_exactly)
+
+    key = credential_key(told, text)
+    found = [authenticate(told, text, key, end + seconds) for seconds in (-0.01, 0, 0.01)]
+
+    assert [isinstance(each, Principal) for each in found] == [True, not is_over, False]
 
 
 @pytest.mark.parametrize("is_on", [False, True])

@@ -189,6 +189,8 @@ def test_without_a_known_app_the_header_is_empty(front: FastPath, viewer: User, 
         ("http://a.example.com:443/", "http://a.example.com:443"),
         ("https://a.example.com:8443/", "https://a.example.com:8443"),
         ("", ""),
+        ("//a.example.com/x", ""),
+        ("https:///x", ""),
     ],
 )
 def test_the_audience_is_the_normalized_origin(url: str, origin: str) -> None:
