@@ -21,4 +21,7 @@ case " $*" in
         make --no-print-directory lint
         ;;
 esac
+# Compiled files are kept for the next run, even where the environment says otherwise: each worker
+# would compile all tests again.
+export PYTHONDONTWRITEBYTECODE=
 exec .venv/bin/pytest -n auto --dist loadfile --no-loadscope-reorder "$@"

@@ -1,5 +1,6 @@
 """Fixtures for every test: users with fixed roles, their browsers, the clock."""
 
+import gc
 import json
 import os
 import re
@@ -31,6 +32,18 @@ SERVERS = {"data_templates", "postgres_server", "browser", "racers", "openid_pro
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than cores: a third of the time goes by while servers and browsers start."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure() -> None:
+    """Collecting creates a million objects, none of which is garbage: do not search them for it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on search for garbage again, but only among what the tests create."""
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,12 +1,13 @@
 """A PostgreSQL server in a temporary folder, and a migrated database for each test."""
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -191,7 +192,10 @@ def _postgres_program(name: str) -> str:
 
 
 class Templates:
-    """Migrated data that each test copies: a folder for SQLite, a database for PostgreSQL."""
+    """Migrated data that each test copies: a folder for SQLite, a database for PostgreSQL.
+
+    folder: may be shared by processes that run at once; the first one makes the data on SQLite.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -199,21 +203,48 @@ class Templates:
 
     def fresh(self, kind: str, target: Path, server: PostgresServer | None = None) -> InstanceData:
         """New migrated data of a kind ("sqlite", "postgres"), with secrets and static files."""
-        template = self._made.get(kind) or self._make(kind, server)
-        shutil.copytree(template.data_dir, target, dirs_exist_ok=True)
+        if kind not in self._made:
+            self._made[kind] = self._make_on_postgres(server) if server else self._make_on_sqlite()
+        template = self._made[kind]
+        copy_data(template.data_dir, target)
         if server is None:
             return InstanceData(kind, _sqlite_url(target), target)
         name = server.create_database(template.url.rpartition("/")[2])
         return InstanceData(kind, server.url(name), target)
 
-    def _make(self, kind: str, server: PostgresServer | None) -> InstanceData:
-        folder = self.folder / kind
-        url = server.url(server.create_database()) if server else _sqlite_url(folder)
-        template = InstanceData(kind, url, folder)
-        template.data_dir.mkdir(mode=0o700)
+    def _make_on_sqlite(self) -> InstanceData:
+        folder, unfinished = self.folder / "sqlite", self.folder / "sqlite-unfinished"
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                unfinished.mkdir(mode=0o700)
+                InstanceData("sqlite", _sqlite_url(unfinished), unfinished).python(PREPARE)
+                unfinished.rename(folder)
+        return InstanceData("sqlite", _sqlite_url(folder), folder)
+
+    def _make_on_postgres(self, server: PostgresServer) -> InstanceData:
+        """Each process has a server of its own. Its static files are those of SQLite's data."""
+        folder = self.folder / f"postgres-{os.getpid()}"
+        folder.mkdir(mode=0o700)
+        _link_files(self._make_on_sqlite().data_dir / "static", folder / "static")
+        template = InstanceData("postgres", server.url(server.create_database()), folder)
         template.python(PREPARE)
-        self._made[kind] = template
         return template
+
+
+def copy_data(source: Path, target: Path) -> None:
+    """Copy a DATA_DIR; its several hundred collected static files become hard links."""
+    shutil.copytree(source, target, ignore=_only_at(source, "static"), dirs_exist_ok=True)
+    _link_files(source / "static", target / "static")
+
+
+def _only_at(folder: Path, name: str) -> Callable[[str, list[str]], set[str]]:
+    return lambda visited, _names: {name} if visited == str(folder) else set()
+
+
+def _link_files(source: Path, target: Path) -> None:
+    """`collectstatic` replaces files and leaves unchanged ones alone: no copy changes another."""
+    shutil.copytree(source, target, copy_function=os.link)
 
 
 def _sqlite_url(folder: Path) -> str:

@@ -17,7 +17,7 @@ from accounts.roles import Role
 from accounts.services.invitations import invite
 from api import urls
 from api.permissions import Requirements, requirements_of, served_methods
-from api.schema import document
+from api.schema import Document, document
 from api.views.me import MeView
 from audit.models import AuditEvent
 from moderation.services.bans import ban
@@ -41,8 +41,7 @@ class Operation(NamedTuple):
         return f"{self.method} {self.route}"
 
 
-def _fields(method: str, route: str) -> tuple[str, ...] | None:
-    description = document()
+def _fields(description: Document, method: str, route: str) -> tuple[str, ...] | None:
     path = f"{API}/{route}".replace("<uuid:", "{").replace("<str:", "{").replace(">", "}")
     operation = description["paths"][path][method.lower()]
     if "requestBody" not in operation:
@@ -53,12 +52,13 @@ def _fields(method: str, route: str) -> tuple[str, ...] | None:
 
 def _operations() -> list[Operation]:
     found = []
+    description = document()
     for pattern in urls.urlpatterns:
         assert isinstance(pattern, URLPattern)
         view = pattern.callback.cls()
         route, served = str(pattern.pattern), tuple(served_methods(view))
         for method in served:
-            fields = _fields(method, route)
+            fields = _fields(description, method, route)
             need = requirements_of(view, method)
             found.append(Operation(method, route, need, served, fields))
     return found

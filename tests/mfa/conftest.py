@@ -1,16 +1,19 @@
 """Fixtures of the tests of second factors."""
 
 import pytest
-from pytest_django.fixtures import Settings
+from django.conf import settings
 
 from accounts.models import User
 from tests.mfa.authenticator import App, set_up_app
 
 
 @pytest.fixture(autouse=True)
-def _external_sign_in_urls(settings: Settings) -> None:
-    """Adds the URLs of sign_in_methods.py to those of Gatehouse."""
-    settings.ROOT_URLCONF = "tests.mfa.sign_in_methods"
+def _external_sign_in_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adds the URLs of sign_in_methods.py to those of Gatehouse.
+
+    Not by the fixture `settings`, which makes Django read all URLs again for each test.
+    """
+    monkeypatch.setattr(settings, "ROOT_URLCONF", "tests.mfa.sign_in_methods")
 
 
 @pytest.fixture

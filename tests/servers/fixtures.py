@@ -5,14 +5,13 @@ is ended by its own process id, whatever became of the test.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from devtools.servers.databases import InstanceData, PostgresServer, Templates
+from devtools.servers.databases import InstanceData, PostgresServer, Templates, copy_data
 from devtools.servers.gatehouse import Gatehouse
 from devtools.servers.processes import program
 from tests.servers.mail import ResendServer, SMTPServer
@@ -76,8 +75,13 @@ def openid_provider() -> Iterator[OpenIDProvider]:
 
 @pytest.fixture(scope="session")
 def data_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """Migrated data, which the fixtures below copy."""
-    return Templates(tmp_path_factory.mktemp("templates"))
+    """Migrated data, which the fixtures below copy; all workers of a run share it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    templates = folder / "templates"
+    templates.mkdir(exist_ok=True)
+    return Templates(templates)
 
 
 @pytest.fixture
@@ -139,7 +143,7 @@ def racing_instance(
             return running[-1]
         hosts = [folder / f"node{number}" for number in range(3)]
         for host in hosts:
-            shutil.copytree(data.data_dir, host)
+            copy_data(data.data_dir, host)
         running.append(Gatehouse(data, folder, 3, environment, hosts))
         return running[-1]
 
