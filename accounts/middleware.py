@@ -16,7 +16,8 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services.anonymous import visitor
 from accounts.services.users import gone_meanwhile
-from accounts.sessions import known_devices
+from accounts.sessions import known_devices, reauthentication
+from accounts.sessions.reauthentication import PENDING_FIELD
 from accounts.sessions.resumption import is_resumed, masked_token_of, resume
 from core.app_labels import OWN_APPS
 from core.errors import AccessDenied, GatehouseError, RateLimited, RepeatedParameter
@@ -103,6 +104,18 @@ class TimeZoneMiddleware(Middleware):
         """Activate the zone. Visitors without a session cost no query."""
         if SESSION_KEY in request.session and request.user.is_authenticated:
             timezone.activate(zone_of(getattr(request.user, "time_zone", "")))
+
+
+class PendingFormMiddleware(Middleware):
+    """Carries out the form that was posted before /confirm; see reauthentication.restore()."""
+
+    def process_view(self, request: HttpRequest, *_args: Any) -> HttpResponse | None:
+        match = request.resolver_match
+        if request.method != "POST" or PENDING_FIELD not in request.POST:
+            return None
+        if match is not None and match.view_name == reauthentication.PAGE:
+            return None
+        return reauthentication.restore(request)
 
 
 class AnonymousModeMiddleware(Middleware):

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate
 
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
@@ -35,6 +35,8 @@ DOUBLE_CLICK = timedelta(minutes=1)
 WAIT_SECONDS, POLL_SECONDS = 10.0, 0.05
 PURPOSE = "sent-form"
 ALREADY = "sent-already"
+# Before the stored URL of a redirect with which the browser posts the form there (307).
+POST_AGAIN = "307 "
 
 
 def once(back: str, *, lifetime: timedelta = KEEP) -> Callable[[View], View]:
@@ -113,7 +115,8 @@ def sent_before(request: HttpRequest) -> str:
     row = None if key is None else SentForm.objects.filter(pk=key).first()
     if row is None or not row.sealed_url or timezone.now() - row.created_at > DOUBLE_CLICK:
         return ""
-    return decrypt(row.sealed_url, _associated_data(row.pk, "url"))
+    url = decrypt(row.sealed_url, _associated_data(row.pk, "url"))
+    return "" if url.startswith(POST_AGAIN) else url
 
 
 def purge_sent_forms(now: datetime) -> int:
@@ -153,6 +156,8 @@ def _keep_answer(key: str, response: HttpResponse) -> bool:
     """Store the response for a second request; False if the first changed nothing."""
     if response.status_code in (302, 303):
         url, page = response["Location"], ""
+    elif response.status_code == 307:
+        url, page = f"{POST_AGAIN}{response['Location']}", ""
     elif response.status_code == 200 and hasattr(response, "shown_once_url"):
         render: Any = getattr(response, "render", None)
         if render is not None:
@@ -181,7 +186,10 @@ def _repeat(row: SentForm, lead_back: Callable[[str], HttpResponse]) -> HttpResp
         if row.sealed_page and timezone.now() - row.created_at <= SHOWN_AGAIN:
             page = decrypt(row.sealed_page, _associated_data(row.pk, "page"))
             return keep_secret(HttpResponse(page))
-        return lead_back(decrypt(row.sealed_url, _associated_data(row.pk, "url")))
+        url = decrypt(row.sealed_url, _associated_data(row.pk, "url"))
+        if url.startswith(POST_AGAIN):
+            return HttpResponseRedirect(url.removeprefix(POST_AGAIN), preserve_request=True)
+        return lead_back(url)
     except DecryptionError:  # or the first request is still running and the column is empty
         return lead_back("")
 

@@ -102,6 +102,7 @@ MIDDLEWARE = [
     "accounts.middleware.SessionTimeoutMiddleware",
     "accounts.middleware.ResumptionMiddleware",
     "accounts.middleware.TimeZoneMiddleware",
+    "accounts.middleware.PendingFormMiddleware",
     "forward_auth.middleware.ForwardAuthCookieMiddleware",
     "accounts.middleware.AnonymousModeMiddleware",
     "accounts.middleware.ErrorPageMiddleware",

@@ -22,7 +22,6 @@ urlpatterns = [
     path("second-factor/set-up", second_factor.set_up, name="second-factor-set-up"),
     path("second-factor/cancel", second_factor.cancel_sign_in, name="second-factor-cancel"),
     path("confirm", reauthenticate.confirm, name="confirm"),
-    path("confirm/continue", reauthenticate.confirm_continue, name="confirm-continue"),
     path("sign-in/passkey", passkeys.sign_in, name="passkey-sign-in"),
     path("sign-in/passkey/options", passkeys.sign_in_options, name="passkey-sign-in-options"),
 ]

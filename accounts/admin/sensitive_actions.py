@@ -12,7 +12,10 @@ from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 READING = ("GET", "HEAD", "OPTIONS", "TRACE")
 # Pages of the site itself: they only show something or redirect, whatever is posted to them.
@@ -35,6 +38,67 @@ def is_sensitive(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> b
         if name in getattr(table, "exempt_pages", ()):
             return False
     return True
+
+
+# What the pages of one row do, by the end of their URL name.
+_LABELS: dict[str, Any] = {
+    "add": _("Add"),
+    "change": _("Change"),
+    "delete": _("Delete"),
+    "reset": _("Start password reset"),
+    "reset-factors": _("Reset second factors"),
+    "enable": _("Enable"),
+    "verify": _("Mark address as verified"),
+}
+MAX_NAMES = 3
+
+
+def describe(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> str:
+    """What this request would do, and to whom: "Delete: Nina Berg (nina@example.com)".
+
+    "" if that is not known.
+    """
+    name = (request.resolver_match.url_name or "") if request.resolver_match else ""
+    for table in tables:
+        prefix = f"{table.opts.app_label}_{table.opts.model_name}_"
+        if name == f"{prefix}changelist":
+            action = table.get_actions(request).get(request.POST.get("action", ""))
+            ticks = request.POST.getlist(ACTION_CHECKBOX_NAME)
+            return _sentence(action[2], _names(table, request, ticks)) if action else ""
+        label = _LABELS.get(name.removeprefix(prefix)) if name.startswith(prefix) else None
+        if label is not None and request.resolver_match is not None:
+            return _sentence(label, _names(table, request, _row_of(request.resolver_match.kwargs)))
+    return ""
+
+
+def _row_of(arguments: dict[str, Any]) -> list[str]:
+    """The id in the URL of the page of one row."""
+    return [str(arguments[name]) for name in ("object_id", "key") if name in arguments]
+
+
+def _names(table: "ModelAdmin[Any]", request: HttpRequest, keys: list[str]) -> list[str]:
+    """The names of the first rows; none if a key is not one of this table."""
+    try:
+        found = table.get_queryset(request).filter(**{f"{_key_field(table)}__in": keys[:MAX_NAMES]})
+        names = [_name_of(row) for row in found]
+    except (ValidationError, ValueError, TypeError):
+        return []
+    hidden = len(keys) - len(names)
+    more = ngettext("%(count)d more", "%(count)d more", hidden) % {"count": hidden}
+    return [*names, more] if names and hidden > 0 else names
+
+
+def _key_field(table: "ModelAdmin[Any]") -> str:
+    return str(getattr(table, "tick_field", "pk"))
+
+
+def _name_of(row: Any) -> str:
+    name = getattr(row, "name", "")
+    return f"{name} ({row})" if name and isinstance(name, str) and name != str(row) else str(row)
+
+
+def _sentence(label: Any, names: list[str]) -> str:
+    return f"{label}: {', '.join(names)}" if names else str(label)
 
 
 def _runs_sensitive_action(request: HttpRequest, table: "ModelAdmin[Any]") -> bool:

@@ -15,7 +15,7 @@ from accounts import access_policy
 from accounts.admin import dashboard
 from accounts.admin.base import redirect_after_duplicate
 from accounts.admin.navigation import menu
-from accounts.admin.sensitive_actions import is_sensitive
+from accounts.admin.sensitive_actions import describe, is_sensitive
 from accounts.models import User
 from accounts.roles import Role
 from accounts.sent_forms import DOUBLE_CLICK, KEEP, do_once
@@ -58,7 +58,7 @@ class GatehouseAdminSite(AdminSite):
                 return render(request, "errors/error.html", {"error": found}, status=403)
             is_action = is_sensitive(request, self._registry.values())
             if is_action and not reauthentication.recently_authenticated(request):
-                return reauthentication.ask(request)
+                return reauthentication.ask(request, describe(request, self._registry.values()))
             request.may_use_admin = True  # type: ignore[attr-defined]  # read by has_permission()
 
             def work() -> HttpResponse:

@@ -5,10 +5,8 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
 from accounts.forms import GatehouseForm
 from accounts.models import User
@@ -27,7 +25,6 @@ from accounts.views.common import (
 )
 from audit import audit_log
 from core.errors import OwnPasswordWrong, RateLimited
-from core.web.redirects import see_other
 from mfa.forms import ReauthenticationForm, SecondFactorForm
 from mfa.services import passkeys
 from mfa.views.verification import kinds_of, verify_by_form
@@ -53,21 +50,6 @@ def confirm(request: HttpRequest) -> HttpResponse:
     return _page(request, user, "again", GatehouseForm())
 
 
-@never_cache
-@login_required
-@require_safe
-def confirm_continue(request: HttpRequest) -> HttpResponse:
-    """Show the form that was sent before the reauthentication; submits nothing by itself."""
-    kept = (
-        reauthentication.take_kept(request)
-        if reauthentication.recently_authenticated(request)
-        else None
-    )
-    if kept is None:
-        return redirect("accounts:profile")
-    return render(request, "accounts/confirm_continue.html", {"kept": kept})
-
-
 def _by_factor(request: HttpRequest, user: User) -> HttpResponse:
     form = SecondFactorForm(bound_data(request), initial={"next": safe_next(request)})
     method = verify_by_form(request, user, form, purpose=passkeys.STEP_UP)
@@ -88,10 +70,10 @@ def _by_password(request: HttpRequest, user: User) -> HttpResponse:
 
 def _confirmed(request: HttpRequest, user: User, method: str) -> HttpResponse:
     audit_log.record("account:confirm:done", actor=user, target=user, method=method)
-    reauthentication.mark_authenticated(request)
-    return see_other(reauthentication.where_next(request, safe_next(request)))
+    return reauthentication.done(request, safe_next(request))
 
 
 def _page(request: HttpRequest, user: User, way: str, form: GatehouseForm) -> HttpResponse:
-    context = {"way": way, "next": safe_next(request), **kinds_of(user)}
+    pending = reauthentication.pending_form(request)
+    context = {"way": way, "next": safe_next(request), "pending": pending, **kinds_of(user)}
     return form_page(request, "accounts/confirm.html", form, **context)

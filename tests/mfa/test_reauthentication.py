@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -196,45 +197,184 @@ def test_signing_out_other_devices_does_not_reauthenticate(
 # What was typed is not lost
 
 
-def resent(browser: Client, page: str) -> object:
-    """Press the one button of /confirm/continue."""
-    content = page.partition("<main")[2].partition("</main>")[0]
-    (action,) = re.findall(r'<form method="post" action="([^"]+)">', content)
-    fields: dict[str, list[str]] = {}
-    for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', content):
-        if name != "csrfmiddlewaretoken":
-            fields.setdefault(html.unescape(name), []).append(html.unescape(value))
-    return browser.post(html.unescape(action), fields)
+def confirmed(browser: Client, page: Any, **fields: str) -> Any:
+    """Fill in the form of /confirm, and follow as a browser does: a 307 posts the form again."""
+    content = browser.get(page["Location"]).content.decode()
+    shown = re.findall(r'<input type="hidden" name="([^"]+)"[^>]* value="([^"]*)"', content)
+    typed = {html.unescape(name): html.unescape(value) for name, value in shown} | fields
+    typed.setdefault("password", PASSWORD)
+    answer = browser.post("/confirm", typed)
+    return browser.post(answer["Location"], typed) if answer.status_code == 307 else answer
 
 
-def test_the_typed_api_key_form_is_kept_through_reauthentication(
+def test_the_typed_api_key_form_is_carried_out_after_reauthentication(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
     at_time(LATE)
     form = {"name": 'Nightly <b>"backup"', "scopes": ["read"], "life": "7"}
-    assert leads_to_confirm(browser.post("/account/keys", form), "/account/keys")
+    asked = browser.post("/account/keys", form)
+    assert leads_to_confirm(asked, "/account/keys")
     assert ApiKey.objects.count() == 0
     assert "Nightly" not in str(dict(browser.session.items()))
 
-    answer = browser.post("/confirm", {"password": PASSWORD, "next": "/account/keys"})
-    assert answer["Location"] == "/confirm/continue"
-    page = browser.get("/confirm/continue").content.decode()
-    assert ApiKey.objects.count() == 0
-    resent(browser, page)
+    answer = confirmed(browser, asked)
 
+    assert answer.status_code == 200
     assert ApiKey.objects.get().name == form["name"]
-    assert browser.get("/confirm/continue")["Location"] == "/account/"
 
 
-def test_a_pending_form_is_not_shown_without_reauthentication(
+def test_a_wrong_password_carries_nothing_out(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     browser = browser_of(viewer)
     at_time(LATE)
-    browser.post("/account/export", {})
+    asked = browser.post("/account/keys", {"name": "Nightly", "scopes": ["read"], "life": "7"})
 
-    assert browser.get("/confirm/continue")["Location"] == "/account/"
+    assert confirmed(browser, asked, password="wrong").status_code == 401
+
+    assert ApiKey.objects.count() == 0
+
+
+def test_a_pending_form_is_not_carried_out_without_reauthentication(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    asked = browser.post("/account/keys", {"name": "Nightly", "scopes": ["read"], "life": "7"})
+    page = browser.get(asked["Location"]).content.decode()
+    (key,) = re.findall(r'name="_pending_form" value="([^"]+)"', page)
+
+    answer = browser.post("/account/keys", {"_pending_form": key})
+
+    assert answer["Location"] == "/account/?notice=sent-already"
+    assert ApiKey.objects.count() == 0
+
+
+def _ready(browser: Client) -> dict[str, str]:
+    """A form that is ready to be carried out; the fields that the browser posts for it."""
+    asked = browser.post("/account/keys", {"name": "Nightly", "scopes": ["read"], "life": "7"})
+    page = browser.get(asked["Location"]).content.decode()
+    (key,) = re.findall(r'name="_pending_form" value="([^"]+)"', page)
+    fields = {"_pending_form": key, "password": PASSWORD, "csrfmiddlewaretoken": "t" * 64}
+    answer = browser.post("/confirm", fields)
+    assert (answer.status_code, answer["Location"]) == (307, "/account/keys")
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("/account/export", {}),
+        ("/account/keys?x=1", {}),
+        ("/account/keys", {"_pending_form": "another"}),
+        ("/account/keys", {"_pending_form": ""}),
+    ],
+)
+def test_a_ready_form_is_carried_out_at_its_path_and_by_its_id_alone(
+    viewer: User,
+    browser_of: BrowserOf,
+    at_time: AtTime,
+    path: str,
+    change: dict[str, str],
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    fields = _ready(browser)
+
+    answer = browser.post(path, fields | change)
+
+    assert answer["Location"] == "/account/?notice=sent-already"
+    assert ApiKey.objects.count() == 0
+
+
+def test_a_ready_form_is_carried_out_once(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    fields = _ready(browser)
+
+    first = browser.post("/account/keys", fields)
+    again = browser.post("/account/keys", fields)
+    other = browser.post("/account/keys", fields | {"csrfmiddlewaretoken": "u" * 64})
+
+    assert first.content == again.content  # a double click shows the key of the first
+    assert other["Location"] == "/account/?notice=sent-already"
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_double_click_on_confirm_leads_to_the_form_twice_and_does_it_once(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    fields = _ready(browser)
+
+    second = browser.post("/confirm", fields)
+
+    assert (second.status_code, second["Location"]) == (307, "/account/keys")
+    assert browser.post("/account/keys", fields).status_code == 200
+    assert browser.post("/account/keys", fields).status_code == 200
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_ready_form_waits_for_a_minute(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    fields = _ready(browser)
+
+    at_time(LATE + timedelta(seconds=61))
+
+    assert browser.post("/account/keys", fields)["Location"] == "/account/?notice=sent-already"
+    assert ApiKey.objects.count() == 0
+
+
+def test_a_form_of_another_tab_is_not_carried_out(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    form = {"name": "Nightly", "scopes": ["read"], "life": "7"}
+    first = browser.get(browser.post("/account/keys", form)["Location"]).content.decode()
+    (key,) = re.findall(r'name="_pending_form" value="([^"]+)"', first)
+    browser.post("/account/export")  # the other tab
+
+    answer = browser.post("/confirm", {"_pending_form": key, "password": PASSWORD})
+
+    assert (answer.status_code, answer["Location"]) == (303, "/account/")
+
+
+def test_a_form_that_waits_too_long_is_not_carried_out(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    asked = browser.post("/account/keys", {"name": "Nightly", "scopes": ["read"], "life": "7"})
+    page = browser.get(asked["Location"]).content.decode()
+    (key,) = re.findall(r'name="_pending_form" value="([^"]+)"', page)
+
+    at_time(LATE + timedelta(minutes=16))
+    answer = browser.post("/confirm", {"_pending_form": key, "password": PASSWORD})
+
+    assert answer.status_code == 303
+    assert ApiKey.objects.count() == 0
+
+
+def test_another_site_cannot_carry_a_ready_form_out(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    fields = _ready(browser)
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = browser.cookies
+
+    assert strict.post("/account/keys", fields).status_code == 403
+
+    assert ApiKey.objects.count() == 0
 
 
 def test_the_export_needs_reauthentication(
@@ -317,16 +457,55 @@ def test_viewing_and_revoking_need_no_reauthentication(
     assert not User.objects.get(pk=viewer.pk).is_active
 
 
-def test_an_admin_action_keeps_its_selection_through_reauthentication(
+def test_an_admin_action_is_carried_out_after_reauthentication_that_named_it(
     panel: Client, viewer: User, at_time: AtTime
 ) -> None:
+    User.objects.filter(pk=viewer.pk).update(name="Vera <Viewer>")
     at_time(LATE)
     form = {"action": "get_login_url", "_selected_action": [str(viewer.pk)]}
     path = "/admin/accounts/user/?role=viewer"
-    assert leads_to_confirm(panel.post(path, form), path)
+    asked = panel.post(path, form)
+    assert leads_to_confirm(asked, path)
 
-    panel.post("/confirm", {"password": PASSWORD, "next": path})
-    answer = resent(panel, panel.get("/confirm/continue").content.decode())
+    page = panel.get(asked["Location"]).content.decode()
+    answer = confirmed(panel, asked)
 
+    assert f"Get email login URL: Vera &lt;Viewer&gt; ({viewer.email})" in page
     assert answer.status_code == 200
     assert LoginLink.objects.get().user == viewer
+
+
+def test_a_deletion_is_named_and_carried_out(panel: Client, viewer: User, at_time: AtTime) -> None:
+    at_time(LATE)
+    asked = panel.post(_page(viewer, "delete"), {"post": "yes"})
+
+    page = panel.get(asked["Location"]).content.decode()
+    answer = confirmed(panel, asked)
+
+    assert f"Delete: {viewer.name} ({viewer.email})" in page
+    assert answer["Location"] == "/admin/accounts/user/"
+    assert not User.objects.filter(pk=viewer.pk).exists()
+
+
+def test_a_bulk_deletion_is_asked_for_before_it_is_done(
+    panel: Client, viewer: User, at_time: AtTime
+) -> None:
+    at_time(LATE)
+    form = {"action": "delete_selected", "_selected_action": [str(viewer.pk)]}
+
+    answer = confirmed(panel, panel.post("/admin/accounts/user/", form))
+
+    assert answer.status_code == 200
+    assert viewer.email in answer.content.decode()
+    assert User.objects.filter(pk=viewer.pk).exists()
+
+
+@pytest.mark.parametrize("key", ["no-id", "\x00", "01a22311-bcee-7700-9983-1c40b6c47e61"])
+def test_rows_that_do_not_exist_are_not_named(panel: Client, at_time: AtTime, key: str) -> None:
+    at_time(LATE)
+    form = {"action": "get_login_url", "_selected_action": [key]}
+    asked = panel.post("/admin/accounts/user/", form)
+
+    page = panel.get(asked["Location"]).content.decode()
+
+    assert '<p class="notice-heading">Get email login URL</p>' in page
