@@ -12,7 +12,7 @@ RUN python -m venv /venv \
 
 FROM python:3.13-slim-trixie
 RUN apt-get update \
-    # backup, restore and upgrade dump with PostgreSQL's own programs: of its version or newer.
+    # backup, restore and upgrade use PostgreSQL's own programs, of its version or newer.
     && apt-get install -y --no-install-recommends libldap2 libsasl2-2 postgresql-client-17 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 gatehouse \
@@ -21,7 +21,7 @@ RUN apt-get update \
 COPY --from=builder /venv /venv
 COPY . /app
 WORKDIR /app
-# The user who runs it may not write here, so the compiled files are made now.
+# The user of the container cannot write here, so Python files are compiled now.
 RUN /venv/bin/python -m compileall -q /app
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -34,5 +34,5 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/ready', timeout=4)"]
-# exec form: the server itself is told to stop, and ends the requests it has begun.
+# exec form: the server itself gets the signal to stop, and finishes started requests.
 CMD ["python", "manage.py", "serve"]

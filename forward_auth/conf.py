@@ -45,7 +45,9 @@ def options() -> Options:
     """The options of this process."""
     return Options(
         session_cookie=settings.SESSION_COOKIE_NAME,
-        forward_auth_cookie=settings.GATE_COOKIE_NAME if settings.FORWARD_AUTH_DOMAIN else "",
+        forward_auth_cookie=settings.FORWARD_AUTH_COOKIE_NAME
+        if settings.FORWARD_AUTH_DOMAIN
+        else "",
         external_tokens_only=settings.AUTH_BACKEND == "jwt",
         requires_key_and_token=settings.REQUIRE_API_KEY_AND_TOKEN,
         requires_verified_email=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,

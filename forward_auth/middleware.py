@@ -33,12 +33,14 @@ class ForwardAuthCookieMiddleware:
 
 def _sync_cookie(request: HttpRequest, response: HttpResponse) -> None:
     """Set the cookie when a signed-in browser lacks it; delete it when no one is signed in."""
-    given = request.COOKIES.get(settings.GATE_COOKIE_NAME, "")
+    given = request.COOKIES.get(settings.FORWARD_AUTH_COOKIE_NAME, "")
     session_key = request.session.session_key
     if session_key is None or not request.user.is_authenticated:
         if given:
             response.delete_cookie(
-                settings.GATE_COOKIE_NAME, domain=settings.FORWARD_AUTH_DOMAIN, samesite="Lax"
+                settings.FORWARD_AUTH_COOKIE_NAME,
+                domain=settings.FORWARD_AUTH_DOMAIN,
+                samesite="Lax",
             )
         return
     if given and cookie_belongs_to_session(session_key, given):
@@ -52,7 +54,7 @@ def set_forward_auth_cookie(response: HttpResponse, token: str) -> None:
     """Set it for the longest life of a session; the cookie is invalid once its session ends."""
     set_cookie(
         response,
-        settings.GATE_COOKIE_NAME,
+        settings.FORWARD_AUTH_COOKIE_NAME,
         token,
         settings.SESSION_ABSOLUTE_TIMEOUT,
         domain=settings.FORWARD_AUTH_DOMAIN,

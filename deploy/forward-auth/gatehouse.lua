@@ -1,15 +1,15 @@
 -- Asks Gatehouse whether a request may pass; see haproxy.cfg.
--- http-request lua.gatehouse rules: what the rules say; with a role in that place, at least that role.
+-- http-request lua.gatehouse rules: applies the rules; a role instead of "rules" is required too.
 
 local GATEHOUSE = os.getenv("GATEHOUSE") or "http://127.0.0.1:8000"
 local MILLISECONDS = 5000
--- What the question says of the request. The body is not read.
+-- Headers of the check. The body is not read.
 local TOLD = { "cookie", "authorization", "x-api-key", "accept", "accept-language", "user-agent",
     "sec-fetch-mode", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host" }
--- Every one is answered each time, so that none is inherited from the client.
+-- Every response contains all of them, so that none of the client's remains.
 local IDENTITY = { "remote-user", "remote-email", "remote-name", "remote-groups", "remote-id",
     "remote-token" }
--- What a refusal says to the client.
+-- Headers of a denial for the client.
 local ANSWERED = { "location", "content-type", "cache-control", "www-authenticate", "retry-after",
     "content-security-policy", "content-language", "vary", "x-gatehouse-reference",
     "x-content-type-options", "x-frame-options", "referrer-policy" }
@@ -40,7 +40,7 @@ local function answer(txn, status, headers, body)
     txn:done(reply)
 end
 
--- What Gatehouse says of a request that it does not read: unclear (400), too long (414, 431).
+-- Statuses of a request that Gatehouse rejects: ambiguous (400), too long (414, 431).
 local UNREAD = { [400] = true, [414] = true, [431] = true }
 
 local function closed(txn)
@@ -74,7 +74,7 @@ core.register_action("gatehouse", { "http-req" }, function(txn, role)
     end
 end, 1)
 
--- Ends a request behind whose body more headers come, before they are sent to the app.
+-- Ends a request with trailers before they are sent to the app.
 local Body = { id = "no_trailers", flags = filter.FLT_CFG_FL_HTX }
 Body.__index = Body
 
@@ -90,7 +90,7 @@ end
 
 function Body:http_payload(txn, message)
     local data = message:body()
-    -- The end of a body in chunks counts as one byte. Whatever is more is no body.
+    -- The end of a chunked body counts as one byte. Anything more is a trailer.
     if message:input() > (data and #data or 0) + 1 then
         txn:done()
     end

@@ -19,14 +19,14 @@ def statuses_at_endpoints(
     return {
         "page": visitor.send("GET", "/account/", None, headers).status,
         "api": visitor.send("GET", "/api/v1/me", None, headers).status,
-        "app": site.gate.ask("/", {**headers, **cookies_at_app(site, visitor)}).status,
+        "app": site.proxied_app.ask("/", {**headers, **cookies_at_app(site, visitor)}).status,
         "admin": visitor.send("GET", "/admin/", None, headers).status,
         "session tokens": visitor.send("POST", "/api/v1/auth/token/session", {}, headers).status,
     }
 
 
 def cookies_at_app(site: Site, visitor: Visitor) -> dict[str, str]:
-    return site.at_app(visitor) if any("gate" in name for name in visitor.cookies) else {}
+    return site.at_app(visitor) if any("gatehouse_app" in name for name in visitor.cookies) else {}
 
 
 def code_of(answer: Answer) -> tuple[int, str]:

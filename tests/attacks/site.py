@@ -129,8 +129,8 @@ def _read(stream: socket.socket) -> bytes:
 class Site:
     """proxy: "nginx", "caddy", "haproxy"; database: "sqlite", "postgres".
 
-    front: the proxy before Gatehouse, gate: the one before the app, as deploy/ ships both. With
-    several nodes each has a proxy of its own in `fronts`.
+    front: the proxy before Gatehouse, proxied_app: the one before the app, both as in
+    deploy/. With several nodes, each has its own proxy in `fronts`.
     drive(code): runs code with Django over the data of the instance; see tests.forward_auth.driver.
     """
 
@@ -139,7 +139,7 @@ class Site:
     data: InstanceData
     server: Gatehouse
     front: Proxy
-    gate: ProxiedApp
+    proxied_app: ProxiedApp
     app: EchoApp
     drive: Driver
     mail: SMTPServer
@@ -166,13 +166,13 @@ class Site:
             FRONTS[proxy](port, _made(folder / f"front-{number}"))
             for number, port in enumerate(server.ports)
         )
-        gate = STARTS[proxy](f"127.0.0.1:{server.ports[0]}", app.port, folder / "gate")
+        proxied_app = STARTS[proxy](f"127.0.0.1:{server.ports[0]}", app.port, folder / "gate")
         drive = Driver(data, **SETTINGS, **settings)
-        return cls(proxy, data.kind, data, server, fronts[0], gate, app, drive, mail, fronts)
+        return cls(proxy, data.kind, data, server, fronts[0], proxied_app, app, drive, mail, fronts)
 
     def stop(self) -> None:
         self.drive.stop()
-        self.gate.process.stop()
+        self.proxied_app.process.stop()
         for front in self.fronts:
             front.process.stop()
         self.app.stop()
@@ -212,5 +212,5 @@ class Site:
 
     def at_app(self, visitor: Visitor) -> dict[str, str]:
         """The Cookie header that this browser sends to apps of the domain."""
-        names = [name for name in visitor.cookies if re.search("gatehouse_gate", name)]
+        names = [name for name in visitor.cookies if re.search("gatehouse_app", name)]
         return {"Cookie": "; ".join(f"{name}={visitor.cookies[name]}" for name in names)}

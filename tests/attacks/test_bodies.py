@@ -26,9 +26,9 @@ def test_no_charset_breaks_a_response(site: Site, odd: str) -> None:
     }
 
     assert {path: visitor.send("GET", path, None, sent).status for path in wanted} == wanted
-    assert site.gate.ask("/?a=%2F", sent).status == 401
+    assert site.proxied_app.ask("/?a=%2F", sent).status == 401
     browser = site.signed_in(site.user())
-    assert site.gate.ask("/?a=%2F", {**sent, **site.at_app(browser)}).status == 200
+    assert site.proxied_app.ask("/?a=%2F", {**sent, **site.at_app(browser)}).status == 200
 
 
 def test_no_charset_changes_how_a_form_is_read(site: Site) -> None:

@@ -24,7 +24,7 @@ for position, name, effect, networks in [(10, "open", "public", []), (11, "shut"
     AccessRule.objects.create(position=position, name=f"wire {name}", effect=effect,
                               networks=networks, host="app.example.com", path=f"/wire-{name}")
 """
-NAME = "__Secure-gatehouse_gate"
+NAME = "__Secure-gatehouse_app"
 
 
 @dataclass
@@ -36,7 +36,7 @@ class ProxiedSite:
     editor: str
 
     def raw(self, request: bytes, *, whole: bool = False) -> bytes:
-        return exchange(self.site.gate.connect(), request, whole=whole)
+        return exchange(self.site.proxied_app.connect(), request, whole=whole)
 
     def ask(
         self, path: str, lines: tuple[str, ...] = (), method: str = "GET", **more: str
@@ -45,8 +45,10 @@ class ProxiedSite:
         return reply(self.raw(head(method, path, [*lines, "Connection: close"], **more)))
 
     def ask_http2(self, header: Fields, body: bytes | None = None, behind: Fields = ()) -> Reply:
-        gate = self.site.gate
-        return exchange_http2(http2_of(gate.port, gate.authority, APP), header, body, behind)
+        proxied_app = self.site.proxied_app
+        return exchange_http2(
+            http2_of(proxied_app.port, proxied_app.authority, APP), header, body, behind
+        )
 
     def cookie(self, role: str) -> str:
         return f"Cookie: {NAME}={getattr(self, role)}"
@@ -307,7 +309,7 @@ def test_the_forward_auth_cookie_never_reaches_the_app(
         f'{junk}; x="1;2"; {live}', f"{junk},{junk}; {live}", f"a=1;{live}", f"a=1;\t{live};\tb=2",
         f"a=1 ;  {live} ; b=2", f'{NAME}="{proxied.viewer}"', f"{NAME} ={proxied.viewer}",
         f"=; {live}",
-        f"{live}; {live}", f"x; {live}", f"gatehouse_gate={proxied.viewer}; {live}",
+        f"{live}; {live}", f"x; {live}", f"gatehouse_app={proxied.viewer}; {live}",
         "; ".join([*(f"c{number}={number}" for number in range(100)), live]),
         f"{junk}\r\nCookie: x=1,2\r\nCookie: {live}", f"{live}\r\nCookie: a=1",
     ]:  # fmt: skip

@@ -92,13 +92,13 @@ def test_no_secret_is_logged(site: Site) -> None:
         ("Authorization", f"Bearer {tokens['access']}x"),
     ]:
         stranger.send("GET", "/api/v1/me", None, {name: text})  # fmt: skip
-        site.gate.ask("/", {name: text})
-    site.gate.ask(f"/?key={key}", site.at_app(browser))
+        site.proxied_app.ask("/", {name: text})
+    site.proxied_app.ask(f"/?key={key}", site.at_app(browser))
     for lines in (["X-API-Key: a", f"X-API-Key: {key}"], [f"Cookie: a={typed * 800}"]):
         exchange(site.visitor().socket(), head("GET", f"/{link}", lines, "gate.example.com"))
     browser.post("/sign-out", {})
 
-    logs = site.server.output() + site.gate.process.output() + site.front.process.output()
+    logs = site.server.output() + site.proxied_app.process.output() + site.front.process.output()
     for folder in (site.front.folder, site.front.folder.parent / "gate"):
         logs += "".join(
             file.read_text(errors="replace")

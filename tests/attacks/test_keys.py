@@ -84,7 +84,7 @@ def test_a_repeated_header_is_rejected(site: Site) -> None:
         own = f"GET /api/v1/me HTTP/1.1\r\nHost: {SITE}\r\nConnection: close\r\n{text}\r\n\r\n"
         assert site.visitor().raw(own.encode()).split(b" ")[1] == b"400", name
         app = f"GET / HTTP/1.1\r\nHost: {APP}\r\nConnection: close\r\n{text}\r\n\r\n"
-        with site.gate.connect() as stream:
+        with site.proxied_app.connect() as stream:
             stream.sendall(app.encode())
             status = stream.recv(65536).split(b" ")[1]
         assert status == b"400", name
@@ -110,9 +110,9 @@ def test_a_key_is_accepted_only_where_documented(site: Site) -> None:
 
     assert [code_of(answer) for answer in tries] == [(401, "not_authenticated")] * len(tries)
     assert count_of_keys(site, email) == 1
-    assert site.gate.ask(f"/?api_key={key}").status == 401
+    assert site.proxied_app.ask(f"/?api_key={key}").status == 401
     assert (
-        statuses_at_endpoints(site, {"Cookie": f"__Secure-gatehouse_gate={key}"})
+        statuses_at_endpoints(site, {"Cookie": f"__Secure-gatehouse_app={key}"})
         == ANONYMOUS_STATUSES
     )
 
@@ -209,7 +209,10 @@ def test_a_key_creates_no_key_with_more_scopes_or_a_longer_life(site: Site) -> N
         (("read",), "GET", 200),
     ):
         key = site.api_key(email, scopes)
-        assert site.gate.ask("/", {"X-API-Key": key}, method).status == wanted, (scopes, method)
+        assert site.proxied_app.ask("/", {"X-API-Key": key}, method).status == wanted, (
+            scopes,
+            method,
+        )
 
 
 def test_keys_of_others_are_not_found(site: Site) -> None:

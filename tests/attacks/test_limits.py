@@ -173,7 +173,7 @@ def test_a_banned_network_cannot_sign_in_but_live_sessions_continue(site: Site) 
     assert (program.status, '"banned"' in program.text) == (403, True)
     # One person's deeds do not throw out a whole office, nor use the link up.
     assert home.get("/account/").status == 200
-    assert site.gate.ask("/", site.at_app(home)).status == 200
+    assert site.proxied_app.ask("/", site.at_app(home)).status == 200
     # The ban's end, a second away on either side, needs no clearing up.
     end = "from moderation.models import Ban\nBan.objects.filter(pk={!r}).update(until=now() + {})"
     site.drive(end.format(row, "timedelta(seconds=30)"))
@@ -185,17 +185,17 @@ def test_a_banned_network_cannot_sign_in_but_live_sessions_continue(site: Site) 
 def test_a_banned_user_is_told_so_through_the_proxy(site: Site) -> None:
     email = site.user("editor")
     key, browser = site.api_key(email), site.signed_in(email)
-    assert site.gate.ask("/", site.at_app(browser)).status == 200
+    assert site.proxied_app.ask("/", site.at_app(browser)).status == 200
     site.drive(
         "from accounts.actors import SYSTEM\nfrom moderation.services.bans import ban\n"
         f"ban(actor=SYSTEM, user=User.objects.get(email={email!r}),"
         " duration=timedelta(hours=1), reason='a test')"
     )
 
-    by_key = site.gate.ask("/", {"X-API-Key": key})
+    by_key = site.proxied_app.ask("/", {"X-API-Key": key})
     assert by_key.status == 403
     assert not [name for name in by_key.headers if name.startswith("remote-")]
-    assert site.gate.ask("/", site.at_app(browser)).status == 401
+    assert site.proxied_app.ask("/", site.at_app(browser)).status == 401
     assert guess(site.visitor(), email, PASSWORD) == 403
     assert browser.get("/account/").status == 302
 

@@ -358,7 +358,7 @@ def test_no_invalid_external_token_gives_access(instance: Site, outside: Outside
 
     api = {name: code_of(visitor.send("GET", "/api/v1/me", None, bearer(text)))
            for name, text in wrong.items()}  # fmt: skip
-    app = {name: instance.gate.ask("/", bearer(text)).status for name, text in wrong.items()}
+    app = {name: instance.proxied_app.ask("/", bearer(text)).status for name, text in wrong.items()}
 
     expired = {"expired": (401, "token_expired")}
     assert api == dict.fromkeys(wrong, (401, "token_invalid")) | expired

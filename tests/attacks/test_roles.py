@@ -209,7 +209,7 @@ def test_no_header_query_or_cookie_turns_sign_in_off(site: Site) -> None:
         assert page.headers["location"].startswith("/sign-in"), headers
         said = visitor.send("GET", "/api/v1/me?anonymous_mode=true", None, headers)
         assert said.status == 401, headers
-        assert site.gate.ask("/?anonymous_mode=true", headers).status == 401, headers
+        assert site.proxied_app.ask("/?anonymous_mode=true", headers).status == 401, headers
 
 
 def test_an_action_without_csrf_token_or_reauthentication_does_nothing(site: Site) -> None:

@@ -90,7 +90,9 @@ def test_every_path_treats_a_pending_sign_in_as_anonymous(
     assert differing == []
     half.cookies = waiting
     assert (
-        site.gate.ask("/", {"Cookie": "; ".join(f"{n}={v}" for n, v in waiting.items())}).status
+        site.proxied_app.ask(
+            "/", {"Cookie": "; ".join(f"{n}={v}" for n, v in waiting.items())}
+        ).status
         == 401
     )
 

@@ -109,7 +109,7 @@ def test_no_forged_token_gives_access(site: Site, program: Program) -> None:
 
     api = {name: code_of(visitor.send("GET", "/api/v1/me", None, bearer(text)))
            for name, text in asked}  # fmt: skip
-    app = {name: site.gate.ask("/", bearer(text)).status for name, text in asked}
+    app = {name: site.proxied_app.ask("/", bearer(text)).status for name, text in asked}
 
     assert api == dict.fromkeys(api, INVALID)
     assert app == dict.fromkeys(app, 401)
@@ -124,7 +124,7 @@ def test_beside_a_session_a_forged_token_is_rejected_and_a_token_of_the_app_igno
     ours = dict(list(forgeries(program, key_set))[:12])
     theirs = dict(without_credential(program))
 
-    found = {name: site.gate.ask("/", {**cookies, **bearer(text)}).status
+    found = {name: site.proxied_app.ask("/", {**cookies, **bearer(text)}).status
              for name, text in {**ours, **theirs}.items()}  # fmt: skip
 
     assert found == dict.fromkeys(ours, 401) | dict.fromkeys(theirs, 200)
@@ -143,7 +143,7 @@ def test_a_token_of_any_length_is_a_client_error(site: Site) -> None:
 
 def at_app(site: Site) -> Callable[[bytes], bytes]:
     def ask(text: bytes) -> bytes:
-        with site.gate.connect() as stream:
+        with site.proxied_app.connect() as stream:
             stream.sendall(text)
             return stream.recv(65536)
 
@@ -195,7 +195,7 @@ def test_a_validly_signed_token_for_another_purpose_is_rejected(
 
     api = {name: code_of(visitor.send("GET", "/api/v1/me", None, bearer(text)))
            for name, text in signed.items()}  # fmt: skip
-    app = {name: site.gate.ask("/", bearer(text)).status for name, text in signed.items()}
+    app = {name: site.proxied_app.ask("/", bearer(text)).status for name, text in signed.items()}
 
     expired = {"exp past": (401, "token_expired")}
     assert api == dict.fromkeys(signed, INVALID) | expired | dict.fromkeys(RIGHT, (200, ""))
@@ -239,9 +239,9 @@ def test_the_identity_token_of_apps_gives_no_access(site: Site) -> None:
     assert visitor.send("POST", f"{TOKEN}/revoke", body).status == 204
     # It is sent only on request, and clients cannot forge one.
     own = {"Remote-Token": token, "Remote-User": owner}
-    assert site.gate.ask("/", own).status == 401
+    assert site.proxied_app.ask("/", own).status == 401
     editor = bearer(Program(site, site.user("editor")).access)
-    assert token not in json.dumps(site.gate.ask("/", {**own, **editor}).echo)
+    assert token not in json.dumps(site.proxied_app.ask("/", {**own, **editor}).echo)
 
 
 def _ask_directly(site: Site, path: str, headers: Mapping[str, str]) -> dict[str, str]:

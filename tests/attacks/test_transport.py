@@ -215,7 +215,7 @@ def test_slow_clients_block_no_other_client(site: Site) -> None:
                 with contextlib.suppress(OSError):
                     stream.sendall(b"x")
             assert site.visitor().get("/health/ready").status == 200
-            assert site.gate.ask("/board").status == 401
+            assert site.proxied_app.ask("/board").status == 401
             assert site.visitor().get("/sign-in").status == 200
 
 

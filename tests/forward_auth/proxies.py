@@ -88,7 +88,8 @@ def start_nginx(gatehouse: str, app: int, folder: Path, demand: str = "") -> Pro
         "listen 443 ssl": f"listen {HERE}:{port} ssl",
         "/etc/letsencrypt/live/app.example.com/fullchain.pem": f"{folder}/certificate.pem",
         "/etc/letsencrypt/live/app.example.com/privkey.pem": f"{folder}/key.pem",
-        'map $server_name $gate_demand {\n    default "";': "map $server_name $gate_demand {\n"
+        'map $server_name $gatehouse_role {\n    default "";':
+        "map $server_name $gatehouse_role {\n"
         f'    default "{demand and f"?role={demand}"}";',
     })  # fmt: skip
     (folder / "app.conf").write_text(without_ipv6(text))
@@ -145,6 +146,6 @@ def _started(
 ) -> ProxiedApp:
     whole = {"PATH": os.environ["PATH"], **(environment or {})}
     process = ServerProcess(command, folder / "output", environment=whole)
-    gate = ProxiedApp(name, port, authority, process)
-    process.wait_until(gate.speaks)
-    return gate
+    proxied_app = ProxiedApp(name, port, authority, process)
+    process.wait_until(proxied_app.speaks)
+    return proxied_app

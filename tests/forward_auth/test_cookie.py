@@ -19,7 +19,7 @@ from moderation.models import Ban
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
-COOKIE = "gatehouse_gate"
+COOKIE = "gatehouse_app"
 CHECK_PATHS = {"x-original-url": "https://app.example.com/", "x-original-method": "GET"}
 
 
@@ -36,7 +36,7 @@ def _app(cookie: str) -> Client:
     return client
 
 
-def _gate(browser: Client) -> str:
+def _app_cookie(browser: Client) -> str:
     return browser.cookies[COOKIE].value
 
 
@@ -49,7 +49,7 @@ def test_a_sign_in_sets_a_cookie_for_the_whole_domain(viewer: User, browser_of: 
 
 
 def test_the_cookie_gives_access_to_an_app(viewer: User, browser_of: BrowserOf) -> None:
-    answer = _app(_gate(browser_of(viewer))).get("/auth/check")
+    answer = _app(_app_cookie(browser_of(viewer))).get("/auth/check")
 
     assert (answer.status_code, answer["Remote-User"]) == (204, viewer.email)
 
@@ -57,7 +57,7 @@ def test_the_cookie_gives_access_to_an_app(viewer: User, browser_of: BrowserOf) 
 def test_without_the_setting_no_cookie_is_set_or_accepted(
     viewer: User, browser_of: BrowserOf, settings: LazySettings
 ) -> None:
-    cookie = _gate(browser_of(viewer))
+    cookie = _app_cookie(browser_of(viewer))
     settings.FORWARD_AUTH_DOMAIN = ""
 
     assert COOKIE not in browser_of(viewer).cookies
@@ -68,14 +68,14 @@ def test_without_the_setting_no_cookie_is_set_or_accepted(
 def test_the_cookie_is_not_accepted_on_own_pages(
     owner: User, browser_of: BrowserOf, path: str
 ) -> None:
-    answer = _app(_gate(browser_of(owner))).get(path)
+    answer = _app(_app_cookie(browser_of(owner))).get(path)
 
     assert answer.status_code == 302
     assert "/sign-in" in answer["Location"]
 
 
 def test_the_cookie_is_not_accepted_by_the_api(owner: User, browser_of: BrowserOf) -> None:
-    cookie = _gate(browser_of(owner))
+    cookie = _app_cookie(browser_of(owner))
     as_session = Client()
     as_session.cookies["gatehouse_session"] = cookie
 
@@ -91,7 +91,7 @@ def test_a_session_key_is_not_accepted_as_the_cookie(viewer: User, browser_of: B
 
 
 def test_the_table_does_not_contain_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
-    cookie = _gate(browser_of(viewer))
+    cookie = _app_cookie(browser_of(viewer))
     row = ForwardAuthCookie.objects.get()
 
     assert cookie not in (row.digest, row.pk)
@@ -100,7 +100,7 @@ def test_the_table_does_not_contain_the_cookie(viewer: User, browser_of: Browser
 
 def test_signing_out_ends_and_deletes_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
     browser = browser_of(viewer)
-    cookie = _gate(browser)
+    cookie = _app_cookie(browser)
     answer = browser.post("/sign-out")
 
     assert answer.cookies[COOKIE]["max-age"] == 0
@@ -110,21 +110,21 @@ def test_signing_out_ends_and_deletes_the_cookie(viewer: User, browser_of: Brows
 
 
 def test_signing_out_everywhere_ends_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
-    cookie = _gate(browser_of(viewer))
+    cookie = _app_cookie(browser_of(viewer))
 
     assert end_sessions(actor=viewer, user=viewer) == 1
     assert _app(cookie).get("/auth/check").status_code == 401
 
 
 def test_a_ban_ends_access_to_apps(viewer: User, browser_of: BrowserOf) -> None:
-    cookie = _gate(browser_of(viewer))
+    cookie = _app_cookie(browser_of(viewer))
     Ban.objects.create(user=viewer, kind="manual", created_at=timezone.now())
 
     assert _app(cookie).get("/auth/check").status_code == 401
 
 
 def test_disabling_an_account_ends_access_to_apps(viewer: User, browser_of: BrowserOf) -> None:
-    cookie = _gate(browser_of(viewer))
+    cookie = _app_cookie(browser_of(viewer))
     User.objects.update(is_active=False)
 
     assert _app(cookie).get("/auth/check").status_code == 401
@@ -141,24 +141,24 @@ def test_a_browser_that_lost_the_cookie_gets_a_new_one_and_the_old_one_ends(
     viewer: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(viewer)
-    first = _gate(browser)
+    first = _app_cookie(browser)
     del browser.cookies[COOKIE]
     browser.get("/account/")
 
-    assert _gate(browser) != first
+    assert _app_cookie(browser) != first
     assert _app(first).get("/auth/check").status_code == 401
-    assert _app(_gate(browser)).get("/auth/check").status_code == 204
+    assert _app(_app_cookie(browser)).get("/auth/check").status_code == 204
 
 
 def test_the_cookie_of_another_user_is_replaced(
     viewer: User, editor: User, browser_of: BrowserOf
 ) -> None:
-    foreign = _gate(browser_of(editor))
+    foreign = _app_cookie(browser_of(editor))
     browser = browser_of(viewer)
     browser.cookies[COOKIE] = foreign
     browser.get("/account/")
 
-    assert _app(_gate(browser)).get("/auth/check")["Remote-User"] == viewer.email
+    assert _app(_app_cookie(browser)).get("/auth/check")["Remote-User"] == viewer.email
     assert _app(foreign).get("/auth/check")["Remote-User"] == editor.email
 
 
@@ -173,7 +173,7 @@ def test_a_check_sets_no_cookie(viewer: User, browser_of: BrowserOf) -> None:
 def test_use_of_apps_extends_the_session(
     viewer: User, browser_of: BrowserOf, at_time: Callable[[timedelta], Any]
 ) -> None:
-    cookie = _gate(browser_of(viewer))
+    cookie = _app_cookie(browser_of(viewer))
     before = BrowserSession.objects.get().expire_date
     at_time(timedelta(days=20))
     assert _app(cookie).get("/auth/check").status_code == 204
@@ -184,7 +184,7 @@ def test_use_of_apps_extends_the_session(
 def test_the_cookie_ends_at_the_absolute_timeout(
     viewer: User, browser_of: BrowserOf, at_time: Callable[[timedelta], Any]
 ) -> None:
-    cookie = _gate(browser_of(viewer))
+    cookie = _app_cookie(browser_of(viewer))
     BrowserSession.objects.update(expire_date=timezone.now() + timedelta(days=400))
     at_time(timedelta(days=181))
 
@@ -192,7 +192,7 @@ def test_the_cookie_ends_at_the_absolute_timeout(
 
 
 def test_a_wrong_key_is_rejected_despite_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
-    app = _app(_gate(browser_of(viewer)))
+    app = _app(_app_cookie(browser_of(viewer)))
 
     assert app.get("/auth/check", headers={"x-api-key": "gth_wrong"}).status_code == 401
 

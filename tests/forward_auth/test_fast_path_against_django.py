@@ -67,7 +67,7 @@ BESIDE = st.sampled_from([
     {}, {}, {}, *OF_APPS, {"HTTP_COOKIE": "gatehouse_session=stale"},
 ])  # fmt: skip
 CREDENTIALS = st.fixed_dictionaries({
-    "kind": st.sampled_from(["key", "token", "session", "gate", "none"]),
+    "kind": st.sampled_from(["key", "token", "session", "app", "none"]),
     "place": st.sampled_from(["x-api-key", "bearer", "basic"]),
     "expires": DAYS,
     "is_ended": st.sampled_from([False, False, True]),
@@ -158,7 +158,7 @@ def test_fast_path_and_django_give_the_same_response(
         assert short is None or _said(short) == _said(long)
     is_shipped = access_checks == SHIPPED
     # A session beside a credential is Django's work, and so is what has to be written.
-    by_django = credential["kind"] in ("session", "gate") or "HTTP_COOKIE" in beside
+    by_django = credential["kind"] in ("session", "app") or "HTTP_COOKIE" in beside
     assert answers[0] is not None or not is_shipped or by_django
     if CLOSED in access_checks:
         assert long.decision.principal is None
@@ -213,9 +213,9 @@ def _offer(user: User, credential: Any) -> Environ:
         case "session":
             cookie = _spoilt(_session(user, credential), credential)
             return {"HTTP_COOKIE": f"gatehouse_session={cookie}"}
-        case "gate":
-            cookie = _spoilt(_gate(user, credential), credential)
-            return {"HTTP_COOKIE": f"gatehouse_gate={cookie}"}
+        case "app":
+            cookie = _spoilt(_app_cookie(user, credential), credential)
+            return {"HTTP_COOKIE": f"gatehouse_app={cookie}"}
     return {}
 
 
@@ -264,7 +264,7 @@ def _token(user: User, credential: Any) -> str:
     return pair.access
 
 
-def _gate(user: User, credential: Any) -> str:
+def _app_cookie(user: User, credential: Any) -> str:
     key = _session(user, {**credential, "is_ended": False})
     token = issue_forward_auth_cookie(key)
     if credential["is_ended"]:
@@ -310,7 +310,7 @@ def _change(user: User, person: Any) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["key", "token", "session", "gate"])
+@pytest.mark.parametrize("kind", ["key", "token", "session", "app"])
 @pytest.mark.parametrize("subject", ["account", "role"])
 @pytest.mark.parametrize("role", [Role.EDITOR, Role.ADMIN])
 def test_no_answer_is_remembered_past_an_end(
@@ -332,7 +332,7 @@ def test_no_answer_is_remembered_past_an_end(
     answers = [checker.check(environ) for _time in range(3)]
 
     is_let_in = role == Role.EDITOR or kind == "key"
-    refused = 401 if kind in ("session", "gate") else 403
+    refused = 401 if kind in ("session", "app") else 403
     assert [answer.decision.status for answer in answers] == [204 if is_let_in else refused] * 3
     generation = checker._generation
     caches = (generation.good, generation.bad, generation.results)

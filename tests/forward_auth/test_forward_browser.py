@@ -45,7 +45,7 @@ def test_a_sign_in_leads_back_to_the_app_with_a_cookie_for_it_alone(
     sent = dict(json.loads(page.inner_text("body"))["headers"])
     app.stop()
 
-    assert [part.split("=")[0] for part in sent["cookie"].split("; ")] == ["gatehouse_gate"]
+    assert [part.split("=")[0] for part in sent["cookie"].split("; ")] == ["gatehouse_app"]
 
 
 Visit = Callable[..., BrowserContext]
@@ -66,10 +66,10 @@ def server(gatehouse_server: Callable[..., Gatehouse], sqlite_data: InstanceData
 
 
 @pytest.fixture
-def access_checks(
+def start_proxied_app(
     kind: str, server: Gatehouse, tmp_path: Path
 ) -> Iterator[Callable[..., ProxiedApp]]:
-    """gates("admin") -> a running proxy with the shipped file that requires this role."""
+    """start_proxied_app("admin") -> a proxy with the shipped file that requires this role."""
     app, running = EchoApp(), []
 
     def start(demand: str = "") -> ProxiedApp:
@@ -79,20 +79,23 @@ def access_checks(
         return running[-1]
 
     yield start
-    for gate in running:
-        gate.process.stop()
+    for proxied_app in running:
+        proxied_app.process.stop()
     app.stop()
 
 
 @pytest.fixture
 def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit]:
-    """visit(gate, "viewer") -> a browser that takes this proxy for the app's host, signed in."""
+    """visit(proxied_app, "viewer") -> a signed-in browser that reaches the app by this proxy."""
     opened = []
     write_certificate(tmp_path, APP)
     site = EchoApp(tmp_path / "certificate.pem")
 
-    def start(gate: ProxiedApp, role: str = "") -> BrowserContext:
-        rules = [f"MAP {APP}:443 127.0.0.1:{gate.port}", f"MAP {HOST}:443 127.0.0.1:{site.port}"]
+    def start(proxied_app: ProxiedApp, role: str = "") -> BrowserContext:
+        rules = [
+            f"MAP {APP}:443 127.0.0.1:{proxied_app.port}",
+            f"MAP {HOST}:443 127.0.0.1:{site.port}",
+        ]
         rule = f"--host-resolver-rules={','.join(rules)}"
         chromium = program("chromium", "chromium-browser", "google-chrome")
         own = browser.browser_type.launch(
@@ -101,7 +104,7 @@ def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit
         opened.append(own)
         context = own.new_context(ignore_https_errors=True)
         if role:
-            cookie = {"name": "__Secure-gatehouse_gate", "value": forward_auth_cookie(server, role)}
+            cookie = {"name": "__Secure-gatehouse_app", "value": forward_auth_cookie(server, role)}
             context.add_cookies(
                 [{**cookie, "domain": ".example.com", "path": "/", "secure": True}]  # type: ignore[list-item]
             )
@@ -114,18 +117,18 @@ def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit
 
 
 def test_a_browser_sees_every_decision(
-    access_checks: Callable[..., ProxiedApp], visit: Visit, server: Gatehouse
+    start_proxied_app: Callable[..., ProxiedApp], visit: Visit, server: Gatehouse
 ) -> None:
-    gate = access_checks()
-    page = visit(gate, "viewer").new_page()
+    proxied_app = start_proxied_app()
+    page = visit(proxied_app, "viewer").new_page()
     passed = page.goto(f"https://{APP}/board")
     assert passed is not None
     assert (passed.status, json.loads(passed.text())["path"]) == (200, "/board")
     assert_refused(page, "/shut/x")
 
-    assert_refused(visit(gate, "none").new_page(), "/board")
+    assert_refused(visit(proxied_app, "none").new_page(), "/board")
 
-    stranger = visit(gate).new_page()
+    stranger = visit(proxied_app).new_page()
     stranger.goto(f"https://{APP}/board?a=1")
     assert stranger.url == f"{SITE}/sign-in?next=https://{APP}/board?a=1"
     stranger.goto(f"https://{APP}/open/x")
@@ -138,12 +141,12 @@ def test_a_browser_sees_every_decision(
 
 
 def test_a_user_below_the_role_of_the_proxy_sees_the_denial(
-    access_checks: Callable[..., ProxiedApp], visit: Visit
+    start_proxied_app: Callable[..., ProxiedApp], visit: Visit
 ) -> None:
-    gate = access_checks("admin")
+    proxied_app = start_proxied_app("admin")
 
-    assert_refused(visit(gate, "editor").new_page(), "/board")
-    passed = visit(gate, "admin").new_page().goto(f"https://{APP}/board")
+    assert_refused(visit(proxied_app, "editor").new_page(), "/board")
+    passed = visit(proxied_app, "admin").new_page().goto(f"https://{APP}/board")
     assert passed is not None
     assert passed.status == 200
 

@@ -43,11 +43,14 @@ def test_the_traefik_example_handles_the_same_headers() -> None:
 @pytest.mark.parametrize("name", list(STARTS))
 def test_the_program_validates_its_example(name: str, tmp_path: Path) -> None:
     app = EchoApp()
-    gate = STARTS[name]("127.0.0.1:8000", app.port, tmp_path)
-    gate.process.stop()
+    proxied_app = STARTS[name]("127.0.0.1:8000", app.port, tmp_path)
+    proxied_app.process.stop()
     app.stop()
 
-    assert re.findall(r"(?i)\[(?:warn|warning|alert|emerg|error)\].*", gate.process.output()) == []
+    assert (
+        re.findall(r"(?i)\[(?:warn|warning|alert|emerg|error)\].*", proxied_app.process.output())
+        == []
+    )
 
 
 def test_the_caddy_example_is_formatted() -> None:

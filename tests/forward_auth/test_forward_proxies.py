@@ -82,7 +82,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def gate(
+def proxied_app(
     kind: str, server: Gatehouse, app: EchoApp, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ProxiedApp]:
     folder = tmp_path_factory.mktemp(kind)
@@ -98,7 +98,7 @@ def cookies(server: Gatehouse) -> Cookies:
 
     def of(role: str) -> dict[str, str]:
         if role not in known:
-            known[role] = {"Cookie": f"__Secure-gatehouse_gate={forward_auth_cookie(server, role)}"}
+            known[role] = {"Cookie": f"__Secure-gatehouse_app={forward_auth_cookie(server, role)}"}
         return known[role]
 
     return of
@@ -110,16 +110,16 @@ def forward_auth_cookie(server: Gatehouse, role: str) -> str:
     browser.get("/sign-in")
     answer = browser.post("/sign-in", {"login": f"{role}@example.com", "password": PASSWORD})
     assert answer.status == 302, answer.text
-    (line,) = [line for line in answer.set_cookies if "gatehouse_gate" in line]
+    (line,) = [line for line in answer.set_cookies if "gatehouse_app" in line]
     assert "Domain=example.com" in line
     assert "Secure" in line
     return re.split("[=;]", line)[1]
 
 
 def test_a_user_is_allowed_and_the_app_gets_their_identity(
-    gate: ProxiedApp, cookies: Cookies
+    proxied_app: ProxiedApp, cookies: Cookies
 ) -> None:
-    reply = gate.ask("/board?a=1&b=%20", cookies("viewer"))
+    reply = proxied_app.ask("/board?a=1&b=%20", cookies("viewer"))
 
     assert (reply.status, reply.echo["method"], reply.echo["path"]) == (
         200,
@@ -134,10 +134,10 @@ def test_a_user_is_allowed_and_the_app_gets_their_identity(
 
 
 def test_a_browser_without_a_session_goes_to_the_sign_in_page(
-    gate: ProxiedApp, app: EchoApp
+    proxied_app: ProxiedApp, app: EchoApp
 ) -> None:
     before = app.seen
-    reply = gate.ask("/board?a=1", PAGE)
+    reply = proxied_app.ask("/board?a=1", PAGE)
     place = urlsplit(reply.headers["location"])
 
     assert reply.status == 302
@@ -148,21 +148,21 @@ def test_a_browser_without_a_session_goes_to_the_sign_in_page(
 
 @pytest.mark.parametrize("kind_of_link", ["ascii", "escapes"])
 def test_a_link_of_eight_kilobytes_survives(
-    gate: ProxiedApp, cookies: Cookies, kind_of_link: str
+    proxied_app: ProxiedApp, cookies: Cookies, kind_of_link: str
 ) -> None:
     room = 8192 - len(f"https://{APP}/?q=")
     text = "x" * room if kind_of_link == "ascii" else "%C3%BC" * (room // 6)
     path = f"/?q={text}"
-    reply = gate.ask(path, PAGE)
+    reply = proxied_app.ask(path, PAGE)
 
     assert reply.status == 302
     assert parse_qs(urlsplit(reply.headers["location"]).query) == {"next": [f"https://{APP}{path}"]}
-    assert gate.ask(path, cookies("viewer")).echo["path"] == path
+    assert proxied_app.ask(path, cookies("viewer")).echo["path"] == path
 
 
-def test_a_program_without_a_credential_gets_401(gate: ProxiedApp, app: EchoApp) -> None:
+def test_a_program_without_a_credential_gets_401(proxied_app: ProxiedApp, app: EchoApp) -> None:
     before = app.seen
-    reply = gate.ask("/board", {"Accept": "application/json"})
+    reply = proxied_app.ask("/board", {"Accept": "application/json"})
 
     assert (reply.status, reply.headers["www-authenticate"]) == (401, CHALLENGE)
     assert json.loads(reply.text)["code"] == "not_authenticated"
@@ -170,10 +170,10 @@ def test_a_program_without_a_credential_gets_401(gate: ProxiedApp, app: EchoApp)
 
 
 def test_a_denied_user_gets_the_page_with_a_reference(
-    gate: ProxiedApp, cookies: Cookies, app: EchoApp
+    proxied_app: ProxiedApp, cookies: Cookies, app: EchoApp
 ) -> None:
     before = app.seen
-    reply = gate.ask("/board", {**PAGE, **cookies("none")})
+    reply = proxied_app.ask("/board", {**PAGE, **cookies("none")})
 
     assert reply.status == 403
     assert "You don't have access to this page" in reply.text
@@ -181,16 +181,18 @@ def test_a_denied_user_gets_the_page_with_a_reference(
     assert app.seen == before
 
 
-def test_a_denied_program_gets_403_and_the_reference(gate: ProxiedApp, cookies: Cookies) -> None:
-    reply = gate.ask("/board", {"Accept": "application/json", **cookies("none")})
+def test_a_denied_program_gets_403_and_the_reference(
+    proxied_app: ProxiedApp, cookies: Cookies
+) -> None:
+    reply = proxied_app.ask("/board", {"Accept": "application/json", **cookies("none")})
 
     assert (reply.status, json.loads(reply.text)["code"]) == (403, "forbidden")
     assert re.fullmatch("[2-9A-Z]{8}", reply.headers["x-gatehouse-reference"])
 
 
-def test_a_writing_method_needs_a_higher_role(gate: ProxiedApp, cookies: Cookies) -> None:
-    by_viewer = gate.ask("/board", cookies("viewer"), "POST", b"x=1")
-    by_editor = gate.ask("/board", cookies("editor"), "POST", b"x=1")
+def test_a_writing_method_needs_a_higher_role(proxied_app: ProxiedApp, cookies: Cookies) -> None:
+    by_viewer = proxied_app.ask("/board", cookies("viewer"), "POST", b"x=1")
+    by_editor = proxied_app.ask("/board", cookies("editor"), "POST", b"x=1")
 
     assert by_viewer.status == 403
     assert (by_editor.status, by_editor.echo["method"], by_editor.echo["length"]) == (
@@ -201,14 +203,14 @@ def test_a_writing_method_needs_a_higher_role(gate: ProxiedApp, cookies: Cookies
 
 
 def test_a_banned_user_is_denied_without_identity_headers(
-    gate: ProxiedApp, server: Gatehouse, data: InstanceData, app: EchoApp
+    proxied_app: ProxiedApp, server: Gatehouse, data: InstanceData, app: EchoApp
 ) -> None:
     """A053."""
-    cookie = {"Cookie": f"__Secure-gatehouse_gate={forward_auth_cookie(server, 'admin')}"}
-    assert gate.ask("/", cookie).status == 200
+    cookie = {"Cookie": f"__Secure-gatehouse_app={forward_auth_cookie(server, 'admin')}"}
+    assert proxied_app.ask("/", cookie).status == 200
     data.shell(BAN)
     before = app.seen
-    reply = gate.ask("/", {"Accept": "application/json", **cookie})
+    reply = proxied_app.ask("/", {"Accept": "application/json", **cookie})
     data.shell("from moderation.models import Ban; Ban.objects.all().delete()")
 
     assert reply.status == 401
@@ -233,11 +235,11 @@ IDENTITY = ("Remote-User", "Remote-Email", "Remote-Groups", "Remote-Id")
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
 def test_identity_headers_of_a_client_never_reach_the_app(
-    gate: ProxiedApp, cookies: Cookies, role: str
+    proxied_app: ProxiedApp, cookies: Cookies, role: str
 ) -> None:
     """A141."""
-    plain = gate.ask("/", cookies(role))
-    reply = gate.ask("/", {**SPOOFED, **cookies(role)})
+    plain = proxied_app.ask("/", cookies(role))
+    reply = proxied_app.ask("/", {**SPOOFED, **cookies(role)})
 
     assert {name: reply.sent(name) for name in SPOOFED} == {
         name: plain.sent(name) for name in SPOOFED
@@ -248,11 +250,11 @@ def test_identity_headers_of_a_client_never_reach_the_app(
 
 @pytest.mark.parametrize("connection", [", ".join(IDENTITY), "keep-alive, Remote-User"])
 def test_a_client_cannot_remove_its_identity_headers(
-    gate: ProxiedApp, cookies: Cookies, connection: str
+    proxied_app: ProxiedApp, cookies: Cookies, connection: str
 ) -> None:
     """RFC 9110, 7.6.1: a proxy drops what Connection names, be it set by an answer of ours."""
-    plain = gate.ask("/", cookies("viewer"))
-    reply = gate.ask("/", {"Connection": connection, **cookies("viewer")})
+    plain = proxied_app.ask("/", cookies("viewer"))
+    reply = proxied_app.ask("/", {"Connection": connection, **cookies("viewer")})
 
     assert {name: reply.sent(name) for name in IDENTITY} == {
         name: plain.sent(name) for name in IDENTITY
@@ -260,18 +262,18 @@ def test_a_client_cannot_remove_its_identity_headers(
     assert reply.sent("Remote-User") == ["viewer@example.com"]
 
 
-def test_a_public_path_gets_no_identity_of_an_earlier_request(gate: ProxiedApp) -> None:
+def test_a_public_path_gets_no_identity_of_an_earlier_request(proxied_app: ProxiedApp) -> None:
     """A141: on an open path there is no identity, so what the client sent would stand alone."""
-    reply = gate.ask("/open/x", SPOOFED)
+    reply = proxied_app.ask("/open/x", SPOOFED)
 
     assert reply.status == 200
     assert {name: "".join(reply.sent(name)) for name in SPOOFED} == dict.fromkeys(SPOOFED, "")
 
 
 def test_an_empty_name_is_not_replaced_by_an_earlier_one(
-    gate: ProxiedApp, cookies: Cookies
+    proxied_app: ProxiedApp, cookies: Cookies
 ) -> None:
-    reply = gate.ask("/", {"Remote-Name": "Olga Owner", **cookies("editor")})
+    reply = proxied_app.ask("/", {"Remote-Name": "Olga Owner", **cookies("editor")})
 
     assert "".join(reply.sent("Remote-Name")) == ""
 
@@ -284,32 +286,34 @@ TRICKS = [
 
 
 @pytest.mark.parametrize("path", TRICKS)
-def test_a_crafted_path_does_not_reach_another(gate: ProxiedApp, app: EchoApp, path: str) -> None:
+def test_a_crafted_path_does_not_reach_another(
+    proxied_app: ProxiedApp, app: EchoApp, path: str
+) -> None:
     """A139: a path that two servers could read differently fits no open rule."""
     before = app.seen
 
     # 401; some proxies refuse some of them themselves with 400.
-    assert raw_status(gate, path)[0] == "4"
+    assert raw_status(proxied_app, path)[0] == "4"
     assert app.seen == before
 
 
-def raw_status(gate: ProxiedApp, path: str) -> str:
+def raw_status(proxied_app: ProxiedApp, path: str) -> str:
     """The status for a path that http.client would not send."""
-    with gate.connect() as connection:
+    with proxied_app.connect() as connection:
         request = f"GET {path} HTTP/1.1\r\nHost: {APP}\r\nConnection: close\r\n\r\n"
         connection.sendall(request.encode())
         return connection.recv(4096).decode(errors="replace").split(" ")[1]
 
 
-def test_a_client_cannot_set_the_original_url(gate: ProxiedApp) -> None:
+def test_a_client_cannot_set_the_original_url(proxied_app: ProxiedApp) -> None:
     claimed = {
         "X-Original-URL": f"https://{APP}/open/x", "X-Original-Method": "GET",
         "X-Forwarded-Uri": "/open/x", "X-Forwarded-Method": "GET", "X-Forwarded-Host": APP,
         "X-Original-Uri": "/open/x",
     }  # fmt: skip
 
-    assert gate.ask("/board", claimed).status == 401
-    assert gate.ask("/board", claimed, "POST", b"").status == 401
+    assert proxied_app.ask("/board", claimed).status == 401
+    assert proxied_app.ask("/board", claimed, "POST", b"").status == 401
 
 
 # What a server that reads both spellings as one would take for the proxy's words.
@@ -321,47 +325,53 @@ UNDERSCORES = {
 }  # fmt: skip
 
 
-def ask_by(version: str, gate: ProxiedApp, path: str, headers: dict[str, str], method: str) -> int:
+def ask_by(
+    version: str, proxied_app: ProxiedApp, path: str, headers: dict[str, str], method: str
+) -> int:
     if version == "1.1":
-        return gate.ask(path, headers, method).status
-    where = f"https://127.0.0.1:{gate.port}"
-    return ask_http2(where, path, headers, host=APP, method=method, authority=gate.authority).status
+        return proxied_app.ask(path, headers, method).status
+    where = f"https://127.0.0.1:{proxied_app.port}"
+    return ask_http2(
+        where, path, headers, host=APP, method=method, authority=proxied_app.authority
+    ).status
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
 def test_other_spellings_of_proxy_headers_are_ignored(
-    gate: ProxiedApp, cookies: Cookies, app: EchoApp, version: str
+    proxied_app: ProxiedApp, cookies: Cookies, app: EchoApp, version: str
 ) -> None:
     before = app.seen
     editor, viewer = cookies("editor"), cookies("viewer")
 
-    assert ask_by(version, gate, "/shut/x", {**UNDERSCORES, **editor}, "GET") == 403
-    assert ask_by(version, gate, "/board", {**UNDERSCORES, **viewer}, "POST") == 403
-    assert ask_by(version, gate, "/board", UNDERSCORES, "GET") == 401
-    assert ask_by(version, gate, "/inside", UNDERSCORES, "GET") == 401
+    assert ask_by(version, proxied_app, "/shut/x", {**UNDERSCORES, **editor}, "GET") == 403
+    assert ask_by(version, proxied_app, "/board", {**UNDERSCORES, **viewer}, "POST") == 403
+    assert ask_by(version, proxied_app, "/board", UNDERSCORES, "GET") == 401
+    assert ask_by(version, proxied_app, "/inside", UNDERSCORES, "GET") == 401
     assert app.seen == before
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
 def test_no_name_with_an_underscore_reaches_the_app(
-    gate: ProxiedApp, cookies: Cookies, version: str
+    proxied_app: ProxiedApp, cookies: Cookies, version: str
 ) -> None:
     headers = {**UNDERSCORES, **cookies("viewer")}
     if version == "1.1":
-        text = gate.ask("/board", headers).text
+        text = proxied_app.ask("/board", headers).text
     else:
-        where = f"https://127.0.0.1:{gate.port}"
-        text = ask_http2(where, "/board", headers, host=APP, authority=gate.authority).text
+        where = f"https://127.0.0.1:{proxied_app.port}"
+        text = ask_http2(where, "/board", headers, host=APP, authority=proxied_app.authority).text
     names = [name for name, _value in json.loads(text)["headers"]]
 
     assert [name for name in names if "_" in name] == []
 
 
-def test_another_host_header_does_not_change_the_decision(gate: ProxiedApp, app: EchoApp) -> None:
+def test_another_host_header_does_not_change_the_decision(
+    proxied_app: ProxiedApp, app: EchoApp
+) -> None:
     """A143, and a Host that the proxy does not serve."""
     before = app.seen
     connection = http.client.HTTPConnection("evil.example.org")
-    connection.sock = gate.connect()
+    connection.sock = proxied_app.connect()
     connection.request("GET", "/board", headers=PAGE)
     location = connection.getresponse().headers.get("Location", "")
 
@@ -369,31 +379,33 @@ def test_another_host_header_does_not_change_the_decision(gate: ProxiedApp, app:
     assert app.seen == before
 
 
-def test_the_app_does_not_get_the_forward_auth_cookie(gate: ProxiedApp, cookies: Cookies) -> None:
+def test_the_app_does_not_get_the_forward_auth_cookie(
+    proxied_app: ProxiedApp, cookies: Cookies
+) -> None:
     """A145."""
     ours = cookies("viewer")["Cookie"]
     # An app may set one more for its own path, so that the first one to be found is not ours.
-    stolen = "__Secure-gatehouse_gate=junk"
+    stolen = "__Secure-gatehouse_app=junk"
     for sent in (ours, f"a=1; {ours}", f"{ours}; b=2", f"a=1; {ours}; b=2", f"{stolen}; {ours}"):
-        reply = gate.ask("/", {"Cookie": sent})
+        reply = proxied_app.ask("/", {"Cookie": sent})
         left = "".join(reply.sent("Cookie"))
 
-        assert "gatehouse_gate" not in left
+        assert "gatehouse_app" not in left
         assert ("a=1" in left, "b=2" in left) == ("a=1" in sent, "b=2" in sent)
 
 
-def test_a_websocket_is_checked_once(gate: ProxiedApp, cookies: Cookies) -> None:
+def test_a_websocket_is_checked_once(proxied_app: ProxiedApp, cookies: Cookies) -> None:
     lines = [
         "GET /socket HTTP/1.1", f"Host: {APP}", "Upgrade: websocket", "Connection: Upgrade",
         "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "Remote-User: owner@example.com",
     ]  # fmt: skip
     refused = "\r\n".join(lines) + "\r\n\r\n"
-    with gate.connect() as connection:
+    with proxied_app.connect() as connection:
         connection.sendall(refused.encode())
         assert connection.recv(4096).split(b" ")[1] == b"401"
     admitted = "\r\n".join([*lines, f"Cookie: {cookies('viewer')['Cookie']}"]) + "\r\n\r\n"
-    with gate.connect() as connection:
+    with proxied_app.connect() as connection:
         connection.sendall(admitted.encode())
         head = read_until(connection, b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101")
@@ -423,15 +435,15 @@ def test_only_a_websocket_upgrades_a_connection(
 ) -> None:
     """An app server that accepts h2c would speak on unasked (CVE-2021-21311 and its like)."""
     smuggler = Smuggler()
-    gate = STARTS[kind](f"127.0.0.1:{server.ports[0]}", smuggler.port, tmp_path)
+    proxied_app = STARTS[kind](f"127.0.0.1:{server.ports[0]}", smuggler.port, tmp_path)
     lines = [*upgrade(word), f"Cookie: {cookies('viewer')['Cookie']}"]
     try:
-        with gate.connect() as connection:
+        with proxied_app.connect() as connection:
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
             connection.settimeout(5)
             status = connection.recv(4096).split(b" ")[1]
     finally:
-        gate.process.stop()
+        proxied_app.process.stop()
         smuggler.stop()
 
     # Whatever the proxy makes of it: what arrives is a websocket alone, or a common request.
@@ -469,13 +481,13 @@ def test_a_large_upload_goes_only_to_the_app(
     kind: str, server: Gatehouse, app: EchoApp, cookies: Cookies, tmp_path: Path
 ) -> None:
     relay = Relay(server.ports[0])
-    gate = STARTS[kind](f"127.0.0.1:{relay.port}", app.port, tmp_path)
+    proxied_app = STARTS[kind](f"127.0.0.1:{relay.port}", app.port, tmp_path)
     try:
         body = os.urandom(20 * 1024 * 1024)
-        reply = gate.ask("/files", cookies("editor"), "PUT", body)
+        reply = proxied_app.ask("/files", cookies("editor"), "PUT", body)
         length = reply.echo["length"]
     finally:
-        gate.process.stop()
+        proxied_app.process.stop()
         relay.stop()
 
     assert (reply.status, length) == (200, len(body))
@@ -483,13 +495,13 @@ def test_a_large_upload_goes_only_to_the_app(
 
 
 def test_a_thousand_idle_connections_block_no_client(
-    gate: ProxiedApp, server: Gatehouse, cookies: Cookies
+    proxied_app: ProxiedApp, server: Gatehouse, cookies: Cookies
 ) -> None:
     raise_file_limit(4000)
-    idle = [socket.create_connection(("127.0.0.1", gate.port)) for _place in range(1000)]
+    idle = [socket.create_connection(("127.0.0.1", proxied_app.port)) for _place in range(1000)]
     idle += [socket.create_connection(("127.0.0.1", server.ports[0])) for _place in range(1000)]
     try:
-        statuses = {gate.ask("/", cookies("viewer")).status for _place in range(20)}
+        statuses = {proxied_app.ask("/", cookies("viewer")).status for _place in range(20)}
     finally:
         for connection in idle:
             connection.close()
@@ -512,17 +524,18 @@ def test_without_gatehouse_every_request_is_denied(
     asked: dict[str, str],
 ) -> None:
     own = Gatehouse(data, tmp_path, 1, SETTINGS)
-    gate = STARTS[kind](f"127.0.0.1:{own.ports[0]}", app.port, tmp_path)
+    proxied_app = STARTS[kind](f"127.0.0.1:{own.ports[0]}", app.port, tmp_path)
     try:
-        assert gate.ask("/", cookies("viewer")).status == 200
+        assert proxied_app.ask("/", cookies("viewer")).status == 200
         own.stop()
         before = app.seen
         replies = [
-            gate.ask(path, {**asked, **cookies("viewer")}) for path in ("/", "/open/x", "/shut")
+            proxied_app.ask(path, {**asked, **cookies("viewer")})
+            for path in ("/", "/open/x", "/shut")
         ]
     finally:
         own.stop()
-        gate.process.stop()
+        proxied_app.process.stop()
 
     assert [closed(reply) for reply in replies] == [(503, "5")] * 3
     assert app.seen == before
@@ -533,6 +546,6 @@ def closed(reply: Reply) -> tuple[int, str]:
 
 
 def test_a_denied_path_is_denied_to_users_with_access_elsewhere(
-    gate: ProxiedApp, cookies: Cookies
+    proxied_app: ProxiedApp, cookies: Cookies
 ) -> None:
-    assert gate.ask("/shut/x", cookies("editor")).status == 403
+    assert proxied_app.ask("/shut/x", cookies("editor")).status == 403
