@@ -207,7 +207,9 @@ class IssuedInvitationRecord(InvitationRecord):
     """A new invitation."""
 
     link = serializers.URLField(help_text="The only copy of the secret.")
-    mailed = serializers.BooleanField(help_text="Whether it is also sent by mail.")
+    mailed = serializers.BooleanField(
+        help_text="Whether it is also sent by mail. False while mail is failing."
+    )
 
 
 class ViolationRecord(Shape):

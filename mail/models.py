@@ -46,6 +46,7 @@ class OutboxMail(models.Model):
         indexes = [
             models.Index(fields=["status", "next_attempt_at"], name="outbox_due"),
             models.Index(fields=["created_at"], name="outbox_created"),
+            models.Index(fields=["sent_at"], name="outbox_sent"),
         ]
 
     def __str__(self) -> str:

@@ -21,6 +21,7 @@ from federation.services.identity_moves import orphaned_identities
 from forward_auth.rules.display import self_registration_warning
 from forward_auth.services.rules import is_used, rules_beyond_ascii, rules_open_to_registration
 from mail.models import OutboxMail
+from mail.outage import current_outage
 from mail.transports import transport as mail_transport
 from moderation.proxies.diagnosis import ProxyObservation, hops_of
 from moderation.proxies.messages import describe_problem
@@ -199,6 +200,13 @@ def _users() -> Iterator[Finding]:
     elif not User.objects.active_owners().exists():
         yield Finding(
             "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
+        )
+    outage = current_outage()
+    if outage is not None:
+        yield Finding(
+            "warning",
+            f"Mail has been failing since {outage.since:%Y-%m-%d %H:%M} UTC: {outage.reason}",
+            "Send a test mail (`manage.py testmail ADDRESS`): it shows the dialogue and the fix.",
         )
     dead = OutboxMail.objects.filter(status=OutboxMail.Status.DEAD).count()
     if dead:

@@ -74,6 +74,7 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     menu_group: ClassVar[MenuGroup] = MenuGroup.OTHER
     menu_position: ClassVar[int] = 100
     menu_pages: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    # menu_alarm(), if a table has it, returns what is wrong there, in a word or two, or "".
     # The page of docs/, without `.md`, to which the link "Help" of these pages leads.
     help_page: ClassVar[str] = ""
     # The columns by which the list can be sorted: those that an index of the database sorts.

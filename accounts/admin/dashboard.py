@@ -5,7 +5,7 @@ chart reads thirty days. Days are UTC days, so that all administrators see the s
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -23,7 +23,9 @@ from accounts.admin.lists import COUNT_CAP, capped_count
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from audit.models import AuditEvent
+from core.text.time_display import exact_moment
 from mail.models import OutboxMail
+from mail.outage import current_outage
 
 DAYS = 30
 RECENT_EVENTS = 10
@@ -105,6 +107,7 @@ def _cards() -> list[Card]:
     waiting = capped_count(User.objects.people().filter(is_active=True, role=Role.NONE))
     live = BrowserSession.objects.filter(expire_date__gt=timezone.now(), user__isnull=False)
     held = [Status.QUEUED, Status.SENDING, Status.WAITING]
+    failing = current_outage() is not None
     queued = capped_count(OutboxMail.objects.filter(status__in=held))
     dead = capped_count(OutboxMail.objects.filter(status=Status.DEAD))
     return [
@@ -122,7 +125,13 @@ def _cards() -> list[Card]:
             _("signed-in devices"),
             reverse("admin:accounts_browsersession_changelist"),
         ),
-        Card(_("Mail waiting"), shown(queued), _("not sent yet"), mails),
+        Card(
+            _("Mail waiting"),
+            shown(queued),
+            _("mail is failing") if failing else _("not sent yet"),
+            mails,
+            "bad" if failing else "plain",
+        ),
         Card(
             _("Failed mail"),
             shown(dead),
@@ -200,7 +209,7 @@ def _daily(rows: "QuerySet[Any]", field: str, since: datetime, *names: str) -> C
 
 
 def _warnings() -> list[DashboardWarning]:
-    found: list[DashboardWarning] = []
+    found = list(_mail_warnings())
     if User.objects.filter(setup_completed=False).exists():
         text = _(
             "Anyone who has its set-up link becomes owner. Open the link that the server printed "
@@ -227,6 +236,17 @@ def _warnings() -> list[DashboardWarning]:
     if settings.ALLOW_REGISTRATION:
         found.append(DashboardWarning("warn", _("Registration is open."), _who_may_register()))
     return found
+
+
+def _mail_warnings() -> Iterator[DashboardWarning]:
+    outage = current_outage()
+    if outage is not None:
+        title = _("Mail has been failing since %(time)s.") % {"time": exact_moment(outage.since)}
+        text = _(
+            "%(reason)s Mail waits and is tried again. Until it works, pass links on yourself."
+        ) % {"reason": f"{outage.reason.rstrip('.')}."}
+        test = reverse("admin:mail_outboxmail_test")
+        yield DashboardWarning("bad", title, text, test, _("Send a test mail"))
 
 
 def _who_may_register() -> str:

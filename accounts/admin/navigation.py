@@ -1,6 +1,6 @@
 """The menu of the admin: five groups, in which each table says where its pages belong.
 
-A table declares `menu_group`, `menu_position`, `menu_pages` and `help_page`; see
+A table declares `menu_group`, `menu_position`, `menu_pages`, `menu_alarm` and `help_page`; see
 accounts.admin.base.GatehouseModelAdmin. Tables that declare no group, such as those of an app that
 you add, are listed last. The order is the same in every language.
 """
@@ -42,11 +42,15 @@ PAGES_POSITION = 1000
 
 
 class MenuLink(NamedTuple):
-    """One page of the menu. help_page: a page of docs/ without `.md`, or ""."""
+    """One page of the menu. help_page: a page of docs/ without `.md`, or "".
+
+    alarm: what is wrong there, in a word or two; "" if nothing is.
+    """
 
     url: str
     label: Any
     help_page: str
+    alarm: str = ""
 
 
 def menu(tables: Iterable["ModelAdmin[Any]"], request: HttpRequest) -> dict[str, Any]:
@@ -79,7 +83,8 @@ def _links_of(table: "ModelAdmin[Any]") -> Iterator[tuple[int, MenuLink]]:
     help_page = getattr(table, "help_page", "")
     label = getattr(table, "title", "") or str(table.opts.verbose_name_plural).capitalize()
     names = f"admin:{table.opts.app_label}_{table.opts.model_name}_changelist"
-    yield position, MenuLink(reverse(names), label, help_page)
+    alarm = getattr(table, "menu_alarm", str)()
+    yield position, MenuLink(reverse(names), label, help_page, alarm)
     for name, text in getattr(table, "menu_pages", ()):
         yield PAGES_POSITION + position, MenuLink(reverse(name), text, help_page)
 

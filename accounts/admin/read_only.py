@@ -53,6 +53,7 @@ from accounts.services.sessions import end_session
 from accounts.sessions.link_binding import device_name
 from audit.models import AuditEvent
 from mail.models import OutboxMail
+from mail.outage import current_outage
 
 MAX_USERS_FOUND = 50
 
@@ -217,6 +218,10 @@ class OutboxMailAdmin(RowActionsAdmin):
         "expires_at",
         "id",
     )
+
+    def menu_alarm(self) -> str:
+        """Shown in the menu of every page."""
+        return _("failing") if current_outage() else ""
 
     def get_urls(self) -> list[URLPattern]:
         ask = require_http_methods(["GET", "HEAD", "POST"])(self.test_view)

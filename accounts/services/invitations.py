@@ -35,7 +35,8 @@ from core.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
 from core.text import email_addresses
 from core.text.plain_text import clean_name
-from mail.outbox import enqueue_mail, find_transport
+from mail.outage import will_be_sent
+from mail.outbox import enqueue_mail
 
 PURPOSE = "invitation"
 LIFETIME = timedelta(days=7)
@@ -44,7 +45,7 @@ MIN_LIFETIME, MAX_LIFETIME = timedelta(minutes=1), timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class IssuedInvitation:
-    """`url` is the only copy of the secret. mailed: a mail service is configured to send it."""
+    """`url` is the only copy of the secret. mailed: a mail service sends it, too."""
 
     invitation: Invitation
     url: str = field(repr=False)
@@ -125,7 +126,7 @@ def invite(
         _write(invitation, actor)
         _mail(invitation, url)
         record_action("issue", invitation, actor)
-    return IssuedInvitation(invitation, url, invitation.expires_at, find_transport() is not None)
+    return IssuedInvitation(invitation, url, invitation.expires_at, will_be_sent())
 
 
 def open_invitations(actor: Actor) -> QuerySet[Invitation]:

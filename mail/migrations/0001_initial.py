@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'mail',
                 'verbose_name_plural': 'mails',
-                'indexes': [models.Index(fields=['status', 'next_attempt_at'], name='outbox_due'), models.Index(fields=['created_at'], name='outbox_created')],
+                'indexes': [models.Index(fields=['status', 'next_attempt_at'], name='outbox_due'), models.Index(fields=['created_at'], name='outbox_created'), models.Index(fields=['sent_at'], name='outbox_sent')],
             },
         ),
     ]
