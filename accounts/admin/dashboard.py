@@ -5,7 +5,7 @@ chart reads thirty days. Days are UTC days, so that all administrators see the s
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from accounts.roles import Role
 from audit.models import AuditEvent
 from core.text.time_display import exact_moment
 from mail.models import OutboxMail
-from mail.outage import current_outage
+from mail.outage import Outage, current_outage
 
 DAYS = 30
 RECENT_EVENTS = 10
@@ -89,12 +89,12 @@ def add_part(name: str, part: Part) -> None:
 
 def context() -> dict[str, Any]:
     """Template context of the dashboard."""
-    days = _days()
+    days, outage = _days(), current_outage()
     return {
-        "cards": _cards() + [card for part in _parts.values() for card in part.cards()],
+        "cards": _cards(outage) + [card for part in _parts.values() for card in part.cards()],
         "charts": _charts(days)
         + [chart for part in _parts.values() for chart in part.charts(days)],
-        "warnings": _warnings()
+        "warnings": _warnings(outage)
         + [warning for part in _parts.values() for warning in part.warnings()],
         "links": [link for part in _parts.values() for link in part.links()],
         "events": _events(),
@@ -102,12 +102,11 @@ def context() -> dict[str, Any]:
     }
 
 
-def _cards() -> list[Card]:
+def _cards(outage: Outage | None) -> list[Card]:
     users, mails = reverse("admin:accounts_user_changelist"), _mails_url()
     waiting = capped_count(User.objects.people().filter(is_active=True, role=Role.NONE))
     live = BrowserSession.objects.filter(expire_date__gt=timezone.now(), user__isnull=False)
     held = [Status.QUEUED, Status.SENDING, Status.WAITING]
-    failing = current_outage() is not None
     queued = capped_count(OutboxMail.objects.filter(status__in=held))
     dead = capped_count(OutboxMail.objects.filter(status=Status.DEAD))
     return [
@@ -128,9 +127,9 @@ def _cards() -> list[Card]:
         Card(
             _("Mail waiting"),
             shown(queued),
-            _("mail is failing") if failing else _("not sent yet"),
+            _("mail is failing") if outage else _("not sent yet"),
             mails,
-            "bad" if failing else "plain",
+            "bad" if outage else "plain",
         ),
         Card(
             _("Failed mail"),
@@ -208,8 +207,8 @@ def _daily(rows: "QuerySet[Any]", field: str, since: datetime, *names: str) -> C
     return counts
 
 
-def _warnings() -> list[DashboardWarning]:
-    found = list(_mail_warnings())
+def _warnings(outage: Outage | None) -> list[DashboardWarning]:
+    found = [_outage_warning(outage)] if outage else []
     if User.objects.filter(setup_completed=False).exists():
         text = _(
             "Anyone who has its set-up link becomes owner. Open the link that the server printed "
@@ -238,15 +237,13 @@ def _warnings() -> list[DashboardWarning]:
     return found
 
 
-def _mail_warnings() -> Iterator[DashboardWarning]:
-    outage = current_outage()
-    if outage is not None:
-        title = _("Mail has been failing since %(time)s.") % {"time": exact_moment(outage.since)}
-        text = _(
-            "%(reason)s Mail waits and is tried again. Until it works, pass links on yourself."
-        ) % {"reason": f"{outage.reason.rstrip('.')}."}
-        test = reverse("admin:mail_outboxmail_test")
-        yield DashboardWarning("bad", title, text, test, _("Send a test mail"))
+def _outage_warning(outage: Outage) -> DashboardWarning:
+    title = _("Mail has been failing since %(time)s.") % {"time": exact_moment(outage.since)}
+    text = _(
+        "%(reason)s Mail waits and is tried again. Until it works, pass links on yourself."
+    ) % {"reason": f"{outage.reason.rstrip('.')}."}
+    url = reverse("admin:mail_outboxmail_test")
+    return DashboardWarning("bad", title, text, url, _("Send a test mail"))
 
 
 def _who_may_register() -> str:

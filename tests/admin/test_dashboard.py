@@ -185,7 +185,7 @@ def test_the_number_of_queries_does_not_grow(as_role: SignIn, make_user: MakeUse
     with CaptureQueriesContext(connection) as many:
         browser.get("/admin/")
 
-    assert len(many) == len(few) == 18
+    assert len(many) == len(few) == 20
 
 
 def test_the_page_holds_charts_without_script_and_inline_style(as_role: SignIn) -> None:
