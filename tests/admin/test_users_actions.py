@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.models import BrowserSession, User
 from audit.models import AuditEvent
 from tests.admin.conftest import BrowserOf, MakeUser, bulk, edited, notices, page_of
+from tests.mfa.authenticator import set_up_app
 
 pytestmark = pytest.mark.django_db
 AsRole = Callable[[str], tuple[Client, User]]
@@ -244,3 +245,67 @@ def test_an_owner_who_deletes_their_account_is_signed_out(
     assert not User.objects.active_owners().filter(pk=owner.pk).exists()
     again = browser.get("/admin/accounts/user/")
     assert (again.status_code, again["Location"]) == (302, "/sign-in?next=/admin/accounts/user/")
+
+
+# What a bulk action leaves out is told before
+
+
+def _lists(page: Any) -> tuple[list[str], list[tuple[str, str]]]:
+    """Who is affected, and who is left out and why, as the confirmation page says."""
+    left_out = [(user.email, reason) for user, reason in page.context["left_out"]]
+    return [user.email for user in page.context["people"]], left_out
+
+
+def test_a_bulk_deletion_tells_who_is_left_out_and_posts_only_the_others(
+    as_role: AsRole, make_user: MakeUser
+) -> None:
+    client, operator = as_role("admin")
+    viewer, owner = make_user("viewer"), make_user("owner")
+
+    page = bulk(client, "delete_selected", [viewer, owner, operator])
+
+    affected, left_out = _lists(page)
+    assert affected == [viewer.email, operator.email]
+    assert left_out == [(owner.email, "Their role is not below yours.")]
+    content = page.content.decode()
+    assert f'name="_selected_action" value="{owner.pk}"' not in content
+    assert "this is your own account" in content
+    assert User.objects.filter(pk__in=[viewer.pk, owner.pk]).count() == 2
+
+
+def test_a_bulk_deletion_of_all_owners_leaves_out_the_last(
+    as_role: AsRole, make_user: MakeUser
+) -> None:
+    client, operator = as_role("owner")
+    other = make_user("owner", "other@example.com")
+
+    affected, left_out = _lists(bulk(client, "delete_selected", [operator, other]))
+
+    assert affected == [other.email]
+    assert left_out == [(operator.email, "The last active owner must stay.")]
+
+
+def test_a_reset_of_factors_leaves_out_who_has_none(as_role: AsRole, make_user: MakeUser) -> None:
+    client, operator = as_role("owner")
+    with_app, without = make_user("viewer"), make_user("editor")
+    set_up_app(with_app)
+    set_up_app(operator)
+
+    affected, left_out = _lists(
+        bulk(client, "reset_factors_of_people", [with_app, without, operator])
+    )
+
+    assert affected == [with_app.email]
+    assert left_out == [
+        (without.email, "They have no second factor."),
+        (operator.email, "Change your own factors on your account page."),
+    ]
+
+
+def test_an_action_that_would_affect_nobody_says_why(as_role: AsRole, make_user: MakeUser) -> None:
+    client, _operator = as_role("admin")
+
+    answer = bulk(client, "change_role_of_people", [make_user("owner")])
+
+    assert answer.status_code == 302
+    assert notices(client) == ["Nothing was changed. Their role is not below yours."]

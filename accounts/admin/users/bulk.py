@@ -14,7 +14,6 @@ from accounts.admin.actions import (
     CONFIRMED,
     MAX_SECRETS,
     Action,
-    confirmation_page,
     render_with_secrets,
 )
 from accounts.admin.base import acting_admin
@@ -27,6 +26,13 @@ from accounts.admin.users.actions import (
     start_reset,
 )
 from accounts.admin.users.forms import ChooseRoleForm
+from accounts.admin.users.preview import (
+    ask_first,
+    by_rank,
+    last_owner,
+    own_account,
+    without_factor,
+)
 from accounts.models import User
 from accounts.services.second_factors import reset_factors
 from accounts.services.users import change_role, delete_user
@@ -66,9 +72,11 @@ def _change_role(
     is_confirmed = CONFIRMED in request.POST
     form = ChooseRoleForm(request.POST if is_confirmed else None, actor=actor)
     if not is_confirmed or not form.is_valid():
-        context = {"title": _("Change role"), "people": users, "form": form}
         template = "admin/accounts/user/choose_role.html"
-        return confirmation_page(modeladmin, request, template, context)
+        context = {"title": _("Change role"), "form": form}
+        return ask_first(
+            modeladmin, request, users, [by_rank(actor)], template, lambda _users: context
+        )
     role = form.cleaned_data["role"]
     report(request, run_on_users(actor, users, partial(change_role, role=role)))
     return None
@@ -89,24 +97,35 @@ def _start_resets(
 def _reset_factors(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
 ) -> HttpResponse | None:
+    actor = acting_admin(request)
     if CONFIRMED not in request.POST:
-        factors = sum(user.authenticators.count() for user in users)
-        context = {"title": _("Reset second factors"), "people": users, "factors": factors}
+        own = own_account(actor, _("Change your own factors on your account page."))
+        refusals = [by_rank(actor), own, without_factor]
+
+        def context(affected: list[User]) -> dict[str, Any]:
+            factors = sum(user.authenticators.count() for user in affected)
+            return {"title": _("Reset second factors"), "factors": factors}
+
         template = "admin/accounts/user/reset_factors.html"
-        return confirmation_page(modeladmin, request, template, context)
-    report(request, run_on_users(acting_admin(request), users, reset_factors))
+        return ask_first(modeladmin, request, users, refusals, template, context)
+    report(request, run_on_users(actor, users, reset_factors))
     return None
 
 
 def _delete(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
 ) -> HttpResponse | None:
+    actor = acting_admin(request)
     if CONFIRMED not in request.POST:
-        _lines, counts, _lacking, _protected = modeladmin.get_deleted_objects(users, request)
-        context = {"title": _("Delete people"), "people": users, "counts": counts.items()}
+        refusals = [by_rank(actor, may_be_self=True), last_owner()]
+
+        def context(affected: list[User]) -> dict[str, Any]:
+            _lines, counts, _lacking, _protected = modeladmin.get_deleted_objects(affected, request)
+            return {"title": _("Delete people"), "counts": counts.items()}
+
         template = "admin/accounts/user/delete_people.html"
-        return confirmation_page(modeladmin, request, template, context)
-    report(request, run_on_users(acting_admin(request), users, delete_user))
+        return ask_first(modeladmin, request, users, refusals, template, context)
+    report(request, run_on_users(actor, users, delete_user))
     return None
 
 

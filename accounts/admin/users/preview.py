@@ -1,0 +1,85 @@
+"""What a bulk action will leave out, told before the administrator confirms it.
+
+The services decide again, one user at a time: what changes in the meantime is told afterwards.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from accounts import access_policy
+from accounts.admin.actions import confirmation_page
+from accounts.admin.base import acting_admin
+from accounts.models import User
+
+# Why the action will not be done for a user; "" if it will.
+Refusal = Callable[[User], str]
+
+
+def ask_first(
+    modeladmin: "ModelAdmin[User]",
+    request: HttpRequest,
+    users: list[User],
+    refusals: Iterable[Refusal],
+    template: str,
+    context: Callable[[list[User]], dict[str, Any]],
+) -> HttpResponse | None:
+    """The confirmation page with two lists: who is affected, and who is left out and why.
+
+    None, and a warning message, if nobody is affected. context: called with the affected users.
+    """
+    actor = acting_admin(request)
+    rules = list(refusals)
+    affected: list[User] = []
+    left_out: list[tuple[User, str]] = []
+    # In the order of run_on_users(): the actor comes last.
+    for user in sorted(users, key=lambda user: user.pk == actor.pk):
+        reason = next((found for rule in rules if (found := rule(user))), "")
+        if reason:
+            left_out.append((user, reason))
+        else:
+            affected.append(user)
+    if not affected:
+        reasons = " ".join(sorted({reason for _user, reason in left_out}))
+        messages.warning(request, _("Nothing was changed. %(reasons)s") % {"reasons": reasons})
+        return None
+    lists = {"people": affected, "left_out": left_out, "actor_id": actor.pk}
+    return confirmation_page(modeladmin, request, template, lists | context(affected))
+
+
+def by_rank(actor: User, *, may_be_self: bool = False) -> Refusal:
+    """Refuses users whose role is not below that of the administrator, who may be an owner."""
+
+    def refusal(user: User) -> str:
+        if actor.can_manage(user) or (may_be_self and actor.pk == user.pk):
+            return ""
+        return _("Their role is not below yours.")
+
+    return refusal
+
+
+def own_account(actor: User, reason: str) -> Refusal:
+    """Refuses the administrator's own account."""
+    return lambda user: reason if user.pk == actor.pk else ""
+
+
+def last_owner() -> Refusal:
+    """Refuses the owner without whom nobody could administer; count on it being asked in order."""
+    owners = {user.pk for user in User.objects.active_owners() if access_policy.may_act(user)}
+
+    def refusal(user: User) -> str:
+        if not owners - {user.pk} and User.objects.active_owners().filter(pk=user.pk).exists():
+            return _("The last active owner must stay.")
+        owners.discard(user.pk)
+        return ""
+
+    return refusal
+
+
+def without_factor(user: User) -> str:
+    """Refuses users who have no second factor."""
+    return "" if user.authenticators.exists() else _("They have no second factor.")
