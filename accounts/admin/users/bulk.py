@@ -27,10 +27,10 @@ from accounts.admin.users.actions import (
 )
 from accounts.admin.users.forms import ChooseRoleForm
 from accounts.admin.users.preview import (
-    ask_first,
     by_rank,
     last_owner,
     own_account,
+    preview_page,
     without_factor,
 )
 from accounts.models import User
@@ -74,7 +74,7 @@ def _change_role(
     if not is_confirmed or not form.is_valid():
         template = "admin/accounts/user/choose_role.html"
         context = {"title": _("Change role"), "form": form}
-        return ask_first(
+        return preview_page(
             modeladmin, request, users, [by_rank(actor)], template, lambda _users: context
         )
     role = form.cleaned_data["role"]
@@ -107,7 +107,7 @@ def _reset_factors(
             return {"title": _("Reset second factors"), "factors": factors}
 
         template = "admin/accounts/user/reset_factors.html"
-        return ask_first(modeladmin, request, users, refusals, template, context)
+        return preview_page(modeladmin, request, users, refusals, template, context)
     report(request, run_on_users(actor, users, reset_factors))
     return None
 
@@ -124,7 +124,7 @@ def _delete(
             return {"title": _("Delete people"), "counts": counts.items()}
 
         template = "admin/accounts/user/delete_people.html"
-        return ask_first(modeladmin, request, users, refusals, template, context)
+        return preview_page(modeladmin, request, users, refusals, template, context)
     report(request, run_on_users(actor, users, delete_user))
     return None
 

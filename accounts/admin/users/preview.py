@@ -20,7 +20,7 @@ from accounts.models import User
 Refusal = Callable[[User], str]
 
 
-def ask_first(
+def preview_page(
     modeladmin: "ModelAdmin[User]",
     request: HttpRequest,
     users: list[User],
