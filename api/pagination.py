@@ -1,4 +1,4 @@
-"""Cursor pagination over the primary key, newest first, without counting rows.
+"""Cursor pagination, newest first, without counting rows: over the primary key, or over a time.
 
 A cursor contains the key of the last row seen, so pages stay consistent while rows are added and
 deleted, and all pages cost the same.
@@ -6,13 +6,14 @@ deleted, and all pages cost the same.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.pagination import BasePagination
@@ -60,23 +61,45 @@ class Cursor(NamedTuple):
         return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
-def read_cursor(text: str, model: type[Model]) -> Cursor:
-    """Decode a cursor for rows of `model`. Raises RecordInvalid."""
-    field = model._meta.pk
+def read_cursor(text: str, to_key: Callable[[str], Any]) -> Cursor:
+    """Decode a cursor. Raises RecordInvalid.
+
+    to_key: converts the text of the key; raises ValueError or Django's ValidationError.
+    """
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         plain = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-        key = field.to_python(plain[1:])
-        field.run_validators(key)
-    except (UnicodeError, binascii.Error, ValidationError):
+        key = to_key(plain[1:])
+    except (ValueError, binascii.Error, ValidationError):
         raise RecordInvalid({"cursor": [_("This is not a cursor of this list.")]}) from None
     if plain[:1] not in ("<", ">") or key is None:
         raise RecordInvalid({"cursor": [_("This is not a cursor of this list.")]})
     return Cursor(key, plain[0] == ">")
 
 
+def _primary_key(model: type[Model], text: str) -> Any:
+    field = model._meta.pk
+    key = field.to_python(text)
+    field.run_validators(key)
+    return key
+
+
 class KeysetPagination(BasePagination):
     """DRF's pagination class of every list: one query for each page, newest first."""
+
+    order: Sequence[str] = ("pk",)
+
+    def to_key(self, model: type[Model], text: str) -> Any:
+        """The key in the text of a cursor."""
+        return _primary_key(model, text)
+
+    def key_of(self, row: Any) -> Any:
+        """What a cursor says of a row."""
+        return row.pk
+
+    def beyond(self, cursor: Cursor) -> Q:
+        """The rows after the cursor, or before it if it goes back."""
+        return Q(**{"pk__gt" if cursor.is_back else "pk__lt": cursor.key})
 
     def paginate_queryset(
         self, queryset: Any, request: Request, view: "APIView | None" = None
@@ -87,11 +110,13 @@ class KeysetPagination(BasePagination):
         """
         asked = validate_query(PageQuery, request)
         limit = asked["limit"]
-        cursor = read_cursor(asked["cursor"], queryset.model) if "cursor" in asked else None
+        to_key = partial(self.to_key, queryset.model)
+        cursor = read_cursor(asked["cursor"], to_key) if "cursor" in asked else None
         is_back = cursor is not None and cursor.is_back
         if cursor is not None:
-            queryset = queryset.filter(**{"pk__gt" if is_back else "pk__lt": cursor.key})
-        found = list(queryset.order_by("pk" if is_back else "-pk")[: limit + 1])
+            queryset = queryset.filter(self.beyond(cursor))
+        order = self.order if is_back else [f"-{name}" for name in self.order]
+        found = list(queryset.order_by(*order)[: limit + 1])
         has_more, found = len(found) > limit, found[:limit]
         if is_back:
             found.reverse()
@@ -99,9 +124,9 @@ class KeysetPagination(BasePagination):
         has_next, has_previous = (True, has_more) if is_back else (has_more, cursor is not None)
         self.next = self.previous = None
         if found and has_next:
-            self.next = _link(request, Cursor(found[-1].pk, False))
+            self.next = _link(request, Cursor(self.key_of(found[-1]), False))
         if found and has_previous:
-            self.previous = _link(request, Cursor(found[0].pk, True))
+            self.previous = _link(request, Cursor(self.key_of(found[0]), True))
         return found
 
     def get_paginated_response(self, data: Any) -> Response:
@@ -126,6 +151,27 @@ class KeysetPagination(BasePagination):
         ]
 
 
+class ByTimePagination(KeysetPagination):
+    """Pages of a table whose keys have no order: by `at`, then by key."""
+
+    order = ("at", "pk")
+
+    def to_key(self, model: type[Model], text: str) -> Any:
+        time, _separator, key = text.partition(" ")
+        at = datetime.fromisoformat(time)
+        if at.utcoffset() is None:
+            raise ValueError(time)
+        return at, _primary_key(model, key)
+
+    def key_of(self, row: Any) -> Any:
+        return f"{row.at.isoformat()} {row.pk}"
+
+    def beyond(self, cursor: Cursor) -> Q:
+        at, key = cursor.key
+        way = "gt" if cursor.is_back else "lt"
+        return Q(**{f"at__{way}": at}) | Q(**{"at": at, f"pk__{way}": key})
+
+
 def filters_of(kind: type[PageQuery], request: Request) -> dict[str, Any]:
     """Return the filters of the query string for QuerySet.filter(): its fields by `source`.
 
@@ -135,12 +181,17 @@ def filters_of(kind: type[PageQuery], request: Request) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in ("cursor", "limit")}
 
 
-def paginate(request: Request, rows: QuerySet[Any], kind: type[Shape] | Record) -> Response:
+def paginate(
+    request: Request,
+    rows: QuerySet[Any],
+    kind: type[Shape] | Record,
+    by: type[KeysetPagination] = KeysetPagination,
+) -> Response:
     """Respond with one page of `rows`. Raises RecordInvalid.
 
-    kind: the serializer whose fields are shown, or a function that converts a row.
+    kind: the serializer whose fields are shown, or a function that converts a row. by: the order.
     """
-    page = KeysetPagination()
+    page = by()
     found = page.paginate_queryset(rows, request)
     convert = partial(record, kind) if isinstance(kind, type) else kind
     return page.get_paginated_response([convert(row) for row in found])

@@ -350,6 +350,7 @@ class Export(Shape):
     events = ExportedEvent(many=True, help_text="The newest 10,000.")
 
 
+@cache
 def page_of(kind: type[Shape]) -> type[Shape]:
     """Return the serializer of one page of a list of `kind`."""
     fields = {

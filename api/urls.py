@@ -17,6 +17,7 @@ from api.views import (
     offboarding,
     reference,
     tokens,
+    user_access,
     users,
 )
 
@@ -40,7 +41,27 @@ urlpatterns = [
     path("users/<uuid:user_id>/password", users.UserPasswordView.as_view(), name="user-password"),
     path("users/<uuid:user_id>/ban", moderation.UserBanView.as_view(), name="user-ban"),
     path("users/<uuid:user_id>/unban", moderation.UserUnbanView.as_view(), name="user-unban"),
-    path("users/<uuid:user_id>/sessions", users.UserSessionsView.as_view(), name="user-sessions"),
+    path(
+        "users/<uuid:user_id>/sessions",
+        user_access.UserSessionsView.as_view(),
+        name="user-sessions",
+    ),
+    path(
+        "users/<uuid:user_id>/sessions/<uuid:session_id>",
+        user_access.UserSessionView.as_view(),
+        name="user-session",
+    ),
+    path("users/<uuid:user_id>/api-keys", user_access.UserKeysView.as_view(), name="user-api-keys"),
+    path(
+        "users/<uuid:user_id>/api-keys/<str:key_id>",
+        user_access.UserKeyView.as_view(),
+        name="user-api-key",
+    ),
+    path(
+        "users/<uuid:user_id>/second-factors",
+        user_access.UserSecondFactorsView.as_view(),
+        name="user-second-factors",
+    ),
     path(
         "users/<uuid:user_id>/offboard",
         offboarding.UserOffboardView.as_view(),

@@ -128,6 +128,11 @@ SPECTACULAR = {
     "ENUM_NAME_OVERRIDES": {
         "Role": "accounts.models.ROLE_LABELS",
         "SessionKind": "api.serializers.SESSION_KINDS",
+        "KeyState": "api.views.apikeys.STATES",
+        "RuleRole": "forward_auth.models.AccessRule.LEVELS",
+        "Condition": "forward_auth.rules.matching.Condition",
+        "MatchState": "forward_auth.rules.matching.MatchState",
+        "HttpMethod": "forward_auth.rules.validation.METHODS",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,

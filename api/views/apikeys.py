@@ -106,7 +106,7 @@ class KeysView(APIView):
     )
     def get(self, request: Request) -> Response:
         """All live keys, newest first, then the last 100 that have ended."""
-        return single_page(map(_record, services.own_keys(auth_of(request).user)))
+        return single_page(map(key_record, services.own_keys(auth_of(request).user)))
 
     @extend_schema(
         operation_id="create_api_key",
@@ -154,7 +154,7 @@ class KeyView(APIView):
     @extend_schema(operation_id="get_api_key", summary="Read a key", responses=KeyRecord)
     def get(self, request: Request, key_id: str) -> Response:
         """Return one key, without the key itself."""
-        return Response(_record(services.own_key(auth_of(request).user, key_id)))
+        return Response(key_record(services.own_key(auth_of(request).user, key_id)))
 
     @extend_schema(
         operation_id="revoke_api_key", summary="Revoke a key", request=None, responses={204: None}
@@ -193,9 +193,9 @@ class KeyRotationView(APIView):
 
 
 def _issued(issued: services.IssuedKey) -> Response:
-    return Response(_record(issued.key, IssuedKeyRecord, key=issued.text), status=201)
+    return Response(key_record(issued.key, IssuedKeyRecord, key=issued.text), status=201)
 
 
-def _record(key: ApiKey, kind: type[KeyRecord] = KeyRecord, /, **more: str) -> dict[str, Any]:
+def key_record(key: ApiKey, kind: type[KeyRecord] = KeyRecord, /, **more: str) -> dict[str, Any]:
     state = services.state_of(key, timezone.now())
     return record(kind, key, shown=str(key), state=state, **more)

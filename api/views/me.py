@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import BrowserSession
+from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.rate_limits import check_rate_limit
 from accounts.services import sessions
@@ -21,7 +21,7 @@ from accounts.sessions.link_binding import device_name
 from accounts.sessions.reauthentication import password_is_enough
 from api.models import TokenFamily
 from api.pagination import single_page
-from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of
+from api.permissions import AuthContext, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import Export, SessionRecord, StrictSerializer, UserRecord, page_of, record
 from api.tokens import refresh_tokens
 from api.validation import refuse_fields, validate
@@ -135,10 +135,7 @@ class OwnSessionsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Signed-in browsers and programs, last seen first, at most 200 of each."""
-        user, current = auth_of(request).user, str(auth_of(request).session_id)
-        found = [_browser_record(row, current) for row in sessions.own_sessions(user)]
-        found += [_program_record(row, current) for row in refresh_tokens.own_families(user)]
-        return single_page(sorted(found, key=lambda each: each["last_seen_at"], reverse=True))
+        return single_page(session_records(auth_of(request).user, auth_of(request)))
 
 
 class OwnSessionView(APIView):
@@ -172,6 +169,14 @@ class OwnExportView(APIView):
     def get(self, request: Request) -> Response:
         """Return everything that is stored about you, without secrets."""
         return Response(export_own_data(auth_of(request).user))
+
+
+def session_records(user: User, auth: AuthContext) -> list[dict[str, Any]]:
+    """The sign-ins of `user`, last seen first. auth: of the request, to mark its own sign-in."""
+    current = str(auth.session_id)
+    found = [_browser_record(row, current) for row in sessions.own_sessions(user)]
+    found += [_program_record(row, current) for row in refresh_tokens.own_families(user)]
+    return sorted(found, key=lambda each: each["last_seen_at"], reverse=True)
 
 
 def _browser_record(row: BrowserSession, current: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from accounts.actors import Actor
 from accounts.models import ROLE_LABELS, User, UserQuerySet
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
-from accounts.services import passwords, sessions, users
+from accounts.services import passwords, users
 from accounts.services.ranks import require_rank
 from accounts.services.users import Profile
 from accounts.services.verification import mark_verified
@@ -309,25 +309,6 @@ class UserPasswordView(APIView):
             passwords.set_password(actor=actor, user=user, new=given["password"])
             return Response(status=204)
         return Response({"url": passwords.start_reset(actor=actor, user=user)})
-
-
-class UserSessionsView(APIView):
-    """The sign-ins of a user."""
-
-    required_permissions = {"DELETE": ADMIN}
-
-    @extend_schema(
-        operation_id="end_user_sessions",
-        summary="Sign a user out everywhere",
-        request=None,
-        responses={204: None},
-    )
-    def delete(self, request: Request, user_id: uuid.UUID) -> Response:
-        """End all browser sessions and tokens of the user."""
-        user = find_user(user_id)
-        refuse_fields(request)
-        sessions.end_sessions(actor=auth_of(request).user, user=user)
-        return Response(status=204)
 
 
 def find_user(user_id: uuid.UUID) -> User:

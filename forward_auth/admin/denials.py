@@ -21,9 +21,10 @@ from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
 from accounts.models import User
 from core.web.client_ip import parse_address
-from forward_auth.admin.labels import REASONS, audience_badge, reason_of, rule_link, target_cell
+from forward_auth.admin.labels import audience_badge, rule_link, target_cell
 from forward_auth.models import Denial
 from forward_auth.services.denials import reference_in
+from forward_auth.services.explanations import REASONS, reason_of
 from moderation.admin.labels import ban_link, end_of
 from moderation.admin.tables import found_user_ids
 from moderation.models import Ban

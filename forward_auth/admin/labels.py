@@ -1,12 +1,11 @@
-"""How the admin displays rules, decisions and the reasons of denials."""
+"""How the admin displays rules and decisions."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from accounts.admin.columns import NOTHING, badge
 from forward_auth.models import AccessRule
@@ -14,68 +13,6 @@ from forward_auth.rules.display import audience, condition_name, conditions
 from forward_auth.rules.matching import Effect, Rule
 
 TONES = {Effect.DENY: "bad", Effect.PUBLIC: "warn", Effect.ROLE: "good"}
-
-
-class Reason(NamedTuple):
-    """An error code in a few words for lists, and in a sentence for pages."""
-
-    short: Any
-    sentence: Any
-
-
-REASONS: dict[str, Reason] = {
-    "not_authenticated": Reason(
-        gettext_lazy("Not signed in"),
-        gettext_lazy(
-            "The request had no credential, or the session has ended. A ban ends sessions, too."
-        ),
-    ),
-    "forbidden": Reason(
-        gettext_lazy("Role or rule"),
-        gettext_lazy("The rule allows no one, or requires a higher role than the user had."),
-    ),
-    "banned": Reason(
-        gettext_lazy("Banned"),
-        gettext_lazy("The user was banned."),
-    ),
-    "account_disabled": Reason(
-        gettext_lazy("Disabled"),
-        gettext_lazy("The account was disabled."),
-    ),
-    "account_expired": Reason(
-        gettext_lazy("Access ended"),
-        gettext_lazy("The access of the account had ended by itself."),
-    ),
-    "setup_pending": Reason(
-        gettext_lazy("Not set up"),
-        gettext_lazy("The account was not set up yet."),
-    ),
-    "email_unverified": Reason(
-        gettext_lazy("Address not confirmed"),
-        gettext_lazy("The email address was not confirmed yet."),
-    ),
-    "scope_missing": Reason(
-        gettext_lazy("Scope missing"),
-        gettext_lazy("The API key has no scope for this method."),
-    ),
-    "api_key_invalid": Reason(
-        gettext_lazy("Wrong API key"),
-        gettext_lazy("The API key is unknown, revoked, expired, or not for this network."),
-    ),
-    "token_invalid": Reason(
-        gettext_lazy("Wrong token"),
-        gettext_lazy("The access token is unknown or revoked, or its session has ended."),
-    ),
-    "token_expired": Reason(
-        gettext_lazy("Token expired"),
-        gettext_lazy("The access token has expired. The app has to refresh it."),
-    ),
-}
-
-
-def reason_of(code: str) -> Reason:
-    """The text of a code; an unknown code is returned unchanged."""
-    return REASONS.get(code, Reason(code, ""))
 
 
 def audience_badge(effect: str, role: str) -> SafeString:

@@ -14,13 +14,14 @@ from django.utils.translation import gettext_lazy
 from accounts.admin.columns import badge, user_link
 from accounts.roles import Role
 from core.web.client_ip import client_ip, parse_address
-from forward_auth.admin.labels import audience_badge, conditions_cell, reason_of, rule_link
+from forward_auth.admin.labels import audience_badge, conditions_cell, rule_link
 from forward_auth.decisions import Decision, Question, Step
 from forward_auth.models import AccessRule
 from forward_auth.rules.display import condition_name
 from forward_auth.rules.matching import MatchState, Requirement, RuleStep
 from forward_auth.rules.path_readings import MAX_LENGTH
 from forward_auth.rules.validation import METHODS
+from forward_auth.services.explanations import QUESTIONS, explain_step, requirement_text
 from forward_auth.services.simulation import SimulatedRequest, Subject, find_subject, simulate
 
 MATCH_STATES: dict[MatchState, tuple[str, Any]] = {
@@ -28,15 +29,6 @@ MATCH_STATES: dict[MatchState, tuple[str, Any]] = {
     MatchState.UNCLEAR: ("warn", gettext_lazy("May match")),
     MatchState.NO_MATCH: ("plain", gettext_lazy("Does not match")),
     MatchState.NOT_REACHED: ("plain", gettext_lazy("Not reached")),
-}
-QUESTIONS: dict[Question, Any] = {
-    Question.PUBLIC: gettext_lazy("Is it public?"),
-    Question.NETWORK: gettext_lazy("Does the key work from this address?"),
-    Question.CREDENTIAL: gettext_lazy("Is a user signed in who may act?"),
-    Question.VERIFIED_EMAIL: gettext_lazy("Is the email address confirmed?"),
-    Question.NOT_DENIED: gettext_lazy("Does the rule allow anyone?"),
-    Question.ROLE: gettext_lazy("Is the role high enough?"),
-    Question.SCOPE: gettext_lazy("Does the key have the required scope?"),
 }
 
 
@@ -153,8 +145,8 @@ def simulation_result(form: SimulationForm) -> dict[str, Any]:
         "unclear": [condition_name(one) for one in sorted(found.unclear)] if may_match else [],
         "rules": [_rule_row(step, requirement) for step in rules],
         "default_decides": not requirement.rule_id,
-        "default": _requirement_text(requirement) if not requirement.rule_id else "",
-        "why": "" if is_passed else _why(found.steps[-1], subject, decision),
+        "default": requirement_text(requirement) if not requirement.rule_id else "",
+        "why": "" if is_passed else explain_step(found.steps[-1], subject, decision),
         "checks": [
             _question_row(step, subject, decision)
             for step in found.steps
@@ -187,15 +179,6 @@ def _who(subject: Subject) -> str | SafeString:
     return user_link(subject.user.pk, subject.user.email)
 
 
-def _requirement_text(requirement: Requirement) -> str:
-    if requirement.is_denied:
-        return _("allows no one")
-    if requirement.min_role is None:
-        return _("allows everyone")
-    label = dict(AccessRule.LEVELS).get(requirement.min_role.value, requirement.min_role.value)
-    return _("requires the role %(role)s") % {"role": label}
-
-
 def _rule_row(step: RuleStep, requirement: Requirement) -> RuleRow:
     unmet_conditions = ", ".join(condition_name(one) for one in step.unmet)
     texts = {
@@ -216,17 +199,4 @@ def _rule_row(step: RuleStep, requirement: Requirement) -> RuleRow:
 
 def _question_row(step: Step, subject: Subject, decision: Decision) -> QuestionRow:
     answer = badge("good", _("Yes")) if step.is_passed else badge("bad", _("No"))
-    return QuestionRow(str(QUESTIONS[step.question]), answer, _why(step, subject, decision))
-
-
-def _why(step: Step, subject: Subject, decision: Decision) -> str:
-    role = subject.user.get_role_display() if subject.user else ""
-    match step.question:
-        case Question.CREDENTIAL if subject.note:
-            return subject.note
-        case Question.NOT_DENIED if not step.is_passed:
-            return _("the rule allows no one")
-        case Question.ROLE:
-            words = {"takes": _requirement_text(decision.requirement), "role": role}
-            return _("%(takes)s; the user has %(role)s") % words
-    return "" if step.is_passed else str(reason_of(decision.code).sentence)
+    return QuestionRow(str(QUESTIONS[step.question]), answer, explain_step(step, subject, decision))

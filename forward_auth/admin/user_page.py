@@ -17,12 +17,12 @@ from accounts.models import User
 from forward_auth.admin.labels import (
     audience_badge,
     conditions_cell,
-    reason_of,
     rule_link,
     target_cell,
 )
 from forward_auth.admin.simulation import SimulationForm, simulation_result
 from forward_auth.models import Denial
+from forward_auth.services.explanations import reason_of
 from forward_auth.services.simulation import Reach, reach_of
 
 # Rules in the table; the list of rules shows all.

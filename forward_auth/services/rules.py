@@ -3,6 +3,7 @@
 Only owners change rules, because rules are settings (CONTRACT section 4).
 """
 
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -85,10 +86,19 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
 
 def set_rule_enabled(*, actor: Actor, rule: AccessRule, is_enabled: bool) -> AccessRule:
     """Enable or disable a rule. Raises Forbidden, NotFound."""
+    return edit_rule(actor=actor, rule=rule, changes={"is_enabled": is_enabled})
+
+
+def edit_rule(*, actor: Actor, rule: AccessRule, changes: dict[str, Any]) -> AccessRule:
+    """Store some fields of a rule; the others keep the values that are stored now.
+
+    Raises Forbidden, RecordInvalid, NotFound.
+    """
     require_owner(actor)
     with transaction.atomic():
         current = _current(rule)
-        current.is_enabled = is_enabled
+        for name, value in changes.items():
+            setattr(current, name, value)
         return change_rule(actor=actor, rule=current)
 
 
@@ -108,6 +118,16 @@ def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
 
     Renumbers all positions, so that each is unique. Raises Forbidden, NotFound.
     """
+    return _move(actor, rule, lambda place: place + places)
+
+
+def move_rule_to(*, actor: Actor, rule: AccessRule, position: int) -> bool:
+    """Move a rule to a place, 1 for the first; see move_rule()."""
+    return _move(actor, rule, lambda _place: position - 1)
+
+
+def _move(actor: Actor, rule: AccessRule, new_place: Callable[[int], int]) -> bool:
+    """new_place: the new index of the rule, from the present one."""
     require_owner(actor)
     with transaction.atomic():
         rows = _locked()
@@ -115,7 +135,7 @@ def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
         if rule.pk not in keys:
             raise NotFound
         before = keys.index(rule.pk)
-        after = min(max(before + places, 0), len(rows) - 1)
+        after = min(max(new_place(before), 0), len(rows) - 1)
         if before == after:
             return False
         rows.insert(after, rows.pop(before))

@@ -327,7 +327,9 @@ def change_rules() -> None:
     first.path = "/x"
     rules.change_rule(actor=owner, rule=first)
     rules.set_rule_enabled(actor=owner, rule=first, is_enabled=False)
+    rules.edit_rule(actor=owner, rule=first, changes={"is_enabled": True, "name": "r"})
     rules.move_rule(actor=owner, rule=made[1], places=-1)
+    rules.move_rule_to(actor=owner, rule=made[1], position=2)
     Denial.objects.bulk_create(
         Denial(reference=uuid.uuid4().hex[:8].upper(), status=403, code="x", why="", rule=rule)
         for rule in made

@@ -8,20 +8,21 @@ from typing import Any, NamedTuple
 import pytest
 from django.http import HttpRequest
 from django.test import Client
-from django.urls import URLPattern
 from pytest_django import Settings
 
 from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.invitations import invite
-from api import urls
 from api.permissions import Requirements, requirements_of, served_methods
 from api.schema import Document, document
 from api.views.me import MeView
 from audit.models import AuditEvent
+from forward_auth.models import AccessRule, Denial
+from forward_auth.services.rules import create_rule
 from moderation.services.bans import ban
 from tests.api.calls import API, call, problem
+from tests.api.routes import api_routes
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -53,8 +54,7 @@ def _fields(description: Document, method: str, route: str) -> tuple[str, ...] |
 def _operations() -> list[Operation]:
     found = []
     description = document()
-    for pattern in urls.urlpatterns:
-        assert isinstance(pattern, URLPattern)
+    for pattern in api_routes():
         view = pattern.callback.cls()
         route, served = str(pattern.pattern), tuple(served_methods(view))
         for method in served:
@@ -69,6 +69,7 @@ WITH_BODY = [each for each in ALL if each.fields is not None]
 WITH_ID = [each for each in ALL if "<" in each.route]
 GUARDED = [each for each in ALL if each.need is not None]
 FOR_ADMINS = [each for each in GUARDED if each.need and each.need.min_role == Role.ADMIN]
+FOR_OWNERS = [each for each in GUARDED if each.need and each.need.min_role == Role.OWNER]
 READING = [each for each in ALL if each.method == "GET"]
 
 
@@ -80,6 +81,8 @@ def each_of(operations: list[Operation]) -> Any:
 def ids(viewer: User, owner: User, make_user: Any, browser_of: BrowserOf) -> dict[str, str]:
     """Something that is there for each kind of id."""
     browser = browser_of(owner)
+    rule = AccessRule(name="a rule", effect="deny")
+    denial = Denial.objects.create(reference="ABCD2345", status=403, code="forbidden", why="x")
     made = browser.post(f"{API}/api-keys", {"name": "a key"}, content_type=JSON)
     return {
         "<uuid:user_id>": str(viewer.pk),
@@ -88,6 +91,8 @@ def ids(viewer: User, owner: User, make_user: Any, browser_of: BrowserOf) -> dic
         "<str:key_id>": made.json().get("id", "nothing"),
         "<uuid:ban_id>": str(ban(actor=SYSTEM, user=make_user(), duration=None, reason="").pk),
         "<str:action>": "message",
+        "<uuid:rule_id>": str(create_rule(actor=owner, rule=rule).pk),
+        "<str:reference>": denial.pk,
     }
 
 
@@ -105,6 +110,8 @@ NOTHING_THERE = {
     "<str:key_id>": "nothing",
     "<uuid:ban_id>": str(uuid.uuid4()),
     "<str:action>": "nothing",
+    "<uuid:rule_id>": str(uuid.uuid4()),
+    "<str:reference>": "nothing",
 }
 
 
@@ -142,6 +149,20 @@ def test_with_too_low_a_role(
     )
 
     refused(answer, 403, "forbidden")
+
+
+@each_of(FOR_OWNERS)
+def test_with_the_role_below_owner(
+    admin: User, editor: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation
+) -> None:
+    before = list(AccessRule.objects.values())
+
+    for user in (admin, editor):
+        answer = browser_of(user).generic(
+            operation.method, path_of(operation, ids), b"{}", content_type=JSON
+        )
+        refused(answer, 403, "forbidden")
+    assert list(AccessRule.objects.values()) == before
 
 
 NOT_THERE = [

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import pytest
 from django.conf import settings
 from django.test import Client
-from django.urls import URLPattern
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
@@ -19,7 +18,6 @@ from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 from accounts.models import User
-from api import urls
 from api.docs_page import PLACEHOLDER_KEY, groups, parts
 from api.error_codes import all_codes
 from api.permissions import DeclaredPermissions, Scope, requirements_of, served_methods
@@ -28,6 +26,7 @@ from core.errors import GatehouseError
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from tests.api.keys import made
+from tests.api.routes import api_routes
 from tests.pages.axe import accessibility_errors
 
 PAGE = "/api/v1/docs"
@@ -46,8 +45,7 @@ ACCESS_CHECKS = (settings.BASE_DIR / "accounts" / "access_policy.py").read_text(
 
 
 def _views() -> list[tuple[str, type[APIView]]]:
-    patterns = [pattern for pattern in urls.urlpatterns if isinstance(pattern, URLPattern)]
-    return [(str(each.pattern), each.callback.cls) for each in patterns]
+    return [(str(each.pattern), each.callback.cls) for each in api_routes()]
 
 
 def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -15,13 +15,16 @@ from accounts.roles import Role
 from api.models import ApiKey, TokenFamily
 from api.permissions import requirements_of, served_methods
 from api.schema import document
-from api.urls import urlpatterns
 from audit.models import AuditEvent
+from forward_auth.models import AccessRule
+from forward_auth.services.rules import create_rule
 from magiclinks.models import LoginLink
+from mfa.models import Authenticator
 from moderation.models import Ban, Violation
 from moderation.services.bans import ban
 from tests.api.calls import API, call, problem
 from tests.api.keys import call_with, made
+from tests.api.routes import api_routes
 from tests.api.tokens import post, sign_in
 from tests.conftest import PASSWORD
 from tests.mfa.authenticator import set_up_app
@@ -39,6 +42,7 @@ ASKED = {
     ("DELETE", "users/<uuid:user_id>"): True,
     ("POST", "users/<uuid:user_id>/magic-link"): True,
     ("POST", "users/<uuid:user_id>/password"): True,
+    ("POST", "users/<uuid:user_id>/offboard"): True,
     ("POST", "users/<uuid:user_id>/ban"): True,
     ("POST", "users/<uuid:user_id>/unban"): True,
     ("POST", "invitations"): True,
@@ -56,6 +60,14 @@ ASKED = {
     ("PATCH", "me"): False,
     ("DELETE", "me/sessions/<uuid:session_id>"): False,
     ("DELETE", "users/<uuid:user_id>/sessions"): False,
+    ("DELETE", "users/<uuid:user_id>/sessions/<uuid:session_id>"): False,
+    ("DELETE", "users/<uuid:user_id>/api-keys/<str:key_id>"): False,
+    ("DELETE", "users/<uuid:user_id>/second-factors"): True,
+    ("POST", "access-rules"): True,
+    ("PATCH", "access-rules/<uuid:rule_id>"): True,
+    ("DELETE", "access-rules/<uuid:rule_id>"): True,
+    ("POST", "access-rules/<uuid:rule_id>/move"): True,
+    ("POST", "access-rules/simulate"): False,
     ("DELETE", "invitations/<uuid:invitation_id>"): False,
     ("DELETE", "api-keys/<str:key_id>"): False,
     ("POST", "mail/test"): False,
@@ -73,7 +85,7 @@ OPEN = {
 def _needs() -> dict[tuple[str, str], Any]:
     return {
         (method, str(pattern.pattern)): requirements_of(pattern.callback.cls(), method)
-        for pattern in urlpatterns
+        for pattern in api_routes()
         for method in served_methods(pattern.callback.cls())
     }
 
@@ -89,7 +101,9 @@ def test_every_writing_method_is_classified_as_sensitive_or_not() -> None:
     assert [key for key in quiet if needed[key].is_sensitive] == []
 
 
-def _acts(viewer: User, banned: Ban, key: ApiKey) -> dict[tuple[str, str], tuple[str, Any]]:
+def _acts(
+    viewer: User, banned: Ban, key: ApiKey, rule: AccessRule
+) -> dict[tuple[str, str], tuple[str, Any]]:
     """A call of each sensitive method that would succeed."""
     user = f"users/{viewer.pk}"
     reason = {"reason": "spam"}
@@ -99,6 +113,7 @@ def _acts(viewer: User, banned: Ban, key: ApiKey) -> dict[tuple[str, str], tuple
         ("DELETE", "users/<uuid:user_id>"): (user, None),
         ("POST", "users/<uuid:user_id>/magic-link"): (f"{user}/magic-link", {}),
         ("POST", "users/<uuid:user_id>/password"): (f"{user}/password", {}),
+        ("POST", "users/<uuid:user_id>/offboard"): (f"{user}/offboard", {}),
         ("POST", "users/<uuid:user_id>/ban"): (f"{user}/ban", reason),
         ("POST", "users/<uuid:user_id>/unban"): (f"{user}/unban", None),
         ("POST", "invitations"): ("invitations", {"email": "new@example.com", "role": "admin"}),
@@ -114,6 +129,13 @@ def _acts(viewer: User, banned: Ban, key: ApiKey) -> dict[tuple[str, str], tuple
             "moderation/actions/message/start", {"ip": "203.0.113.8"}),
         ("POST", "moderation/actions/<str:action>/release"): (
             "moderation/actions/message/release", {"slot": "x"}),
+        ("DELETE", "users/<uuid:user_id>/second-factors"): (f"{user}/second-factors", None),
+        ("POST", "access-rules"): ("access-rules", {"name": "new", "effect": "public"}),
+        ("PATCH", "access-rules/<uuid:rule_id>"): (
+            f"access-rules/{rule.pk}", {"effect": "public"}),
+        ("DELETE", "access-rules/<uuid:rule_id>"): (f"access-rules/{rule.pk}", None),
+        ("POST", "access-rules/<uuid:rule_id>/move"): (
+            f"access-rules/{rule.pk}/move", {"position": 2}),
         ("GET", "me/export"): ("me/export", None),
         ("DELETE", "me"): ("me", {"password": PASSWORD}),
     }  # fmt: skip
@@ -123,7 +145,11 @@ def _acts(viewer: User, banned: Ban, key: ApiKey) -> dict[tuple[str, str], tuple
 def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
     banned = ban(actor=owner, user=viewer, duration=None, reason="spam")
     set_up_app(owner)  # so that the own password is no proof by itself
-    return _acts(viewer, banned, made(owner).key)
+    set_up_app(viewer)
+    rule, _other = (
+        create_rule(actor=owner, rule=AccessRule(name=name, effect="deny")) for name in "ab"
+    )
+    return _acts(viewer, banned, made(owner).key, rule)
 
 
 @pytest.fixture
@@ -136,7 +162,10 @@ def token(owner: User, browser_of: BrowserOf) -> tuple[Client, str]:
 
 
 def _everything() -> list[Any]:
-    kinds = (User, Invitation, LoginLink, ApiKey, Ban, Violation, AuditEvent)
+    kinds = (
+        *(User, Invitation, LoginLink, ApiKey, Ban, Violation, AuditEvent),
+        *(AccessRule, Authenticator),
+    )
     return [list(kind._base_manager.order_by("pk").values()) for kind in kinds]
 
 
