@@ -18,7 +18,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.admin.charts import Chart, Series, by_day
-from accounts.admin.columns import actor_cell, result_badge, target_cell, with_emails
+from accounts.admin.columns import (
+    actor_cell,
+    result_badge,
+    sentence_of,
+    target_cell,
+    with_emails,
+)
 from accounts.admin.lists import COUNT_CAP, capped_count
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
@@ -58,6 +64,7 @@ class Event(NamedTuple):
     """One row of the newest events."""
 
     row: AuditEvent
+    told: str
     actor: str | SafeString
     target: str | SafeString
     result: SafeString
@@ -261,4 +268,7 @@ def _who_may_register() -> str:
 
 def _events() -> list[Event]:
     newest = with_emails(AuditEvent.objects.order_by("-seq"))[:RECENT_EVENTS]
-    return [Event(row, actor_cell(row), target_cell(row), result_badge(row)) for row in newest]
+    return [
+        Event(row, sentence_of(row), actor_cell(row), target_cell(row), result_badge(row))
+        for row in newest
+    ]

@@ -128,6 +128,10 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "nobody": lambda panel: panel.open(f"{USERS}?q=nobody-of-that-name"),
     "add": lambda panel: panel.open(f"{USERS}add/"),
     "person": lambda panel: panel.open(f"{USERS}{panel.person}/change/"),
+    "person-asked": lambda panel: panel.open(
+        f"{USERS}{panel.person}/change/?url=app.example.com&method=GET"
+    ),
+    "programs": lambda panel: panel.open("/admin/api/tokenfamily/"),
     "delete": lambda panel: panel.open(f"{USERS}{panel.person}/delete/"),
     "role": lambda panel: panel.choose(USERS, "change_role_of_people"),
     "link": lambda panel: panel.choose(USERS, "get_login_url"),
