@@ -1,14 +1,20 @@
-"""Second factors in the admin: the sections of the page of one user."""
+"""Second factors in the admin: sections of the page of one user, a column of the user list."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.admin.columns import moment
+from accounts.admin.columns import NOTHING, moment
+from accounts.admin.users.list_columns import ListColumn, user_list_column
 from accounts.admin.users.sections import Content, Row, add_section, newest
 from accounts.models import User
 from accounts.services.second_factors import remaining_codes
 from accounts.sessions.link_binding import device_name
+from mfa.models import Authenticator
 from mfa.trusted_browsers import browsers_of
 
 
@@ -55,3 +61,23 @@ def browsers(_request: HttpRequest, user: User) -> Content:
 
 add_section("factors", gettext_lazy("Second factors and passkeys"), factors)
 add_section("browsers", gettext_lazy("Trusted browsers"), browsers)
+
+
+Kind = Authenticator.Kind
+
+
+def _annotations() -> Mapping[str, Exists]:
+    return {f"has_{kind.value}": _has(kind) for kind in Kind}
+
+
+def _has(kind: Kind) -> Exists:
+    return Exists(Authenticator.objects.filter(user=OuterRef("pk"), kind=kind))
+
+
+def _shown(user: Any) -> str:
+    labels = {Kind.TOTP: _("app"), Kind.PASSKEY: _("passkey")}
+    found = [labels[kind] for kind in Kind if getattr(user, f"has_{kind.value}", False)]
+    return ", ".join(found) or NOTHING
+
+
+user_list_column("factors", ListColumn(gettext_lazy("second factors"), _annotations, _shown))

@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from accounts.admin.navigation import help_url
+from accounts.models import User
+from accounts.services.saved_views import views_of
 
 COUNT_CAP = 10_000
 
@@ -40,6 +42,9 @@ class GatehouseList(ChangeList):
         table: Any = self.model_admin
         self.empty_link: tuple[str, Any] | None = table.empty_link(request)
         self.help_url = help_url(table.help_page)
+        self.table_name = self.model._meta.label_lower
+        user = request.user
+        self.saved_views = views_of(user, self.table_name) if isinstance(user, User) else []
 
     def get_ordering_field(self, field_name: Any) -> Any:
         """None, so that the list is not sorted by it, unless `sortable_by` names the column."""

@@ -18,10 +18,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 READING = ("GET", "HEAD", "OPTIONS", "TRACE")
-# Pages of the site itself: they only show something or redirect, whatever is posted to them.
+# Pages of the site itself: they only show something or redirect, whatever is posted to them. A
+# saved view is a link of the administrator's own.
 SITE_PAGES = frozenset(
     {"index", "login", "logout", "password_change", "password_change_done", "autocomplete",
-     "jsi18n", "view_on_site", "app_list"}
+     "jsi18n", "view_on_site", "app_list", "view_save", "view_remove"}
 )  # fmt: skip
 
 

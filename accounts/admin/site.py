@@ -12,7 +12,7 @@ from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts import access_policy
-from accounts.admin import dashboard
+from accounts.admin import dashboard, saved_views
 from accounts.admin.base import redirect_after_duplicate
 from accounts.admin.navigation import menu
 from accounts.admin.sensitive_actions import describe, is_sensitive
@@ -78,6 +78,9 @@ class GatehouseAdminSite(AdminSite):
         if self.has_permission(request):
             context |= menu(self._registry.values(), request)
         return context
+
+    def get_urls(self) -> list[Any]:
+        return [*saved_views.urls(self), *super().get_urls()]
 
     def index(  # type: ignore[override]  # the stubs promise a template
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -66,6 +66,9 @@ def export_own_data(user: User) -> dict[str, Any]:
             _values(factor, "kind", "name", "created_at", "last_used_at")
             for factor in user.authenticators.order_by("id")
         ],
+        "saved_views": [
+            _values(view, "table", "name", "query") for view in user.saved_views.order_by("id")
+        ],
         "mails": [
             _values(mail, "kind", "subject", "created_at") for mail in user.mails.order_by("-id")
         ],

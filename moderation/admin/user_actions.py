@@ -1,9 +1,13 @@
 """Bans in the user list: the actions "Ban…" and "Lift ban", and the badge "Banned"."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -11,12 +15,15 @@ from accounts.actors import Actor
 from accounts.admin.actions import CONFIRMED, PageAction, confirmation_page, user_action
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS
+from accounts.admin.columns import moment
 from accounts.admin.users.actions import chosen_users, report, run_on_users
 from accounts.admin.users.filters import badges_of, user_badge
+from accounts.admin.users.list_columns import ListColumn, user_state_detail
 from accounts.models import User
 from core.errors import RecordInvalid
 from moderation.admin.forms import BanForm
 from moderation.models import Ban
+from moderation.reasons import shown
 from moderation.services.bans import active_bans, ban, lift_all
 
 
@@ -24,8 +31,27 @@ def _is_banned() -> Exists:
     return Exists(active_bans().filter(user=OuterRef("pk")))
 
 
+def _ban_annotations() -> Mapping[str, Subquery]:
+    """Reason and end of the newest ban in force."""
+    newest = active_bans().filter(user=OuterRef("pk")).order_by("-pk")
+    return {
+        "ban_reason": Subquery(newest.values("reason")[:1]),
+        "ban_until": Subquery(newest.values("until")[:1]),
+    }
+
+
+def _ban_detail(user: Any) -> str:
+    """Why a banned user is banned and how long; "" for all others."""
+    reason = getattr(user, "ban_reason", None)
+    if reason is None:
+        return ""
+    end = moment(user.ban_until, empty=_("until it is lifted"))
+    return format_html("{} · {}", shown(reason), end) if reason else end
+
+
 BANNED = "banned"
 user_badge(BANNED, gettext_lazy("Banned"), _is_banned)
+user_state_detail(BANNED, ListColumn(gettext_lazy("ban"), _ban_annotations, _ban_detail))
 
 
 def _bears_badge(user: User) -> bool:

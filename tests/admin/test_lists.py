@@ -13,7 +13,10 @@ from django.utils import timezone
 from accounts.admin.site import site
 from accounts.models import User
 from moderation.models import Ban, Violation
+from moderation.services.bans import ban
+from tests.api.keys import made
 from tests.conftest import MakeUser
+from tests.mfa.authenticator import set_up_app
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/accounts/user/"
@@ -180,3 +183,35 @@ def test_a_list_that_is_empty_because_of_a_filter_says_so(browser: Client) -> No
 
     assert "No matches." in page
     assert '<div class="nothing">' not in page
+
+
+# Columns that other apps add
+
+
+def test_the_user_list_tells_factors_keys_and_why_someone_is_banned(
+    browser: Client, owner: User, viewer: User
+) -> None:
+    set_up_app(viewer)
+    made(viewer, "backup")
+    made(viewer, "nightly")
+    ban(actor=owner, user=viewer, duration=timedelta(days=2), reason="Spam <b>")
+
+    content = browser.get(f"{LIST}?q={viewer.email}").content.decode()
+    row = content.split("<tbody")[1].split("</tbody>")[0]
+
+    assert re.findall(r'data-label="Second factors"[^>]*>([^<]*)<', row) == ["app"]
+    assert f'href="/admin/api/apikey/?q={viewer.email.replace("@", "%40")}&amp;state=live"' in row
+    assert ">2 keys</a>" in row
+    assert '<span class="detail">Spam &lt;b&gt; · <time' in row
+
+
+def test_the_user_list_asks_as_often_for_many_as_for_few(
+    browser: Client,
+    make_user: MakeUser,
+    django_assert_max_num_queries: Callable[[int], Any],
+) -> None:
+    for number in range(12):
+        make_user("viewer", f"v{number}@example.com")
+
+    with django_assert_max_num_queries(16):
+        browser.get(LIST)

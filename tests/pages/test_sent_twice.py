@@ -17,11 +17,19 @@ from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.admin.site import site
-from accounts.models import AccountToken, BrowserSession, Invitation, SentForm, User
+from accounts.models import (
+    AccountToken,
+    BrowserSession,
+    Invitation,
+    SavedView,
+    SentForm,
+    User,
+)
 from accounts.sent_forms import DOUBLE_CLICK, KEEP, SHOWN_AGAIN, purge_sent_forms
 from accounts.services.first_run import ensure_owner, issue_setup_link
 from accounts.services.invitations import invite
 from accounts.services.passwords import handle_reset_requests, start_reset
+from accounts.services.saved_views import save_view
 from accounts.services.signup import handle_sign_up_requests
 from accounts.services.users import create_user
 from accounts.services.verification import mail_verification
@@ -231,6 +239,11 @@ def count(*models: Any) -> Callable[[], list[int]]:
     return lambda: [model.objects.count() for model in models]
 
 
+def _saved_view(context: CaseContext) -> Form:
+    view = save_view(user=context.owner, table="accounts.user", name="Viewers", query="role=viewer")
+    return f"/admin/views/{view.pk}/remove/", {}
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A form, what it has made after one sending, and what the second is answered.
@@ -352,6 +365,16 @@ CASES: dict[str, Case] = {
         [],
         (200, EMAIL),
     ),
+    "admin:view_save": Case(
+        lambda _context: (
+            "/admin/views/save/",
+            {"table": "accounts.user", "name": "Viewers", "query": "role=viewer"},
+        ),
+        count(SavedView),
+        [1],
+        (302, f"{USERS}?role=viewer"),
+    ),
+    "admin:view_remove": Case(_saved_view, count(SavedView), [0], (302, USERS)),
     "admin:accounts_user_reset": Case(
         person("reset"), count(AccountToken), [1], (200, "/password/reset/")
     ),

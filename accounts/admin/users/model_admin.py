@@ -41,6 +41,11 @@ from accounts.admin.users.filters import (
     with_badges,
 )
 from accounts.admin.users.forms import AddUserForm, UserForm
+from accounts.admin.users.list_columns import (
+    list_columns,
+    state_details_of,
+    with_list_columns,
+)
 from accounts.models import User, UserQuerySet
 from accounts.services import users
 from accounts.services.users import Profile
@@ -93,7 +98,10 @@ class UserAdmin(RowPage, TickedRowsAdmin):
         return [*BULK_ACTIONS, *user_actions().values()]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[User]":
-        return with_badges(super().get_queryset(request))
+        return with_list_columns(with_badges(super().get_queryset(request)))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return [*self.list_display, *list_columns()]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
@@ -124,7 +132,11 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     def state(self, user: User) -> SafeString:
         found = state_of(user)
         words = {found.value: STATE_LABELS[found]} | badges_of(user)
-        return format_html_join(" ", '<span class="state state-{}">{}</span>', words.items())
+        badges = format_html_join(" ", '<span class="state state-{}">{}</span>', words.items())
+        details = format_html_join(
+            "", '<span class="detail">{}</span>', ((text,) for text in state_details_of(user))
+        )
+        return format_html("{}{}", badges, details)
 
     @admin.display(description=gettext_lazy("verified"), boolean=True)
     def verified(self, user: User) -> bool:
