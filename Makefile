@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint docs messages setup-ldap attacks mutants soak bench
+.PHONY: help run demo setup test lint docs messages setup-ldap attacks mutants soak bench
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
@@ -23,6 +23,10 @@ help: ## List the targets.
 run: ## Install what the server needs, start it, and print the set-up link of the owner.
 	@sh scripts/environment.sh base
 	@exec $(BIN)/python manage.py serve
+
+demo: ## Fill an empty DATA_DIR with made-up people: make demo DATA_DIR=./demo ARGS="--people 100".
+	@sh scripts/environment.sh base
+	@exec $(BIN)/python manage.py demo $(ARGS)
 
 setup: ## Install what a developer needs into .venv.
 	@sh scripts/environment.sh base dev
