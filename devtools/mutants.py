@@ -8,6 +8,7 @@ app that start processes, which run the changed code, too. What no test notices 
 """
 
 import argparse
+import functools
 import gc
 import os
 import random
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -50,7 +51,7 @@ TARGETS = {
 # Tests with one of these watch other processes.
 FIXTURES = {"data_templates", "postgres_server", "browser", "racers", "openid_provider"}
 # These do not run the code, or not that of an app.
-LEFT_OUT = ("architecture", "servers", "soak")
+LEFT_OUT = ("architecture", "servers")
 TIMEOUT_SECONDS = 60
 KILLED, SURVIVED, NOT_APPLICABLE, FAILED = range(4)
 
@@ -69,16 +70,16 @@ class MutationRun:
         self.not_applicable: list[Mutant] = []
         self._own_tests = tuple(str(ROOT / path) for path in own_tests)
         self._calling: dict[str, list[pytest.Item]] = {}
-        # Files with tests that start processes, but no browsers.
-        self.starting: set[str] = set()
+        # Node ids of own tests that start processes, but no browsers.
+        self.starting: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         starting = [item for item in items if _starts_processes(item)]
-        self.starting = {
-            item.nodeid.partition("::")[0]
+        self.starting = [
+            item.nodeid
             for item in starting
             if not item.get_closest_marker("browser") and self._is_own(item)
-        }
+        ]
         items[:] = [item for item in items if item not in starting]
 
     @pytest.hookimpl(tryfirst=True)
@@ -217,19 +218,31 @@ def main() -> int:
 def kill_by_processes(run: MutationRun) -> None:
     """Move survivors to the killed that tests with processes notice; their code is changed, too."""
     for mutant in list(run.survivors):
-        files = sorted(_below(tests_of([mutant]), run.starting))
-        command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider"]
-        command += ["-m", "not browser", *files]
-        if files and subprocess.run(command, env=os.environ | {VARIABLE: mutant.name}).returncode:
+        folders = tests_of([mutant])
+        tests = [
+            test for test in run.starting if any(_is_below(test, folder) for folder in folders)
+        ]
+        if not tests or not _pass(*tests):
+            continue
+        if not _pass(*tests, mutant=mutant.name):
             print(f"killed by tests that start processes: {mutant}", flush=True)
             run.survivors.remove(mutant)
             run.killed.append(mutant)
 
 
-def _below(folders: Sequence[str], files: Iterable[str]) -> list[str]:
-    return [
-        file for file in files if any(f"{file}/".startswith(f"{folder}/") for folder in folders)
-    ]
+@functools.cache
+def _pass(*tests: str, mutant: str = "") -> bool:
+    """Whether the tests pass in a process of their own, and say if they fail without a mutant."""
+    command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", *tests]
+    command += ["-p", "devtools.mutations"]  # whose hook changes the code of that process
+    is_passed = not subprocess.run(command, env=os.environ | {VARIABLE: mutant}).returncode
+    if not is_passed and not mutant:
+        print("these tests fail without any mutant, or none ran:", *tests, flush=True)
+    return is_passed
+
+
+def _is_below(test: str, folder: str) -> bool:
+    return f"{test.partition('::')[0]}/".startswith(f"{folder}/")
 
 
 def _folders() -> list[str]:

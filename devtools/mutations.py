@@ -182,6 +182,11 @@ def _recording_codes(wanted: set[str]) -> dict[str, CodeType]:
     return codes
 
 
+def pytest_collection_finish() -> None:
+    """As a plug-in of pytest: change the code before the tests run."""
+    install_by_variable()
+
+
 def install_by_variable() -> None:
     """In a process that a test starts: change the code that VARIABLE names, if it is set."""
     file, _colon, number = os.environ.get(VARIABLE, "").partition(":")

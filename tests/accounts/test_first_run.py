@@ -48,6 +48,12 @@ def test_a_second_start_changes_nothing() -> None:
     assert User.objects.count() == 1
 
 
+def test_the_audit_log_records_each_set_up_link(link: str) -> None:
+    event = AuditEvent.objects.get(action="account:set-up:issue")
+
+    assert (event.actor_id, event.target_id) == (None, User.objects.get().pk)
+
+
 def test_the_set_up_link_completes_the_owner_account(stranger: Client, link: str) -> None:
     assert stranger.get(link).status_code == 200
 

@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import AccountToken, User
-from accounts.services import users
+from accounts.services import users, verification
 from accounts.services.email_tokens import issue_token, usable_token
 from accounts.services.passwords import handle_reset_requests, set_password
 from accounts.services.sessions import end_sessions
-from accounts.services.signup import handle_sign_up_requests
+from accounts.services.signup import SignUp, check_sign_up, handle_sign_up_requests
 from accounts.services.users import Profile
 from audit.models import AuditEvent
-from core.errors import TokenInvalid
+from core.errors import RecordInvalid, TokenInvalid
 from mail.models import OutboxMail
 from moderation.services import bans
 from tests.accounts.test_passwords import NEW, asked_reset
@@ -176,6 +176,40 @@ def test_the_allow_list_applies_to_sign_up(
     handle_sign_up_requests()
     assert User.objects.filter(email="u@corp.com").exists()
     assert not User.objects.filter(email=EMAIL).exists()
+
+
+def test_only_without_password_sign_in_no_password_is_needed(settings: Settings) -> None:
+    with pytest.raises(RecordInvalid) as refusal:
+        check_sign_up(SignUp(EMAIL, "Nina", None))
+    assert refusal.value.errors == {"password": ["This field is required."]}
+
+    settings.ALLOW_EMAIL_LOGIN = False
+    check_sign_up(SignUp(EMAIL, "Nina", None))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"is_active": False},
+        {"email": "other@example.com"},
+        {"credentials_valid_from": datetime(2100, 1, 1, tzinfo=UTC)},
+    ],
+)
+def test_an_account_that_changes_meanwhile_is_not_verified(
+    signed_up: str, stranger: Client, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    """Another request commits the change while this one waits for the lock."""
+    key = User.objects.get(email=EMAIL).pk
+
+    def lock_late(*_keys: object) -> None:
+        User.objects.filter(pk=key).update(**change)
+
+    monkeypatch.setattr(verification, "lock_users", lock_late)
+
+    answer = stranger.post(signed_up)
+
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-ended")
+    assert not User.objects.get(pk=key).is_verified
 
 
 def test_the_verification_mail_can_be_sent_again(

@@ -329,9 +329,9 @@ def _moved(path: Path, to: Path) -> None:
 @pytest.fixture
 def files(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Files]:
     made = _Files(tmp_path)
-    here = data_version._Here()
+    here = data_version._LocalState()
     here.wrapper = made.wrapper
-    monkeypatch.setattr(data_version, "_here", here)
+    monkeypatch.setattr(data_version, "_local_state", here)
     yield made
     made.wrapper.close()
 
