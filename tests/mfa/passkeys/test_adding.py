@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils.http import urlencode
 
 from accounts.models import BrowserSession
+from mail.conf import MailSettings
 from mfa.models import Authenticator
 from mfa.services import passkeys
 from tests.conftest import text_of
@@ -338,6 +339,17 @@ def test_the_last_sign_in_method_cannot_be_removed(home, row, settings) -> None:
     assert answer.status_code == 400
     assert b"This is your only way to sign in." in answer.content
     assert Authenticator.objects.count() == 1
+
+
+@pytest.mark.parametrize(("transport", "remaining"), [("none", 1), ("smtp", 0)])
+def test_links_are_a_sign_in_method_only_where_mail_is_sent(
+    home, row, settings, transport, remaining
+) -> None:
+    settings.ALLOW_EMAIL_LOGIN, settings.MAIL = False, MailSettings(transport)
+
+    home.post(f"/account/passkeys/{row.pk}/remove", {})
+
+    assert Authenticator.objects.count() == remaining
 
 
 @pytest.mark.parametrize("act", ["add", "{row}/rename", "{row}/remove"])
