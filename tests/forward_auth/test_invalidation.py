@@ -348,8 +348,8 @@ def _watches(files: _Files, writer: BaseDatabaseWrapper) -> bool:
 
 def test_the_database_file_is_watched_by_its_shared_memory(files: _Files) -> None:
     assert _watches(files, files.connect())
-    assert data_version._here.watched is not None
-    assert data_version._here.watched.memory is not None
+    assert data_version._local_state.watched is not None
+    assert data_version._local_state.watched.memory is not None
 
 
 def test_a_replaced_database_file_is_not_watched(files: _Files, tmp_path: Path) -> None:
@@ -402,8 +402,8 @@ def test_a_file_replaced_while_being_opened_is_not_reported(
 
     assert current_data_version() is not None
     assert opened().connection.file is None
-    assert data_version._here.watched is not None
-    assert data_version._here.watched.memory is None
+    assert data_version._local_state.watched is not None
+    assert data_version._local_state.watched.memory is None
 
 
 def test_nothing_is_cached_within_an_open_transaction(files: _Files) -> None:
