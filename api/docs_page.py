@@ -16,6 +16,7 @@ MARKED = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*)")
 PLACE = re.compile(r"{(\w+)}")
 # Example values by field name; other fields get an example of their type.
 EXAMPLES: dict[str, Any] = {
+    "password_hash": "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
     "email": "anna@example.com",
     "username": "anna",
     "name": "Anna Arnold",

@@ -1,5 +1,6 @@
 """What every table of the admin shares: capped counts, no use of Django's log, read-only tables."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
@@ -153,11 +154,19 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def own_form_page(
-        self, request: HttpRequest, template: str, form: BaseForm, title: str
+        self,
+        request: HttpRequest,
+        template: str,
+        form: BaseForm,
+        title: str,
+        fields: Iterable[str] | None = None,
     ) -> HttpResponse:
-        """A page of this table with a form that is not a ModelForm."""
-        fields: Any = [(None, {"fields": list(form.fields)})]
-        framed = AdminForm(form, fields, {}, model_admin=self)  # type: ignore[arg-type]  # any form
+        """A page of this table with a form that is not a ModelForm.
+
+        fields: the names of those that `adminform` has; all by default.
+        """
+        shown: Any = [(None, {"fields": list(form.fields if fields is None else fields)})]
+        framed = AdminForm(form, shown, {}, model_admin=self)  # type: ignore[arg-type]  # any form
         context = {"title": title, "opts": self.opts, "form": form, "adminform": framed}
         return render(request, template, self.admin_site.each_context(request) | context)
 

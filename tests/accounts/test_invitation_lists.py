@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM, Actor
@@ -241,6 +242,19 @@ def test_sending_again_keeps_role_name_and_length(owner: User) -> None:
     assert new.expires_at - new.created_at == timedelta(days=3)
     old.invitation.refresh_from_db()
     assert old.invitation.replaced_at is not None
+
+
+def test_sending_again_keeps_the_end_of_the_role(owner: User) -> None:
+    until = timezone.now() + timedelta(days=9)
+    old = invite(
+        actor=owner, email="a@example.com", role="editor", role_until=until, role_after="viewer"
+    )
+
+    send_again([old.invitation], actor=owner)
+
+    new = Invitation.objects.latest("pk")
+    assert (new.pk, new.role_until, new.role_after) != (old.invitation.pk, None, "")
+    assert (new.role_until, new.role_after) == (until, "viewer")
 
 
 def test_what_was_withdrawn_or_accepted_is_not_sent_again(owner: User) -> None:

@@ -103,6 +103,29 @@ class Panel:
         with self.page.expect_navigation():
             self.page.locator("input[type=submit][value=Invite]").click()
 
+    def invite_list(self, *, sends: bool) -> None:
+        """Paste a list and check it; sends: send it, and see the links."""
+        self.open(f"{INVITATIONS}many/")
+        self.page.get_by_label("Addresses").fill(
+            "Nina New <n1@example.com>\nnope, owner@example.com\nn1@example.com\nn2@example.com"
+        )
+        self.page.get_by_label("Invite again").check()
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name="Check the list").click()
+        if sends:
+            with self.page.expect_navigation():
+                self.page.get_by_role("button", name="Send 2 invitations").click()
+
+    def import_file(self) -> None:
+        """Choose a file with new, existing and wrong rows, and check it."""
+        self.open(f"{USERS}import/")
+        rows = b"Mail;Rolle;Wer\np1@example.com;editor;Petra\nnope;king;\nowner@example.com;;\n"
+        file: Any = {"name": "people.csv", "mimeType": "text/csv", "buffer": rows}
+        self.page.get_by_label("File").set_input_files(file)
+        self.page.get_by_label("Skip wrong rows").check()
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name="Check the file").click()
+
     def look(self, width: int, scheme: str) -> None:
         """Another window size and colour scheme, after all colour transitions."""
         self.page.set_viewport_size({"width": width, "height": 844})
@@ -139,6 +162,12 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "invitation": lambda panel: panel.open_first(INVITATIONS),
     "invite": lambda panel: panel.open(f"{INVITATIONS}add/"),
     "invited": lambda panel: panel.invite(),
+    "invite-list": lambda panel: panel.open(f"{INVITATIONS}many/"),
+    "invited-list": lambda panel: panel.invite_list(sends=True),
+    "checked-list": lambda panel: panel.invite_list(sends=False),
+    "import": lambda panel: panel.open(f"{USERS}import/"),
+    "checked-import": lambda panel: panel.import_file(),
+    "export": lambda panel: panel.open(f"{USERS}export/"),
     "mails": lambda panel: panel.open(MAIL),
     "mail": lambda panel: panel.open_first(MAIL),
     "again": lambda panel: panel.choose(f"{MAIL}?status=dead", "send_again"),

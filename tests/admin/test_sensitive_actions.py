@@ -32,6 +32,7 @@ EXEMPT_PAGES = {
     "accounts_user_disable",
     "accounts_user_end-sessions",
     "accounts_invitation_many",
+    "accounts_user_import",
     "mail_outboxmail_test",
     "forward_auth_try",
 }
@@ -55,6 +56,8 @@ SENSITIVE_PAGES = {
     "accounts_user_offboard",
     "accounts_invitation_add",
     "accounts_invitation_send-many",
+    "accounts_user_run-import",
+    "accounts_user_export",
     "moderation_ban_add",
     "moderation_ban_lift",
     "forward_auth_accessrule_add",

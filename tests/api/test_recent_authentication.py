@@ -46,6 +46,9 @@ ASKED = {
     ("POST", "users/<uuid:user_id>/ban"): True,
     ("POST", "users/<uuid:user_id>/unban"): True,
     ("POST", "invitations"): True,
+    ("POST", "invitations/batch"): True,
+    ("POST", "users/import"): True,
+    ("GET", "users/export"): True,
     ("POST", "api-keys"): True,
     ("POST", "api-keys/<str:key_id>/rotate"): True,
     ("POST", "moderation/violations"): True,
@@ -92,7 +95,10 @@ def _needs() -> dict[tuple[str, str], Any]:
 
 def test_every_writing_method_is_classified_as_sensitive_or_not() -> None:
     needed = _needs()
-    changing = {key for key in needed if key[0] != "GET"} | {("GET", "me/export")}
+    changing = {key for key in needed if key[0] != "GET"} | {
+        ("GET", "me/export"),
+        ("GET", "users/export"),
+    }
 
     assert changing == ASKED.keys() | OPEN
     assert {key: needed[key].is_sensitive for key in ASKED} == ASKED
@@ -117,6 +123,11 @@ def _acts(
         ("POST", "users/<uuid:user_id>/ban"): (f"{user}/ban", reason),
         ("POST", "users/<uuid:user_id>/unban"): (f"{user}/unban", None),
         ("POST", "invitations"): ("invitations", {"email": "new@example.com", "role": "admin"}),
+        ("POST", "invitations/batch"): (
+            "invitations/batch", {"people": [{"email": "new@example.com"}], "role": "admin"}),
+        ("POST", "users/import"): (
+            "users/import", {"users": [{"email": "new@example.com", "role": "admin"}]}),
+        ("GET", "users/export"): ("users/export", None),
         ("POST", "api-keys"): ("api-keys", {"name": "x", "scopes": ["users", "service"]}),
         ("POST", "api-keys/<str:key_id>/rotate"): (f"api-keys/{key.pk}/rotate", {}),
         ("POST", "moderation/violations"): (

@@ -3,8 +3,10 @@
 A new address that takes a POST belongs into CASES, or with its reason into WITHOUT_CASE.
 """
 
+import base64
 import copy
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -185,6 +187,17 @@ def ticked(action: str, **fields: Any) -> Callable[[CaseContext], Form]:
         USERS,
         {"action": action, "_selected_action": [str(context.viewer.pk)], **fields},
     )
+
+
+def _file_of_users(context: CaseContext) -> Form:
+    packed = base64.b64encode(zlib.compress(f"email\n{EMAIL}\n".encode(), 9)).decode()
+    fields = {"content": packed, "role": "viewer", "map_email": "email"}
+    page = context.client.post(
+        f"{USERS}import/", fields | {"csrfmiddlewaretoken": token_for(context.client)}
+    )
+    found = re.search(r'name="checked" value="([^"]+)"', page.content.decode())
+    assert found is not None
+    return f"{USERS}import/run/", {**fields, "checked": found[1]}
 
 
 def _list_of_people(context: CaseContext) -> Form:
@@ -462,6 +475,7 @@ CASES: dict[str, Case] = {
     "admin:accounts_invitation_send-many": Case(
         _list_of_people, count(Invitation, OutboxMail), [1, 1], (200, EMAIL)
     ),
+    "admin:accounts_user_run-import": Case(_file_of_users, count(User), [4], (302, USERS)),
     "revoke_chosen": Case(
         facts("/admin/api/apikey/", "revoke_chosen", lambda context: made(context.viewer).key.pk),
         count(),
@@ -535,6 +549,7 @@ AUDIT = {
     "mfa:recovery-codes": ["account:recovery-codes:make"],
     "admin:accounts_invitation_add": ["account:invitation:issue"],
     "admin:accounts_invitation_send-many": ["account:invitation:issue"],
+    "admin:accounts_user_run-import": ["account:user:create", "account:user:import"],
     "send_chosen_again": ["account:invitation:issue"],
     "admin:mail_outboxmail_test": ["mail:test:send"],
     "admin:accounts_user_add": ["account:user:create"],
@@ -818,6 +833,8 @@ WITHOUT_CASE = {
     "forward_auth:check": "a question of a proxy",
     "forward_auth:forward": "a question of a proxy",
     "admin:forward_auth_try": "shows what would happen",
+    "admin:accounts_user_export": "downloads a file, each time as it is then",
+    "admin:accounts_user_import": "shows what would happen",
     "admin:accounts_invitation_many": "shows what would happen",
 }
 SITE_PAGES = {"index", "login", "logout", "password_change", "password_change_done", "app_list"}

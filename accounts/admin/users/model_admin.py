@@ -24,7 +24,7 @@ from accounts.admin.columns import moment_column
 from accounts.admin.lists import COUNT_CAP
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
-from accounts.admin.users import hub, own_sections
+from accounts.admin.users import exporting, hub, importing, own_sections
 from accounts.admin.users import pages as user_pages
 from accounts.admin.users.actions import sign_out_if_ended
 from accounts.admin.users.bulk import BULK_ACTIONS
@@ -84,7 +84,7 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     # What needs no recent authentication; see accounts.admin.sensitive_actions
 
     exempt_pages: ClassVar[frozenset[str]] = frozenset(
-        {"accounts_user_disable", "accounts_user_end-sessions"}
+        {"accounts_user_disable", "accounts_user_end-sessions", "accounts_user_import"}
     )
 
     @property
@@ -165,7 +165,12 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     # The page of one user
 
     def get_urls(self) -> list[URLPattern]:
-        return [*user_pages.urls(self), *super().get_urls()]
+        return [
+            *importing.urls(self),
+            *exporting.urls(self),
+            *user_pages.urls(self),
+            *super().get_urls(),
+        ]
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         if obj is None:

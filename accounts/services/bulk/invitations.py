@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -108,7 +109,9 @@ def invite_many(
 
 
 def send_again(invitations: Iterable[Invitation], *, actor: Actor) -> list[InvitationLine]:
-    """Replace open invitations by new ones with the same role, name and length of life.
+    """Replace open or expired invitations by new ones with the same role, its end, and the name.
+
+    The new one works as long as the old one did.
 
     An invitation that has ended, or to a role that the actor may not give, is refused.
     """
@@ -120,7 +123,8 @@ def send_again(invitations: Iterable[Invitation], *, actor: Actor) -> list[Invit
         lines.append(line)
         if invitation.state(now) in ("live", "expired"):
             lifetime = invitation.expires_at - invitation.created_at
-            _invite(line, actor=actor, role=invitation.role, lifetime=lifetime)
+            ends = {"role_until": invitation.role_until, "role_after": invitation.role_after}
+            _invite(line, actor=actor, role=invitation.role, lifetime=lifetime, **ends)
         else:
             _refuse(line, _("This invitation has already ended."))
     return lines
@@ -149,15 +153,22 @@ def _plan_again(line: InvitationLine, *, may_replace: bool, resend: bool) -> Non
         line.outcome = InvitationOutcome.OPEN
 
 
-def _invite(line: InvitationLine, *, actor: Actor, role: str, lifetime: timedelta) -> None:
-    """Issue the invitation; what the service refuses is told on the line."""
+def _invite(
+    line: InvitationLine, *, actor: Actor, role: str, lifetime: timedelta, **ends: Any
+) -> None:
+    """Issue the invitation; what the service refuses is told on the line. ends: see invite()."""
     recipient = line.recipient
     if not may_mail("invitation", recipient.email):
         _refuse(line, _("This address got many mails lately. Try again later."))
         return
     try:
         line.issued = invite(
-            actor=actor, email=recipient.email, role=role, lifetime=lifetime, name=recipient.name
+            actor=actor,
+            email=recipient.email,
+            role=role,
+            lifetime=lifetime,
+            name=recipient.name,
+            **ends,
         )
     except (RecordInvalid, Forbidden) as error:
         _refuse(line, error.sentences)
