@@ -2,12 +2,26 @@
 
 import getpass
 import sys
+from datetime import datetime
 
 from django.core.management import CommandError
+from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Invitation, User
+from accounts.services.end_dates import audit_time
 from core.commands import GatehouseCommand
+from core.text.end_times import FORMS, parse_end_time
 from core.text.plain_text import trim_line
+
+# For --help.
+END_HELP = f"{FORMS}; a date is the end of that day"
+
+
+def describe_role(row: User | Invitation) -> str:
+    """`admin`, or `admin until 2026-12-04 17:00 UTC, then viewer`."""
+    if row.role_until is None:
+        return row.role
+    return f"{row.role} until {audit_time(row.role_until)}, then {row.role_after}"
 
 
 class AccountCommand(GatehouseCommand):
@@ -19,6 +33,15 @@ class AccountCommand(GatehouseCommand):
         if user is None:
             raise CommandError(f"No account has the address or user name {login!r}.")
         return user
+
+    def parse_end(self, option: str, text: str | None) -> datetime | None:
+        """The end that was given for `option`; None without one. Raises CommandError."""
+        if text is None:
+            return None
+        try:
+            return parse_end_time(text, timezone.now(), timezone.get_current_timezone())
+        except ValueError as error:
+            raise CommandError(f"{option}: {error}") from None
 
     def ask_password(self, *, from_stdin: bool) -> str:
         """Ask for a password twice without echo, or read one line of standard input.

@@ -1,6 +1,7 @@
 """Forms of the sign-in and account pages. They parse input; services validate and write."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -33,6 +34,27 @@ class EmailAddressField(forms.CharField):
             return email_addresses.parse_email(text)
         except email_addresses.AddressError:
             raise ValidationError(_("Enter one email address, like name@example.com.")) from None
+
+
+class EndField(forms.DateTimeField):
+    """When something ends, to the minute, in the reader's zone; empty for no end."""
+
+    widget = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, **options})
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """A stored end has seconds, which the input does not show: they are no change."""
+        try:
+            typed = self.to_python(data)
+        except ValidationError:
+            return True
+        return _to_the_minute(initial) != _to_the_minute(typed)
+
+
+def _to_the_minute(value: datetime | None) -> datetime | None:
+    return None if value is None else value.replace(second=0, microsecond=0)
 
 
 class PasswordField(forms.CharField):

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.models import User
+from accounts.models import ROLE_LABELS, Invitation, User
 from audit.models import AuditEvent
 from audit.sentences import sentence
 from core.text.time_display import moment_html
@@ -101,6 +101,21 @@ def user_link(key: UUID | None, email: str | None) -> str | SafeString:
     return format_html(
         '<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[key]), email
     )
+
+
+def until(end: datetime) -> SafeString:
+    """`until Dec. 4, 2026`, with the time as its title."""
+    return format_html(_("until {}"), moment_html(end, timezone.now(), "day"))
+
+
+def role_cell(row: User | Invitation) -> str | SafeString:
+    """The role; with an end also until when, and which role follows."""
+    role = row.get_role_display()
+    if row.role_until is None or row.role_until <= timezone.now():
+        return str(role)
+    following = dict(ROLE_LABELS)[row.role_after]
+    end = format_html(_("{}, then {}"), until(row.role_until), following)
+    return format_html('{}<br><span class="ends">{}</span>', role, end)
 
 
 def badge(tone: str, text: Any) -> SafeString:

@@ -20,12 +20,12 @@ from accounts.actors import Actor
 from accounts.admin import many_invitations
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
-from accounts.admin.columns import NOTHING, badge, moment_column, user_column, user_link
+from accounts.admin.columns import NOTHING, badge, moment_column, role_cell, user_column, user_link
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, RoleFilter, SinceFilter
-from accounts.admin.users.forms import role_choices
-from accounts.forms import GatehouseForm, is_valid_with
+from accounts.admin.users.forms import following_choices, role_choices
+from accounts.forms import EndField, GatehouseForm, is_valid_with
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.sent_forms import show_once
@@ -60,6 +60,15 @@ class InviteForm(GatehouseForm):
         help_text=gettext_lazy("The person can change it."),
     )
     role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.VIEWER.value)
+    role_until = EndField(
+        label=gettext_lazy("Role ends"),
+        help_text=gettext_lazy("In your time zone. Empty: the role has no end."),
+    )
+    role_after = forms.ChoiceField(
+        label=gettext_lazy("Role afterwards"),
+        required=False,
+        help_text=gettext_lazy("A lower one, which holds from then on."),
+    )
     days = forms.TypedChoiceField(
         label=gettext_lazy("Works for"), coerce=int, initial=LIFETIME.days
     )
@@ -67,6 +76,7 @@ class InviteForm(GatehouseForm):
     def __init__(self, *args: Any, actor: Actor, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
+        self.fields["role_after"].choices = following_choices(actor)  # type: ignore[attr-defined]
         self.fields["days"].choices = many_invitations.lifetimes()  # type: ignore[attr-defined]
 
 
@@ -158,6 +168,8 @@ class InvitationAdmin(RowActionsAdmin):
             role=typed["role"],
             lifetime=timedelta(days=typed["days"]),
             name=typed["name"],
+            role_until=typed["role_until"],
+            role_after=typed["role_after"],
         )
         context = {"title": _("Invite"), "opts": self.opts, "issued": issued}
         common = self.admin_site.each_context(request)
@@ -169,8 +181,8 @@ class InvitationAdmin(RowActionsAdmin):
         return badge(*STATES[invitation.state(timezone.now())])
 
     @admin.display(description=gettext_lazy("role"))
-    def role_name(self, invitation: Invitation) -> str:
-        return str(invitation.get_role_display())
+    def role_name(self, invitation: Invitation) -> str | SafeString:
+        return role_cell(invitation)
 
     @admin.display(description=gettext_lazy("invited by"))
     def inviter(self, invitation: Invitation) -> str:

@@ -90,7 +90,10 @@ def test_listusers_filters_and_prints_json(viewer: User, editor: User) -> None:
         "username": "vera",
         "name": "Vera Viewer",
         "role": "viewer",
+        "role_until": None,
+        "role_after": "",
         "active": True,
+        "expires_at": None,
         "verified": True,
         "last_login": None,
     }

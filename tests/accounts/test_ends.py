@@ -13,6 +13,7 @@ from accounts import access_policy
 from accounts.actors import SYSTEM
 from accounts.models import BrowserSession, EndReminder, Invitation, User
 from accounts.roles import Role
+from accounts.services.bulk.invitations import invite_many, send_again
 from accounts.services.ended_access import send_reminders, write_down_ended
 from accounts.services.invitations import accept_invitation, invite
 from accounts.services.ranks import require_rank_now
@@ -24,6 +25,7 @@ from accounts.services.users import (
     enable_user,
     set_expiry,
 )
+from accounts.user_files.address_list import parse_recipients
 from api.tokens.jwt import AccessToken
 from api.tokens.refresh_tokens import start_by_password
 from audit.models import AuditEvent
@@ -445,3 +447,27 @@ def test_role_none_is_the_lowest_that_follows(viewer: User) -> None:
     changed = change_role(actor=SYSTEM, user=viewer, role="viewer", until=in_(DAY), then="none")
 
     assert (changed.role, changed.role_after) == ("viewer", Role.NONE)
+
+
+def test_an_invitation_that_is_sent_again_keeps_the_end_of_its_role(owner: User) -> None:
+    end = in_(5 * DAY)
+    issued = invite(
+        actor=owner, email="new@example.com", role="admin", role_until=end, role_after="viewer"
+    )
+
+    (line,) = send_again([issued.invitation], actor=owner)
+
+    assert line.issued is not None
+    again = line.issued.invitation
+    assert (again.role, again.role_until, again.role_after) == ("admin", end, "viewer")
+
+
+def test_a_list_is_invited_with_a_role_until_a_time(owner: User) -> None:
+    end, people = in_(5 * DAY), parse_recipients("a@example.com, b@example.com")
+
+    invite_many(people, actor=owner, role="editor", role_until=end, role_after="none")
+    with pytest.raises(RecordInvalid):
+        invite_many(people, actor=owner, role="editor", role_until=end, resend=True)
+
+    rows = Invitation.objects.values_list("role", "role_until", "role_after", "replaced_at")
+    assert [*rows] == [("editor", end, "none", None)] * 2

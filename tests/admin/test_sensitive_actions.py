@@ -69,6 +69,7 @@ SENSITIVE_PAGES = {
 SENSITIVE_ACTIONS = {
     "accounts.user": {
         "change_role_of_people",
+        "set_end_of_people",
         "start_reset_of_people",
         "reset_factors_of_people",
         "enable_people",

@@ -424,6 +424,12 @@ CASES: dict[str, Case] = {
     "change_role_of_people": Case(
         ticked("change_role_of_people", confirmed="yes", role="editor"), count(), [], (302, USERS)
     ),
+    "set_end_of_people": Case(
+        ticked("set_end_of_people", confirmed="yes", expires_at="2999-01-01T12:00"),
+        count(),
+        [],
+        (302, USERS),
+    ),
     "reset_factors_of_people": Case(
         ticked("reset_factors_of_people", confirmed="yes"), count(), [], (302, USERS)
     ),
@@ -586,6 +592,7 @@ AUDIT = {
     "lift_chosen": ["moderation:ban:lift"],
     "revoke_chosen": ["api:key:revoke"],
     "send_again": ["mail:outbox:retry"],
+    "set_end_of_people": ["account:expiry:set"],
     "start_reset_of_people": ["account:password:reset-start"],
     "withdraw_chosen": ["account:invitation:withdraw"],
     "withdraw_links": ["link:login:withdraw"],

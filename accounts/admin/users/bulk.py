@@ -25,7 +25,7 @@ from accounts.admin.users.actions import (
     run_on_users,
     start_reset,
 )
-from accounts.admin.users.forms import ChooseRoleForm
+from accounts.admin.users.forms import ChooseEndForm, ChooseRoleForm
 from accounts.admin.users.preview import (
     by_rank,
     last_owner,
@@ -35,7 +35,7 @@ from accounts.admin.users.preview import (
 )
 from accounts.models import User
 from accounts.services.second_factors import reset_factors
-from accounts.services.users import change_role, delete_user
+from accounts.services.users import change_role, delete_user, set_expiry
 
 Body = Callable[["ModelAdmin[User]", HttpRequest, list[User]], HttpResponse | None]
 
@@ -77,8 +77,28 @@ def _change_role(
         return preview_page(
             modeladmin, request, users, [by_rank(actor)], template, lambda _users: context
         )
-    role = form.cleaned_data["role"]
-    report(request, run_on_users(actor, users, partial(change_role, role=role)))
+    typed = form.cleaned_data
+    change = partial(
+        change_role, role=typed["role"], until=typed["role_until"], then=typed["role_after"]
+    )
+    report(request, run_on_users(actor, users, change))
+    return None
+
+
+def _set_end(
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
+) -> HttpResponse | None:
+    actor = acting_admin(request)
+    is_confirmed = CONFIRMED in request.POST
+    form = ChooseEndForm(request.POST if is_confirmed else None)
+    if not is_confirmed or not form.is_valid():
+        template = "admin/accounts/user/choose_end.html"
+        context = {"title": _("Set the end of the access"), "form": form}
+        return preview_page(
+            modeladmin, request, users, [by_rank(actor)], template, lambda _users: context
+        )
+    change = partial(set_expiry, expires_at=form.cleaned_data["expires_at"])
+    report(request, run_on_users(actor, users, change))
     return None
 
 
@@ -136,6 +156,13 @@ BULK_ACTIONS: tuple[Action, ...] = (
         permission="change",
         maximum=MAX_ROWS,
         body=_change_role,
+    ),
+    _action(
+        "set_end_of_people",
+        gettext_lazy("Set the end of the access"),
+        permission="change",
+        maximum=MAX_ROWS,
+        body=_set_end,
     ),
     _action(
         "start_reset_of_people",

@@ -23,6 +23,7 @@ class State(StrEnum):
     """Whether a user may sign in, and if not, why; the first state that applies, in this order."""
 
     NOT_SET_UP = "not-set-up"
+    ENDED = "ended"
     DISABLED = "disabled"
     NO_ACCESS = "no-access"
     ACTIVE = "active"
@@ -30,22 +31,32 @@ class State(StrEnum):
 
 STATE_LABELS: dict[State, Any] = {
     State.ACTIVE: _("Active"),
+    State.ENDED: _("Access ended"),
     State.DISABLED: _("Disabled"),
     State.NO_ACCESS: _("No access"),
     State.NOT_SET_UP: _("Not set up yet"),
 }
-_IN_STATE: dict[str, Q] = {
-    State.NOT_SET_UP: Q(setup_completed=False),
-    State.DISABLED: Q(setup_completed=True, is_active=False),
-    State.NO_ACCESS: Q(setup_completed=True, is_active=True, role=Role.NONE),
-    State.ACTIVE: Q(setup_completed=True, is_active=True) & ~Q(role=Role.NONE),
-}
+
+
+def _in_state(now: datetime) -> dict[State, Q]:
+    """The condition of each state."""
+    goes_on = Q(setup_completed=True) & (Q(expires_at=None) | Q(expires_at__gt=now))
+    waits = Q(role=Role.NONE) | Q(role_until__lte=now, role_after=Role.NONE)
+    return {
+        State.NOT_SET_UP: Q(setup_completed=False),
+        State.ENDED: Q(setup_completed=True, expires_at__lte=now),
+        State.DISABLED: goes_on & Q(is_active=False),
+        State.NO_ACCESS: goes_on & Q(is_active=True) & waits,
+        State.ACTIVE: goes_on & Q(is_active=True) & ~waits,
+    }
 
 
 def state_of(user: User) -> State:
     """The state of one account, by the same rule as the filter."""
     if not user.setup_completed:
         return State.NOT_SET_UP
+    if user.is_expired(timezone.now()):
+        return State.ENDED
     if not user.is_active:
         return State.DISABLED
     return State.NO_ACCESS if user.role == Role.NONE else State.ACTIVE
@@ -123,8 +134,29 @@ class StateFilter(ChoiceFilter):
     parameter_name = "state"
 
     def options(self, request: HttpRequest) -> Iterable[Option]:
-        yield from ((state.value, label, _IN_STATE[state]) for state, label in STATE_LABELS.items())
+        conditions = _in_state(timezone.now())
+        yield from (
+            (state.value, label, conditions[state]) for state, label in STATE_LABELS.items()
+        )
         yield from ((name, each.label, Q(each.condition())) for name, each in _badges.items())
+
+
+class EndsFilter(ChoiceFilter):
+    """Filter by the end of the access or of the role, whichever is in the span."""
+
+    title = _("ends")
+    parameter_name = "ends"
+
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        now = timezone.now()
+        yield ("soon", _("Within 7 days"), _ends_between(now, now + timedelta(days=7)))
+        yield ("month", _("Within 30 days"), _ends_between(now, now + timedelta(days=30)))
+        any_time = Q(expires_at__gt=now) | Q(role_until__gt=now)
+        yield ("some-time", _("At some time"), any_time)
+
+
+def _ends_between(now: datetime, end: datetime) -> Q:
+    return Q(expires_at__gt=now, expires_at__lte=end) | Q(role_until__gt=now, role_until__lte=end)
 
 
 class VerifiedFilter(ChoiceFilter):

@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 from django import forms
 from django.conf import settings
 from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWidget
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import SYSTEM, Actor
-from accounts.forms import ServiceErrorsMixin, add_check_errors
+from accounts.forms import EndField, ServiceErrorsMixin, add_check_errors
 from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role, grantable
+from accounts.services.end_dates import check_end, check_role_end
 from accounts.services.users import Profile, check_profile
 from core.errors import GatehouseError
 from core.text import email_addresses
@@ -23,6 +25,11 @@ def role_choices(actor: Actor) -> list[tuple[str, Any]]:
     """The roles that `actor` may assign, highest first, with their labels."""
     labels = dict(ROLE_LABELS)
     return [(role.value, labels[role.value]) for role in grantable(Role(actor.role))]
+
+
+def following_choices(actor: Actor) -> list[tuple[str, Any]]:
+    """The roles that may follow one with an end; "" for a role without an end."""
+    return [("", _("None: no end")), *role_choices(actor)[1:]]
 
 
 class UserForm(ServiceErrorsMixin, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -51,15 +58,36 @@ class UserForm(ServiceErrorsMixin, forms.ModelForm):  # type: ignore[type-arg]  
         help_text=_("May be used instead of the address to sign in. Leave it empty for none."),
     )
     role = forms.ChoiceField(label=_("Role"), initial=Role.VIEWER.value)
+    role_until = EndField(
+        label=_("Role ends"),
+        help_text=_("In your time zone. Empty: the role has no end."),
+    )
+    role_after = forms.ChoiceField(
+        label=_("Role afterwards"),
+        required=False,
+        help_text=_("A lower one, which holds from then on."),
+    )
+    expires_at = EndField(
+        label=_("Access ends"),
+        help_text=_(
+            "In your time zone. The account is disabled then. Empty: the access has no end."
+        ),
+    )
 
     class Meta:
         model = User
-        fields = ("email", "name", "username", "role", "role_locked")
+        fields = (
+            *("email", "name", "username", "role", "role_locked"),
+            *("role_until", "role_after", "expires_at"),
+        )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if "role" in self.fields:
             self.fields["role"].choices = role_choices(self.actor)  # type: ignore[attr-defined]
+        if "role_after" in self.fields:
+            choices = following_choices(self.actor)
+            self.fields["role_after"].choices = choices  # type: ignore[attr-defined]
 
     def clean_email(self) -> str:
         typed: str = self.cleaned_data["email"]
@@ -105,12 +133,39 @@ class AddUserForm(UserForm):
     )
 
 
-class ChooseRoleForm(forms.Form):
-    """One role for several users."""
+class ChooseRoleForm(ServiceErrorsMixin, forms.Form):
+    """One role for several users, for good or until a time."""
 
     role = forms.ChoiceField(label=_("New role"))
+    role_until = EndField(label=_("Role ends (empty: never)"))
+    role_after = forms.ChoiceField(label=_("Role afterwards, a lower one"), required=False)
 
     def __init__(self, *args: Any, actor: Actor, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.actor = actor
         choices = [("", _("Choose a role")), *role_choices(actor)]
         self.fields["role"].choices = choices  # type: ignore[attr-defined]
+        self.fields["role_after"].choices = following_choices(actor)  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        if not self.errors:
+            add_check_errors(self, self._check)
+        return self.cleaned_data
+
+    def _check(self, typed: dict[str, Any]) -> None:
+        until, then = typed["role_until"], typed["role_after"]
+        check_role_end(self.actor, typed["role"], until, then, timezone.now())
+
+
+class ChooseEndForm(ServiceErrorsMixin, forms.Form):
+    """One end for the access of several users."""
+
+    expires_at = EndField(label=_("Access ends (empty: never)"))
+
+    def clean(self) -> dict[str, Any]:
+        if not self.errors:
+            add_check_errors(self, self._check)
+        return self.cleaned_data
+
+    def _check(self, typed: dict[str, Any]) -> None:
+        check_end("expires_at", typed["expires_at"], timezone.now())

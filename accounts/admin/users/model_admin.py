@@ -20,7 +20,7 @@ from accounts.admin.base import (
     as_uuid,
 )
 from accounts.admin.bulk_actions import TickedRowsAdmin
-from accounts.admin.columns import moment_column
+from accounts.admin.columns import moment_column, role_cell, until
 from accounts.admin.lists import COUNT_CAP
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -31,9 +31,11 @@ from accounts.admin.users.bulk import BULK_ACTIONS
 from accounts.admin.users.filters import (
     STATE_LABELS,
     CreatedFilter,
+    EndsFilter,
     FactorFilter,
     LastSignInFilter,
     RoleFilter,
+    State,
     StateFilter,
     VerifiedFilter,
     badges_of,
@@ -53,6 +55,7 @@ from core.errors import GatehouseError
 
 own_sections.register()
 EDITABLE = ("email", "name", "username", "role")
+ROLE_AND_END = ("role", "role_until", "role_after")
 READ_ONLY = ("state", "verified_at", "last_sign_in", "created", "id")
 
 
@@ -66,6 +69,7 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     list_filter = (
         RoleFilter,
         StateFilter,
+        EndsFilter,
         VerifiedFilter,
         FactorFilter,
         LastSignInFilter,
@@ -125,16 +129,19 @@ class UserAdmin(RowPage, TickedRowsAdmin):
         )
 
     @admin.display(description=gettext_lazy("role"))
-    def role_name(self, user: User) -> str:
-        return str(user.get_role_display())
+    def role_name(self, user: User) -> str | SafeString:
+        return role_cell(user)
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, user: User) -> SafeString:
         found = state_of(user)
         words = {found.value: STATE_LABELS[found]} | badges_of(user)
         badges = format_html_join(" ", '<span class="state state-{}">{}</span>', words.items())
+        texts: list[Any] = list(state_details_of(user))
+        if user.expires_at is not None and found != State.ENDED:
+            texts.append(until(user.expires_at))
         details = format_html_join(
-            "", '<span class="detail">{}</span>', ((text,) for text in state_details_of(user))
+            "", '<span class="detail">{}</span>', ((text,) for text in texts)
         )
         return format_html("{}{}", badges, details)
 
@@ -175,9 +182,9 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         if obj is None:
             fields = {"fields": (*EDITABLE, "email_verified"), "description": _ADD_HELP}
-            return [(None, fields)]
+            return [(None, fields), _ENDS]
         own = (*EDITABLE, "role_locked")
-        return [(None, {"fields": own}), (_("Details"), {"fields": READ_ONLY})]
+        return [(None, {"fields": own}), _ENDS, (_("Details"), {"fields": READ_ONLY})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Your own address is read-only here: the account page verifies a new one."""
@@ -229,6 +236,9 @@ class UserAdmin(RowPage, TickedRowsAdmin):
             name=typed["name"],
             username=typed["username"] or None,
             verified=typed["email_verified"],
+            expires_at=typed["expires_at"],
+            role_until=typed["role_until"],
+            role_after=typed["role_after"],
         )
         obj.pk, obj.email = made.pk, made.email
 
@@ -272,6 +282,10 @@ def _search_once(found: UserQuerySet, text: str) -> UserQuerySet:
     return found.filter(pk__in=list(keys))
 
 
+_ENDS: Any = (
+    gettext_lazy("Until when"),
+    {"fields": ("role_until", "role_after", "expires_at")},
+)
 _ADD_HELP = gettext_lazy(
     "No password is set here. Afterwards tick the person in the list and choose "
     "“Get email login URL”, or start a password reset on the person's page, and hand the link over."
@@ -281,11 +295,18 @@ _ADD_HELP = gettext_lazy(
 def _edit(actor: User, user: User, form: UserForm) -> None:
     """Pass only changed fields to the services, so that the audit log names nothing else."""
     changed = {name: form.cleaned_data[name] for name in form.changed_data}
-    role = changed.pop("role", None)
+    is_other_role = any(name in changed for name in ROLE_AND_END)
+    is_other_end = "expires_at" in changed
+    for name in (*ROLE_AND_END, "expires_at"):
+        changed.pop(name, None)
     kept = changed.pop("role_locked", None)
     if changed:
         users.edit_profile(actor=actor, user=user, profile=Profile(**changed))
-    if role is not None:
-        users.change_role(actor=actor, user=user, role=role)
+    typed = form.cleaned_data
+    if is_other_role:
+        until, then = typed["role_until"], typed["role_after"]
+        users.change_role(actor=actor, user=user, role=typed["role"], until=until, then=then)
+    if is_other_end:
+        users.set_expiry(actor=actor, user=user, expires_at=typed["expires_at"])
     if kept is not None:
         users.set_role_locked(actor=actor, user=user, locked=kept)

@@ -5,8 +5,9 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import AccountCommand
+from accounts.commands import END_HELP, AccountCommand, describe_role
 from accounts.roles import Role
+from accounts.services.end_dates import audit_time
 from accounts.services.users import create_user
 
 
@@ -23,6 +24,14 @@ class Command(AccountCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
         parser.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER)
+        parser.add_argument("--until", metavar="WHEN", help=f"when the access ends: {END_HELP}")
+        parser.add_argument("--role-until", metavar="WHEN", help="when the role ends, likewise")
+        parser.add_argument(
+            "--then",
+            default="",
+            choices=[role.value for role in Role if role != Role.OWNER],
+            help="the lower role that follows; with --role-until",
+        )
         parser.add_argument("--name", default="")
         parser.add_argument("--username")
         parser.add_argument("--password", action="store_true", help="ask for a password")
@@ -53,5 +62,9 @@ class Command(AccountCommand):
             password=password,
             verified=not options["unverified"],
             source="command",
+            expires_at=self.parse_end("--until", options["until"]),
+            role_until=self.parse_end("--role-until", options["role_until"]),
+            role_after=options["then"],
         )
-        self.stdout.write(f"Created {user.email} ({user.role}).")
+        end = f"; access until {audit_time(user.expires_at)}" if user.expires_at else ""
+        self.stdout.write(f"Created {user.email} ({describe_role(user)}){end}.")

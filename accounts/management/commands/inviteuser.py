@@ -10,6 +10,7 @@ from django.core.management import CommandError, CommandParser
 from django.utils.formats import date_format
 
 from accounts.actors import SYSTEM
+from accounts.commands import END_HELP, AccountCommand, describe_role
 from accounts.roles import Role
 from accounts.services.bulk.invitations import (
     SENDS,
@@ -22,7 +23,6 @@ from accounts.services.bulk.invitations import (
 from accounts.services.invitations import LIFETIME, IssuedInvitation, invite
 from accounts.user_files.address_list import parse_recipients, read_recipients
 from accounts.user_files.tables import FileInvalid
-from core.commands import GatehouseCommand
 
 HOUR = timedelta(hours=1)
 REASONS = {
@@ -31,7 +31,7 @@ REASONS = {
 }
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Invite addresses, also while registration is closed."""
 
     help = (
@@ -48,6 +48,13 @@ class Command(GatehouseCommand):
             "--file", help="a file with addresses, CSV or text; - for standard input"
         )
         parser.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER)
+        parser.add_argument("--role-until", metavar="WHEN", help=f"when the role ends: {END_HELP}")
+        parser.add_argument(
+            "--then",
+            default="",
+            choices=[role.value for role in Role if role != Role.OWNER],
+            help="the lower role that follows; with --role-until",
+        )
         parser.add_argument(
             "--name", default="", help="initial value of the name in the form, for one address"
         )
@@ -80,6 +87,7 @@ class Command(GatehouseCommand):
             role=options["role"],
             lifetime=lifetime,
             name=options["name"],
+            **self._ends(options),
         )
         self.stdout.write(issued.url)
         self.stderr.write(_summary(issued))
@@ -94,10 +102,15 @@ class Command(GatehouseCommand):
         wanted: dict[str, Any] = {
             "actor": SYSTEM, "role": options["role"], "resend": options["resend"],
         }  # fmt: skip
+        ends = self._ends(options)
         if options["dry_run"]:
             self._report(plan_invitations(recipients, **wanted), is_dry=True)
         else:
-            self._report(invite_many(recipients, lifetime=lifetime, **wanted), is_dry=False)
+            self._report(invite_many(recipients, lifetime=lifetime, **ends, **wanted), is_dry=False)
+
+    def _ends(self, options: dict[str, Any]) -> dict[str, Any]:
+        until = self.parse_end("--role-until", options["role_until"])
+        return {"role_until": until, "role_after": options["then"]}
 
     def _text_of(self, name: str | None) -> str:
         if name is None:
@@ -139,4 +152,5 @@ def _summary(issued: IssuedInvitation) -> str:
     invitation = issued.invitation
     delivery = "mailed, too" if issued.mailed else "not mailed: hand it over"
     end = date_format(issued.expires_at, "c")
-    return f"For {invitation.email} ({invitation.role}); works once, until {end}; {delivery}."
+    role = describe_role(invitation)
+    return f"For {invitation.email} ({role}); works once, until {end}; {delivery}."

@@ -1,12 +1,15 @@
 """`manage.py listusers`"""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
+from accounts.services.end_dates import audit_time
 from core.commands import GatehouseCommand
 
 
@@ -19,6 +22,12 @@ class Command(GatehouseCommand):
         parser.add_argument("--role", choices=[role.value for role in Role])
         parser.add_argument("--disabled", action="store_true", help="only disabled accounts")
         parser.add_argument("--search", default="", help="part of an address, user name or name")
+        parser.add_argument(
+            "--ends-within",
+            type=int,
+            metavar="DAYS",
+            help="only accounts whose access or role ends within so many days",
+        )
         parser.add_argument("--limit", type=int, default=100)
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
@@ -28,6 +37,8 @@ class Command(GatehouseCommand):
             users = users.filter(role=options["role"])
         if options["disabled"]:
             users = users.filter(is_active=False)
+        if options["ends_within"] is not None:
+            users = users.ends_before(timezone.now() + timedelta(days=options["ends_within"]))
         rows = list(users[: max(1, options["limit"])])
         if not rows:
             raise CommandError("No account matches.")
@@ -42,14 +53,23 @@ def _as_dict(user: User) -> dict[str, Any]:
         "username": user.username,
         "name": user.name,
         "role": user.role,
+        "role_until": _time(user.role_until),
+        "role_after": user.role_after,
         "active": user.is_active,
+        "expires_at": _time(user.expires_at),
         "verified": user.is_verified,
-        "last_login": user.last_login.isoformat() if user.last_login else None,
+        "last_login": _time(user.last_login),
     }
+
+
+def _time(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
 
 
 def _line(user: User) -> str:
     state = "active" if user.is_active else "disabled"
     seen = f"{user.last_login:%Y-%m-%d %H:%M}" if user.last_login else "never signed in"
     verified = "verified" if user.is_verified else "unverified"
-    return f"{user.email:<40} {user.role:<7} {state:<9} {verified:<11} {seen}"
+    role_end = f"; role until {audit_time(user.role_until)}" if user.role_until else ""
+    end = f"; access until {audit_time(user.expires_at)}" if user.expires_at else ""
+    return f"{user.email:<40} {user.role:<7} {state:<9} {verified:<11} {seen}{role_end}{end}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,8 @@ from accounts.actors import Actor
 from accounts.models import Invitation, User
 from accounts.rate_limits import may_mail
 from accounts.roles import Role, can_give, grantable
+from accounts.services.accept_invitation import role_offered
+from accounts.services.end_dates import check_role_end
 from accounts.services.invitations import (
     LIFETIME,
     MAX_LIFETIME,
@@ -91,6 +93,8 @@ def invite_many(
     role: str,
     lifetime: timedelta | None = None,
     resend: bool = False,
+    role_until: datetime | None = None,
+    role_after: str = "",
 ) -> list[InvitationLine]:
     """Invite every address of the list that has neither an account nor an open invitation.
 
@@ -102,9 +106,11 @@ def invite_many(
     if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:
         raise RecordInvalid({"lifetime": [_("Choose between 1 minute and 30 days.")]})
     lines = plan_invitations(recipients, actor=actor, role=role, resend=resend)
+    check_role_end(actor, role, role_until, role_after, timezone.now())
+    role_and_end = {"role": role, "role_until": role_until, "role_after": role_after}
     for line in lines:
         if line.outcome in SENDS:
-            _invite(line, actor=actor, role=role, lifetime=lifetime)
+            _invite(line, actor=actor, lifetime=lifetime, **role_and_end)
     return lines
 
 
@@ -123,8 +129,7 @@ def send_again(invitations: Iterable[Invitation], *, actor: Actor) -> list[Invit
         lines.append(line)
         if invitation.state(now) in ("live", "expired"):
             lifetime = invitation.expires_at - invitation.created_at
-            ends = {"role_until": invitation.role_until, "role_after": invitation.role_after}
-            _invite(line, actor=actor, role=invitation.role, lifetime=lifetime, **ends)
+            _invite(line, actor=actor, lifetime=lifetime, **role_offered(invitation))
         else:
             _refuse(line, _("This invitation has already ended."))
     return lines
@@ -154,9 +159,12 @@ def _plan_again(line: InvitationLine, *, may_replace: bool, resend: bool) -> Non
 
 
 def _invite(
-    line: InvitationLine, *, actor: Actor, role: str, lifetime: timedelta, **ends: Any
+    line: InvitationLine, *, actor: Actor, lifetime: timedelta, **role_and_end: Any
 ) -> None:
-    """Issue the invitation; what the service refuses is told on the line. ends: see invite()."""
+    """Issue the invitation; what the service refuses is told on the line.
+
+    role_and_end: as role_offered() returns them.
+    """
     recipient = line.recipient
     if not may_mail("invitation", recipient.email):
         _refuse(line, _("This address got many mails lately. Try again later."))
@@ -165,10 +173,9 @@ def _invite(
         line.issued = invite(
             actor=actor,
             email=recipient.email,
-            role=role,
             lifetime=lifetime,
             name=recipient.name,
-            **ends,
+            **role_and_end,
         )
     except (RecordInvalid, Forbidden) as error:
         _refuse(line, error.sentences)
