@@ -36,6 +36,7 @@ def export_own_data(user: User) -> dict[str, Any]:
             **_values(
                 user, "email", "username", "name", "role", "time_zone", "is_verified", "created_at"
             ),
+            **_values(user, "role_until", "role_after", "expires_at"),
             "last_login": _json(user.last_login),
         },
         "sessions": [

@@ -401,6 +401,8 @@ def limit_access() -> None:
         users.change_role(
             actor=person("owner"), user=person(name), role="admin", until=end, then="viewer"
         )
+    # Past the service, which notes the reminders of an end that is near.
+    User.objects.filter(email="bert@example.com").update(expires_at=end + timedelta(hours=1))
     ended_access.send_reminders()
 
 

@@ -31,7 +31,7 @@ from api.tokens.refresh_tokens import start_by_password
 from audit.models import AuditEvent
 from core.errors import AccessDenied, Forbidden, LastOwner, RecordInvalid
 from mail.models import OutboxMail
-from tests.api.keys import call_with, made, refusal
+from tests.api.keys import call_with, made, problem
 from tests.conftest import text_of
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +109,7 @@ def test_sessions_keys_tokens_and_passwords_of_an_ended_account_are_refused(
     at_time(timedelta(minutes=1))
 
     assert client.get("/account/").status_code == 302
-    assert refusal(call_with(key)) == (403, "account_expired")
+    assert problem(call_with(key)) == (403, "account_expired")
     refreshed = Client().post(
         "/api/v1/auth/token/refresh", {"refresh": pair.refresh}, "application/json"
     )
@@ -129,7 +129,7 @@ def test_the_scopes_of_a_key_follow_the_ended_role(editor: User, at_time: AtTime
 
     at_time(DAY)
 
-    assert refusal(call_with(key, "GET", "users"))[0] == 403
+    assert problem(call_with(key, "GET", "users"))[0] == 403
 
 
 def test_a_token_names_a_role_no_longer_than_it_holds(editor: User) -> None:

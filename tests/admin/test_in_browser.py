@@ -30,6 +30,7 @@ from accounts.actors import SYSTEM
 from mail.models import OutboxMail; from accounts.models import User
 from accounts.services import users
 from accounts.services.invitations import invite
+from accounts.services.offboard import offboard
 from magiclinks.services import issue_link
 from moderation.services.bans import ban
 from moderation.services.violations import record_violation
@@ -39,8 +40,14 @@ owner = users.create_user(
     password="{PASSWORD}", verified=True,
 )
 long = "a.person.with.a.very.long.address@a-very-long-name-of-a-house.example.com"
+leaver = users.create_user(
+    actor=owner, email="leaver@example.com", role="editor", name="Leo Leaver",
+    password="{PASSWORD}", expires_at=timezone.now() + timedelta(days=3),
+)
+offboard(actor=owner, user=leaver)
 person = users.create_user(actor=owner, email=long, role="viewer", name="Vera Viewer")
 users.create_user(actor=owner, email="waiting@example.com", role="none")
+users.set_expiry(actor=owner, user=person, expires_at=timezone.now() + timedelta(days=9))
 issue_link(person, actor=owner, lifetime=timedelta(hours=1), source="panel")
 invite(actor=owner, email="n" + long, name="Nina New")
 for status, error in (("dead", "550 no such mailbox"), ("waiting", ""), ("sent", "")):
@@ -95,6 +102,19 @@ class Panel:
         self.page.locator("select[name=action]").select_option(action)
         with self.page.expect_navigation():
             self.page.locator("button[name=index]").first.click()
+
+    def press(self, path: str, button: str) -> None:
+        """Open a page and press one of its buttons."""
+        self.open(path)
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=button, exact=True).click()
+
+    def read_report(self, link: str = "") -> None:
+        """The report of the offboarding of the newest account, and a page that it links to."""
+        self.open_first(f"{USERS}?q=leaver@example.com")
+        for name in filter(None, ("Report of the offboarding", link)):
+            with self.page.expect_navigation():
+                self.page.get_by_role("link", name=name).click()
 
     def invite(self) -> None:
         """Fill in the form; the answer shows the link."""
@@ -157,6 +177,10 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "programs": lambda panel: panel.open("/admin/api/tokenfamily/"),
     "delete": lambda panel: panel.open(f"{USERS}{panel.person}/delete/"),
     "role": lambda panel: panel.choose(USERS, "change_role_of_people"),
+    "end": lambda panel: panel.choose(USERS, "set_end_of_people"),
+    "offboard": lambda panel: panel.press(f"{USERS}{panel.person}/change/", "Offboard"),
+    "offboarding": lambda panel: panel.read_report(),
+    "offboarding on paper": lambda panel: panel.read_report("Page for printing"),
     "link": lambda panel: panel.choose(USERS, "get_login_url"),
     "invitations": lambda panel: panel.open(INVITATIONS),
     "invitation": lambda panel: panel.open_first(INVITATIONS),
