@@ -6,6 +6,7 @@ names, since the log holds ids only. Used by the admin and the API.
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from string import Formatter
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from audit.wordings import LIMITS, MAILS, REASONS, ROLES, RULE_FIELDS, TERMS, WORDINGS
+from core.text.time_display import exact_moment
 
 SHORT_ID_LENGTH = 8
 UNKNOWN = "…"
@@ -147,6 +149,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _moment(value: Any) -> str:
+    """A time that was stored as ISO 8601, in the language and zone of the reader."""
+    try:
+        return exact_moment(datetime.fromisoformat(str(value)))
+    except ValueError:
+        return str(value)
+
+
 def _limit(value: Any) -> str:
     return str(LIMITS.get(str(value), value))
 
@@ -158,6 +168,7 @@ def _mail(value: Any) -> str:
 # By action and detail, or by detail alone ("").
 _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("", "role"): _role,
+    ("", "until"): _moment,
     ("account:role:change", "before"): _role,
     ("account:role:change", "after"): _role,
     ("account:role:limit", "before"): _role,

@@ -19,8 +19,7 @@ from accounts.admin.columns import NOTHING, badge, moment, moment_column
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import SinceFilter
-from accounts.admin.users.own_sections import found_in
-from accounts.admin.users.sections import Button, Content, Row, add_section, newest
+from accounts.admin.users.sections import Button, Content, Row, add_section, found_in, newest
 from accounts.models import User
 from core.errors import GatehouseError
 from magiclinks.models import LoginLink

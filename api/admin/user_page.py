@@ -9,8 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.columns import NOTHING, badge, moment
-from accounts.admin.users.own_sections import found_in
-from accounts.admin.users.sections import Button, Content, Row, add_section, newest
+from accounts.admin.users.sections import Button, Content, Row, add_section, found_in, newest
 from accounts.models import User
 from accounts.sessions.link_binding import device_name
 from api.admin.keys import STATES, listed

@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.columns import badge, moment
-from accounts.admin.users.own_sections import found_in
-from accounts.admin.users.sections import Content, Row, add_section, newest
+from accounts.admin.users.sections import Content, Row, add_section, found_in, newest
 from accounts.models import User
 from forward_auth.admin.labels import (
     audience_badge,

@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.columns import NOTHING, moment
-from accounts.admin.users.own_sections import found_in
 from accounts.admin.users.sections import (
     SHOWN,
     Button,
@@ -20,6 +19,7 @@ from accounts.admin.users.sections import (
     Row,
     add_notices,
     add_section,
+    found_in,
     newest,
 )
 from accounts.models import User

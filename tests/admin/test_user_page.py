@@ -1,6 +1,7 @@
 """The page of one user as the hub: state, buttons, sections of all apps, what they can reach."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from accounts.admin.users.sections import SHOWN, Content, Row, add_section
 from accounts.models import BrowserSession, Invitation, User
 from accounts.services import users
 from accounts.services.invitations import invite
+from accounts.sessions.reauthentication import AUTHENTICATED_AT
 from api.models import TokenFamily
 from api.tokens.refresh_tokens import start_by_password
 from audit import audit_log
@@ -34,6 +36,7 @@ from moderation.services.bans import ban
 from moderation.services.violations import record_violation
 from tests.admin.conftest import LIST, BrowserOf, MakeUser, page_of
 from tests.api.keys import made
+from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 AsRole = Callable[[str], tuple[Client, User]]
@@ -288,6 +291,25 @@ def test_a_ban_asks_and_leads_back_to_the_page(as_role: AsRole, jon: User) -> No
     page = browser.get(page_of(jon))
     assert 'value="ban_people"' not in text(page)
     assert 'value="lift_bans_of_people"' in text(page)
+
+
+def test_a_button_leads_back_also_after_a_reauthentication(as_role: AsRole, jon: User) -> None:
+    browser, _owner = as_role("owner")
+    session = browser.session
+    session[AUTHENTICATED_AT] = (timezone.now() - timedelta(days=1)).isoformat()
+    session.save()
+    fields = {"confirmed": "yes", "duration": "1h", "reason": "Spam"}
+
+    asked = _press(browser, jon, "ban_people", **fields)
+    page = browser.get(asked["Location"])
+    hidden = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', text(page)))
+    confirmed = browser.post(asked["Location"], {**hidden, "password": PASSWORD}, follow=False)
+    done = browser.post(confirmed["Location"], {**hidden, "password": PASSWORD})
+
+    assert asked["Location"].startswith("/confirm")
+    assert confirmed.status_code == 307
+    assert (done.status_code, done["Location"]) == (302, page_of(jon))
+    assert Ban.objects.get().user == jon
 
 
 @pytest.mark.parametrize("given", ["", "https://evil.example", "//evil.example/", "x" * 40])

@@ -7,7 +7,7 @@ from functools import cache
 from itertools import product
 
 import pytest
-from django.utils import translation
+from django.utils import timezone, translation
 
 from audit.models import AuditEvent
 from audit.sentences import UNKNOWN, sentence, sentence_html
@@ -156,6 +156,16 @@ def test_numbers_are_told_as_the_language_writes_them() -> None:
         assert "7,5" in sentence(scored, target="Jon")
     told = sentence(scored, target="Jon")
     assert told == "Jon exceeded a limit (Sign-in): score 7.5, 20 in total."
+
+
+def test_times_are_told_in_the_zone_of_the_reader() -> None:
+    ends = event("account:expiry:set", until="2026-12-01T10:00:00+00:00")
+
+    with timezone.override("Europe/Berlin"):
+        told = sentence(ends, actor="Olga", target="Jon")
+
+    assert told == "Olga set the end of the access of Jon to Dec. 1, 2026, 11:00 CET."
+    assert "soon" in sentence(event("account:expiry:set", until="soon"), actor="Olga", target="Jon")
 
 
 def test_names_and_details_are_escaped_in_html() -> None:

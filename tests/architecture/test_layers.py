@@ -42,6 +42,7 @@ PURE = {
     "accounts.roles",
     "core.text.durations",
     "core.text.strict_json",
+    "core.text.time_display",
     "core.text.time_spans",
     "core.crypto.tokens",
     "core.uuid7",

@@ -8,7 +8,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -32,6 +31,7 @@ from accounts.admin.users.sections import (
     Row,
     add_notices,
     add_section,
+    found_in,
     newest,
 )
 from accounts.models import ROLE_LABELS, BrowserSession, Invitation, User
@@ -47,11 +47,6 @@ def register() -> None:
     add_section("sessions", gettext_lazy("Signed-in devices"), sessions)
     add_section("invitations", gettext_lazy("Invitations"), invitations)
     add_section("history", gettext_lazy("History"), history)
-
-
-def found_in(list_name: str, text: str, field: str = "q") -> str:
-    """URL of a list of the admin that is filtered by `text`."""
-    return f"{reverse(f'admin:{list_name}_changelist')}?{urlencode({field: text})}"
 
 
 def notices(request: HttpRequest, user: User) -> Iterator[Notice]:

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from accounts.models import User
 
@@ -135,6 +137,11 @@ def notices_of(request: HttpRequest, user: User) -> list[Notice]:
 def newest(rows: Iterable[Item]) -> list[Item]:
     """SHOWN + 1 of a sorted queryset, which is enough for a section."""
     return list(rows[: SHOWN + 1])  # type: ignore[index]  # a queryset
+
+
+def found_in(list_name: str, text: str, field: str = "q") -> str:
+    """URL of a list of the admin that is filtered by `text`."""
+    return f"{reverse(f'admin:{list_name}_changelist')}?{urlencode({field: text})}"
 
 
 def _rank(name: str) -> int:
