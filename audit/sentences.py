@@ -6,7 +6,7 @@ names, since the log holds ids only. Used by the admin and the API.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from string import Formatter
 from typing import Any, Protocol
 
@@ -150,9 +150,9 @@ def _text(value: Any) -> str:
 
 
 def _moment(value: Any) -> str:
-    """A time that was stored as ISO 8601, in the language and zone of the reader."""
+    """A time that was stored as `2026-12-01 10:00 UTC`, in the language and zone of the reader."""
     try:
-        return exact_moment(datetime.fromisoformat(str(value)))
+        return exact_moment(datetime.strptime(str(value), "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC))
     except ValueError:
         return str(value)
 

@@ -159,7 +159,7 @@ def test_numbers_are_told_as_the_language_writes_them() -> None:
 
 
 def test_times_are_told_in_the_zone_of_the_reader() -> None:
-    ends = event("account:expiry:set", until="2026-12-01T10:00:00+00:00")
+    ends = event("account:expiry:set", until="2026-12-01 10:00 UTC")
 
     with timezone.override("Europe/Berlin"):
         told = sentence(ends, actor="Olga", target="Jon")
