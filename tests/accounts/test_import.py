@@ -511,6 +511,21 @@ def test_a_dry_run_changes_nothing(file: Path) -> None:
     assert not User.objects.exists()
 
 
+def test_a_terminal_shows_a_bar(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "BATCH", 1)
+    err = io.StringIO()
+    err.isatty = lambda: True  # type: ignore[method-assign]
+
+    call_command("importusers", str(file), stdout=io.StringIO(), stderr=err, no_color=True)
+
+    bars = [part for part in err.getvalue().split("\r") if part.startswith("[")]
+    full = f"[{'#' * 30}]"
+    assert [bar.strip().partition("\n")[0] for bar in bars] == [
+        f"{full} 1 rows checked", f"{full} 2 rows checked",
+        f"{full} 1 rows written", f"{full} 2 rows written",
+    ]  # fmt: skip
+
+
 def test_the_command_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FILE.encode())))
 

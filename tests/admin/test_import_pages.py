@@ -189,6 +189,8 @@ def test_tables_of_other_systems_need_no_mapping(as_role: AsRole) -> None:
         (upload("name\nAnna\n"), "No column is known to hold the email addresses."),
         (upload("Mail\na@b.c\n", source="mage"), escape("The file has no “password_hash”")),
         (upload("x" * 1_000_001), "This file is too large for the page."),
+        (upload("email\n" + "a@b.c\n" * 20_000), "This file is too large for the page."),
+        (upload('{"email":"a@b.c"}' * 20_001), "This file is too large for the page."),
         ({"role": "viewer", "content": "not base 64!"}, "Choose a file."),
         ({"role": "viewer", "content": "YWJj"}, "Choose a file."),
     ],

@@ -43,6 +43,8 @@ from core.crypto.tokens import digest
 from core.errors import GatehouseError, RecordInvalid
 
 MAX_FILE = 1000 * 1000
+# Checking so many rows takes some seconds.
+MAX_ROWS = 20_000
 # Of the compressed file in the form; Django takes 256 KB of fields.
 MAX_CONTENT = 200 * 1024
 ERRORS_SHOWN = 100
@@ -132,7 +134,8 @@ class ImportForm(GatehouseForm):
         uploaded = given.get("file")
         raw = _uploaded(uploaded) if uploaded else _unpacked(given["content"])
         packed = base64.b64encode(zlib.compress(raw, 9)).decode()
-        if len(packed) > MAX_CONTENT:
+        rows = max(raw.count(sign) for sign in (b"\n", b"\r", b"{"))
+        if len(packed) > MAX_CONTENT or rows > MAX_ROWS:
             raise ValidationError({"file": _too_large()})
         self.stream = io.BytesIO(raw)
         self.data = {**self.data.dict(), "content": packed}  # type: ignore[attr-defined]  # a QueryDict

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from accounts.user_files.sources import SOURCES
 from core.commands import GatehouseCommand
 
 ERRORS_SHOWN = 50
+BAR = 30
 
 
 class Command(GatehouseCommand):
@@ -105,10 +107,12 @@ class Command(GatehouseCommand):
             role_map=dict(options["role_map"]),
         )
         run = plan_import if options["dry_run"] else import_users
-        progress = _Progress(self)
         with self._opened(options["file"]) as stream:
-            result = run(stream, actor=SYSTEM, options=wanted, progress=progress.add)
-        progress.end()
+            bar = _Bar(self, stream)
+            try:
+                result = run(stream, actor=SYSTEM, options=wanted, progress=bar.add)
+            finally:
+                bar.end()
         self._report(result, as_json=options["json"], is_dry=options["dry_run"])
 
     def _mapping(self, options: dict[str, Any]) -> dict[str, str] | None:
@@ -167,20 +171,31 @@ class Command(GatehouseCommand):
         )
 
 
-class _Progress:
-    """Counts rows on a terminal, silent elsewhere."""
+class _Bar:
+    """A progress bar on a terminal, silent elsewhere. It shows how much of the file is read.
 
-    def __init__(self, command: Command) -> None:
-        self._out, self._done = command.stderr, 0
+    An import reads the file twice: to check it, and to write the accounts.
+    """
 
-    def add(self, count: int) -> None:
-        self._done += count
+    def __init__(self, command: Command, stream: BinaryIO) -> None:
+        self._out, self._stream = command.stderr, stream
+        self._size = stream.seek(0, os.SEEK_END) or 1
+        self._stage, self._rows = "", 0
+
+    def add(self, stage: str, count: int) -> None:
+        """`count` more rows are checked or written."""
+        self._rows = count + (self._rows if stage == self._stage else 0)
+        self._stage = stage
         if self._out.isatty():
-            self._out.write(f"\r{self._done} rows", ending="")
+            self._out.write(f"\r{self._line()}", ending="")
 
     def end(self) -> None:
-        if self._done and self._out.isatty():
+        if self._rows and self._out.isatty():
             self._out.write("")
+
+    def _line(self) -> str:
+        filled = min(BAR, BAR * self._stream.tell() // self._size)
+        return f"[{'#' * filled}{'.' * (BAR - filled)}] {self._rows} rows {self._stage}"
 
 
 def _outcome_of_errors(result: ImportResult, *, is_dry: bool) -> str:

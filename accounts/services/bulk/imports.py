@@ -42,7 +42,7 @@ TAKEN_IN_FILE = gettext_noop(
     "was imported. Import the file again."
 )
 CHANGED_MEANWHILE = gettext_noop("The account was changed meanwhile. Import the file again.")
-Progress = Callable[[int], object]
+Progress = Callable[[str, int], object]
 
 
 class _Made(NamedTuple):
@@ -66,7 +66,7 @@ def plan_import(
     *,
     actor: Actor,
     options: ImportOptions,
-    progress: Progress = lambda _count: None,
+    progress: Progress = lambda _stage, _count: None,
 ) -> ImportResult:
     """What import_users() would do now. Changes nothing. Raises RecordInvalid."""
     return _plan(Planner(stream, actor, options), progress)[0]
@@ -77,36 +77,34 @@ def import_users(
     *,
     actor: Actor,
     options: ImportOptions,
-    progress: Progress = lambda _count: None,
+    progress: Progress = lambda _stage, _count: None,
 ) -> ImportResult:
     """Create the accounts of a file, and update existing ones if the options say so.
 
     stream: a binary file that can be read twice. Without `skip_errors` one wrong row cancels the
     whole file: result.is_done is False then, and nothing was written. With it, each batch of rows
     is a transaction. Each account has its audit row, and each batch one with counts. progress: is
-    called with the number of rows that were written. Raises Forbidden below admin, and
-    RecordInvalid for a file that cannot be read; with `skip_errors`, the batches before the faulty
-    line are imported then.
+    called with "checked" or "written" and the number of these rows. Raises Forbidden below admin,
+    and RecordInvalid for a file that cannot be read; with `skip_errors`, the batches before the
+    faulty line are imported then.
     """
     if isinstance(actor, User) and not actor.is_staff:
         raise Forbidden
     if options.skip_errors:
         return _import_batches(Planner(stream, actor, options), progress)
-    planned, keys = _plan(Planner(stream, actor, options))
+    planned, keys = _plan(Planner(stream, actor, options), progress)
     if planned.counts[Outcome.ERROR] or not planned.changes:
         return planned
     return _import_all(Planner(stream, actor, options), progress, planned, keys)
 
 
-def _plan(
-    planner: Planner, progress: Progress = lambda _count: None
-) -> tuple[ImportResult, set[uuid.UUID]]:
+def _plan(planner: Planner, progress: Progress) -> tuple[ImportResult, set[uuid.UUID]]:
     """The plan, and the accounts that it changes."""
     result, keys = _result_of(planner), set[uuid.UUID]()
     for batch in planner.batches():
         result.add(batch)
         keys |= _keys(batch)
-        progress(len(batch))
+        progress("checked", len(batch))
     return result, keys
 
 
@@ -139,7 +137,7 @@ def _decided(
             raise _Cancelled(wrong.errors)
         result.add(batch)
         yield batch
-        progress(len(batch))
+        progress("written", len(batch))
 
 
 def _import_batches(planner: Planner, progress: Progress) -> ImportResult:
@@ -148,7 +146,7 @@ def _import_batches(planner: Planner, progress: Progress) -> ImportResult:
         _import_batch(planner.actor, batch)
         result.add(batch)
         result.is_done = bool(result.changes)
-        progress(len(batch))
+        progress("written", len(batch))
     return result
 
 
