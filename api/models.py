@@ -100,6 +100,7 @@ class ApiKey(models.Model):
             models.Index(fields=["user", "-created_at"], name="api_key_of_user"),
             models.Index(fields=["-created_at"], name="api_key_created_at"),
             models.Index(fields=["expires_at"], name="api_key_expires_at"),
+            models.Index(fields=["last_used_at"], name="api_key_last_used_at"),
         ]
 
     def __str__(self) -> str:

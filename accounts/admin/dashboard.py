@@ -1,4 +1,4 @@
-"""What the dashboard shows: numbers, thirty days of charts, warnings, the newest events.
+"""What the dashboard shows: warnings, tasks, numbers, thirty days of charts, the newest events.
 
 It makes a fixed number of queries, each on an index and with a limit: a count stops at COUNT_CAP, a
 chart reads thirty days. Days are UTC days, so that all administrators see the same bars.
@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.admin.charts import Chart, Series, by_day
 from accounts.admin.columns import (
@@ -26,8 +27,10 @@ from accounts.admin.columns import (
     with_emails,
 )
 from accounts.admin.lists import COUNT_CAP, capped_count
-from accounts.models import BrowserSession, User
+from accounts.admin.users.filters import State
+from accounts.models import BrowserSession, Invitation, User
 from accounts.roles import Role
+from accounts.services.invitations import ENDS_SOON
 from audit.models import AuditEvent
 from core.text.time_display import exact_moment
 from mail.models import OutboxMail
@@ -35,6 +38,7 @@ from mail.outage import Outage, current_outage
 
 DAYS = 30
 RECENT_EVENTS = 10
+UNUSED_AFTER = timedelta(days=90)
 Status = OutboxMail.Status
 SIGN_IN, LINK_ISSUED, LINK_USED = "account:session:start", "link:login:issue", "link:login:redeem"
 Counts = dict[tuple[Any, ...], dict[date, int]]
@@ -70,20 +74,20 @@ class Event(NamedTuple):
     result: SafeString
 
 
-class Link(NamedTuple):
-    """A page without a table, which is therefore not in the menu."""
+class Task(NamedTuple):
+    """Rows that an administrator should look at, in a sentence, and the list that shows them."""
 
+    sentence: str
     url: str
-    label: str
 
 
 class Part(NamedTuple):
     """What another app shows on the dashboard. charts: called with the days to show."""
 
-    cards: Callable[[], list[Card]]
-    charts: Callable[[tuple[date, ...]], list[Chart]]
+    cards: Callable[[], list[Card]] = list
+    charts: Callable[[tuple[date, ...]], list[Chart]] = lambda _days: []
     warnings: Callable[[], list[DashboardWarning]] = list
-    links: Callable[[], list[Link]] = list
+    tasks: Callable[[], list[Task]] = list
 
 
 _parts: dict[str, Part] = {}
@@ -103,7 +107,7 @@ def context() -> dict[str, Any]:
         + [chart for part in _parts.values() for chart in part.charts(days)],
         "warnings": _warnings(outage)
         + [warning for part in _parts.values() for warning in part.warnings()],
-        "links": [link for part in _parts.values() for link in part.links()],
+        "tasks": _tasks() + [task for part in _parts.values() for task in part.tasks()],
         "events": _events(),
         "days": DAYS,
     }
@@ -146,6 +150,47 @@ def _cards(outage: Outage | None) -> list[Card]:
             "bad" if dead else "plain",
         ),
     ]
+
+
+def _tasks() -> list[Task]:
+    users, now = reverse("admin:accounts_user_changelist"), timezone.now()
+    people = User.objects.people().filter(is_active=True, setup_completed=True)
+    waiting = capped_count(people.filter(role=Role.NONE))
+    unused = capped_count(people.exclude(role=Role.NONE).filter(last_login__lt=now - UNUSED_AFTER))
+    soon = Invitation.objects.usable(now).filter(expires_at__lt=now + ENDS_SOON)
+    invited = capped_count(soon)
+    return [
+        *tasks_of(
+            waiting,
+            ngettext(
+                "%(count)s person waits for access", "%(count)s people wait for access", waiting
+            ),
+            f"{users}?state={State.NO_ACCESS.value}",
+        ),
+        *tasks_of(
+            unused,
+            ngettext(
+                "%(count)s account has not been used for 90 days",
+                "%(count)s accounts have not been used for 90 days",
+                unused,
+            ),
+            f"{users}?state={State.ACTIVE.value}&signed-in=longer",
+        ),
+        *tasks_of(
+            invited,
+            ngettext(
+                "%(count)s invitation expires within two days",
+                "%(count)s invitations expire within two days",
+                invited,
+            ),
+            f"{reverse('admin:accounts_invitation_changelist')}?state=expiring",
+        ),
+    ]
+
+
+def tasks_of(count: int, sentence: str, url: str) -> list[Task]:
+    """The task of `count` rows; none if there are none. sentence: with %(count)s."""
+    return [Task(sentence % {"count": shown(count)}, url)] if count else []
 
 
 def _mails_url() -> str:

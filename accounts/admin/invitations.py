@@ -30,7 +30,7 @@ from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.sent_forms import show_once
 from accounts.services.bulk.invitations import send_again
-from accounts.services.invitations import LIFETIME, check_address, invite, withdraw
+from accounts.services.invitations import ENDS_SOON, LIFETIME, check_address, invite, withdraw
 from core.errors import GatehouseError
 from core.text import email_addresses
 
@@ -88,11 +88,14 @@ class InvitationStateFilter(ChoiceFilter):
         now, untouched = timezone.now(), Q(used_at=None, replaced_at=None)
         conditions = {
             "live": untouched & Q(expires_at__gt=now),
+            "expiring": untouched & Q(expires_at__gt=now, expires_at__lt=now + ENDS_SOON),
             "used": Q(used_at__isnull=False),
             "replaced": Q(used_at=None, replaced_at__isnull=False),
             "expired": untouched & Q(expires_at__lte=now),
         }
-        return [(state, text, conditions[state]) for state, (_tone, text) in STATES.items()]
+        labels = {state: text for state, (_tone, text) in STATES.items()}
+        labels["expiring"] = gettext_lazy("Expires within two days")
+        return [(state, text, conditions[state]) for state, text in labels.items()]
 
 
 class InvitedFilter(SinceFilter):

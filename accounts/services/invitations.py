@@ -40,6 +40,8 @@ from mail.outbox import enqueue_mail
 
 PURPOSE = "invitation"
 LIFETIME = timedelta(days=7)
+# When administrators are told that an invitation is still open.
+ENDS_SOON = timedelta(days=2)
 MIN_LIFETIME, MAX_LIFETIME = timedelta(minutes=1), timedelta(days=30)
 
 

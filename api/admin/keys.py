@@ -1,6 +1,7 @@
 """API keys in the admin: owners, states and last use; never the key itself."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
 from accounts.admin.columns import NOTHING, badge, moment, moment_column, user_link
+from accounts.admin.dashboard import UNUSED_AFTER
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option
@@ -25,6 +27,7 @@ from api.apikeys.services import ended_condition, live_condition, revoke_key, st
 from api.models import ApiKey
 
 OWNERS_SEARCHED = 50
+EXPIRES_SOON = timedelta(days=14)
 STATES: dict[str, tuple[str, Any]] = {
     "live": ("good", gettext_lazy("live")),
     "revoked": ("bad", gettext_lazy("revoked")),
@@ -52,6 +55,32 @@ class KeyStateFilter(ChoiceFilter):
         return [(state, text, conditions[state]) for state, (_tone, text) in STATES.items()]
 
 
+class KeyUseFilter(ChoiceFilter):
+    """Live keys that an administrator may want to revoke or renew."""
+
+    title = gettext_lazy("to look at")
+    parameter_name = "look"
+
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        now = timezone.now()
+        live = live_condition(now)
+        return [
+            ("unused", gettext_lazy("Not used for 90 days"), live & unused_condition(now)),
+            ("expiring", gettext_lazy("Expires within 14 days"), live & expiring_condition(now)),
+        ]
+
+
+def unused_condition(now: datetime) -> Q:
+    """The condition for keys that were not used for UNUSED_AFTER, and are older than that."""
+    before = now - UNUSED_AFTER
+    return Q(created_at__lt=before) & (Q(last_used_at=None) | Q(last_used_at__lt=before))
+
+
+def expiring_condition(now: datetime) -> Q:
+    """The condition for keys that expire within EXPIRES_SOON, if no other has replaced them."""
+    return Q(expires_at__gt=now, expires_at__lt=now + EXPIRES_SOON, rotated_at=None)
+
+
 @admin.register(ApiKey, site=site)
 class ApiKeyAdmin(ReadOnlyAdmin):
     """The API keys of all users."""
@@ -63,7 +92,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     # Ids are random; `created_at` has an index.
     ordering: ClassVar[tuple[str, ...]] = ("-created_at",)
     list_display = ("named", "person", "state_badge", "may", "end", "used", "made")
-    list_filter = (KeyStateFilter,)
+    list_filter = (KeyStateFilter, KeyUseFilter)
     sortable_by = ("end", "made")
     empty_text = gettext_lazy(
         "People make API keys for their scripts on their account page; each key is listed here."

@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'API key',
                 'verbose_name_plural': 'API keys',
-                'indexes': [models.Index(fields=['user', '-created_at'], name='api_key_of_user'), models.Index(fields=['-created_at'], name='api_key_created_at'), models.Index(fields=['expires_at'], name='api_key_expires_at')],
+                'indexes': [models.Index(fields=['user', '-created_at'], name='api_key_of_user'), models.Index(fields=['-created_at'], name='api_key_created_at'), models.Index(fields=['expires_at'], name='api_key_expires_at'), models.Index(fields=['last_used_at'], name='api_key_last_used_at')],
             },
         ),
         migrations.CreateModel(

@@ -1,4 +1,4 @@
-"""Forward auth on the dashboard: a warning about open registration, and a link to simulations."""
+"""Forward auth on the dashboard: a warning about open registration."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts.admin.dashboard import DashboardWarning, Link, Part, add_part
+from accounts.admin.dashboard import DashboardWarning, Part, add_part
 from accounts.models import User
 from forward_auth.rules.display import self_registration_warning
 from forward_auth.rules.matching import Effect, Rule, reachable_rules
@@ -46,9 +46,4 @@ def warnings() -> list[DashboardWarning]:
     return [one._replace(url=url, link=_("Access rules")) for one in self_registration_warnings()]
 
 
-def links() -> list[Link]:
-    """Links on the dashboard."""
-    return [Link(reverse("admin:forward_auth_try"), _("Try a request"))]
-
-
-add_part("forward-auth", Part(list, lambda _days: [], warnings, links))
+add_part("forward-auth", Part(warnings=warnings))

@@ -11,7 +11,7 @@ from accounts.admin.charts import Chart, Series, by_day
 from accounts.admin.dashboard import Card, Part, add_part, shown
 from accounts.admin.lists import capped_count
 from moderation.admin.labels import type_label
-from moderation.admin.proxies import links, warnings
+from moderation.admin.proxies import warnings
 from moderation.models import Violation
 from moderation.services.bans import active_bans
 
@@ -65,4 +65,4 @@ def _of_day(number: int, day: date) -> "QuerySet[Violation, tuple[str, int, int]
     return grouped.values_list("type", "day", "count")
 
 
-add_part("moderation", Part(cards, charts, warnings, links))
+add_part("moderation", Part(cards, charts, warnings))

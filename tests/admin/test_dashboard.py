@@ -14,10 +14,13 @@ from django.utils import timezone
 from accounts.admin import dashboard
 from accounts.admin.charts import HEIGHT, WIDTH, Chart, Series, by_day, round_up
 from accounts.models import BrowserSession, User
+from accounts.services.invitations import invite
+from api.models import ApiKey
 from audit import audit_log
 from audit.models import AuditEvent
 from mail.conf import MailSettings
 from mail.models import OutboxMail
+from tests.api.keys import made
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[str], tuple[Client, User]]
@@ -103,6 +106,65 @@ def test_a_count_stops_at_its_cap(monkeypatch: pytest.MonkeyPatch, make_user: Ma
     assert numbers()["People"] == "2+"
 
 
+# Tasks
+
+
+def tasks() -> dict[str, str]:
+    """Sentence -> the query of its list."""
+    return {task.sentence: task.url.partition("?")[2] for task in dashboard.context()["tasks"]}
+
+
+def test_a_calm_instance_has_no_tasks(owner: User) -> None:
+    assert tasks() == {}
+
+
+def test_the_tasks_count_what_waits_expires_or_is_unused(
+    as_role: SignIn, make_user: MakeUser
+) -> None:
+    browser, administrator = as_role("owner")
+    now, days = timezone.now(), lambda number: timedelta(days=number)
+    User.objects.filter(pk=administrator.pk).update(keys_valid_from=now - days(400))
+    make_user("none")
+    unused, used = make_user("editor"), make_user("editor")
+    User.objects.filter(pk=unused.pk).update(last_login=now - days(91))
+    User.objects.filter(pk=used.pk).update(last_login=now - days(89))
+    make_user("viewer", is_active=False, last_login=now - days(200))
+    invite(actor=administrator, email="late@example.com", lifetime=days(1))
+    invite(actor=administrator, email="early@example.com", lifetime=days(7))
+    for name, changes in {
+        "never used": {"created_at": now - days(91)},
+        "long unused": {"created_at": now - days(300), "last_used_at": now - days(91)},
+        "used": {"created_at": now - days(300), "last_used_at": now - days(89)},
+        "new": {"created_at": now - days(89)},
+        "revoked": {"created_at": now - days(300), "revoked_at": now},
+        "expiring": {"expires_at": now + days(13)},
+        "rotated": {"expires_at": now + days(13), "rotated_at": now},
+        "later": {"expires_at": now + days(15)},
+    }.items():
+        ApiKey.objects.filter(pk=made(administrator, name).key.pk).update(**changes)
+
+    assert tasks() == {
+        "1 person waits for access": "state=no-access",
+        "1 account has not been used for 90 days": "state=active&signed-in=longer",
+        "1 invitation expires within two days": "state=expiring",
+        "1 API key expires within 14 days": "look=expiring",
+        "2 API keys have not been used for 90 days": "look=unused",
+    }
+    found = {
+        query: [str(row) for row in browser.get(f"{path}?{query}").context["cl"].result_list]
+        for path, query in (task.url.split("?") for task in dashboard.context()["tasks"])
+    }
+    assert {query: len(rows) for query, rows in found.items()} == {
+        "state=no-access": 1,
+        "state=active&signed-in=longer": 1,
+        "state=expiring": 1,
+        "look=expiring": 1,
+        "look=unused": 2,
+    }
+    page = browser.get("/admin/").content.decode()
+    assert '<a href="/admin/api/apikey/?look=unused">2 API keys have not been' in page
+
+
 # Charts
 
 
@@ -185,7 +247,7 @@ def test_the_number_of_queries_does_not_grow(as_role: SignIn, make_user: MakeUse
     with CaptureQueriesContext(connection) as many:
         browser.get("/admin/")
 
-    assert len(many) == len(few) == 20
+    assert len(many) == len(few) == 25
 
 
 def test_the_page_holds_charts_without_script_and_inline_style(as_role: SignIn) -> None:
