@@ -471,3 +471,13 @@ def test_a_list_is_invited_with_a_role_until_a_time(owner: User) -> None:
 
     rows = Invitation.objects.values_list("role", "role_until", "role_after", "replaced_at")
     assert [*rows] == [("editor", end, "none", None)] * 2
+
+
+def test_people_see_on_their_page_what_ends(viewer: User, browser_of: BrowserOf) -> None:
+    change_role(actor=SYSTEM, user=viewer, role="editor", until=in_(5 * DAY), then="viewer")
+    set_expiry(actor=SYSTEM, user=viewer, expires_at=in_(9 * DAY))
+
+    page = browser_of(viewer).get("/account/").content.decode()
+
+    assert "Afterwards your role is Viewer." in page
+    assert "Afterwards you cannot sign in." in page
