@@ -1,6 +1,7 @@
 """Serializers that describe responses, and the base of those that read requests."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from itertools import islice
@@ -16,6 +17,12 @@ from accounts.models import ROLE_LABELS
 Shape = serializers.Serializer[Any]
 # A body may contain thousands of unknown fields; the response names the first.
 MAX_NAMED_FIELDS, MAX_FIELD_NAME_LENGTH = 20, 100
+INVITATION_STATES = [
+    ("live", "Open"),
+    ("used", "Accepted"),
+    ("replaced", "Withdrawn or replaced"),
+    ("expired", "Expired"),
+]
 SESSION_KINDS = [("browser", "Browser"), ("tokens", "Tokens")]
 
 
@@ -89,6 +96,17 @@ def example(value: dict[str, Any]) -> list[OpenApiExample]:
     return [OpenApiExample("Example", value, request_only=True)]
 
 
+class ExactMoment(serializers.DateTimeField):
+    """A time with a UTC offset; without one it would be ambiguous."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.utcoffset() is None:
+            raise serializers.ValidationError(
+                _("Include the UTC offset, as in 2027-01-31T12:00:00Z.")
+            )
+        return super().enforce_timezone(value)
+
+
 class NoFields(StrictSerializer):
     """A request without fields."""
 
@@ -156,11 +174,22 @@ class AuditRecord(Shape):
     seq = serializers.IntegerField(help_text="Position in the chain; without gaps.")
     at = serializers.DateTimeField()
     action = serializers.CharField(help_text="For example `account:role:change`.")
-    result = serializers.CharField(help_text="`success` or `refused`.")
+    sentence = serializers.CharField(
+        help_text="The event in a sentence, in your language. For people; it may change."
+    )
+    result = serializers.CharField(help_text="`success`, `refused` or `failure`.")
     actor_id = serializers.UUIDField(allow_null=True, help_text="Null: the system or no account.")
+    actor_email = serializers.CharField(
+        allow_null=True, help_text="Their present address; null if the account is deleted."
+    )
     target_id = serializers.UUIDField(allow_null=True)
+    target_email = serializers.CharField(
+        allow_null=True, help_text="Null for a deleted account, or a target that is no account."
+    )
     channel = serializers.CharField(help_text="`web`, `command` or `worker`.")
-    ip = serializers.CharField(allow_blank=True)
+    ip = serializers.CharField(
+        allow_blank=True, help_text="IP address of the client; empty for commands and the worker."
+    )
     request_id = serializers.CharField(allow_blank=True)
     detail = serializers.DictField(help_text="Details of the action; never secrets.")
 
@@ -186,10 +215,13 @@ class TestMailRecord(Shape):
 
 
 class InvitationRecord(Shape):
-    """An open invitation."""
+    """An invitation."""
 
     id = serializers.UUIDField()
     email = serializers.CharField()
+    state = serializers.ChoiceField(
+        INVITATION_STATES, help_text="`replaced`: withdrawn, or replaced by a newer one."
+    )
     name = serializers.CharField(allow_blank=True)
     role = serializers.ChoiceField(ROLE_LABELS)
     role_until = serializers.DateTimeField(
@@ -201,6 +233,9 @@ class InvitationRecord(Shape):
     )
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
+    used_at = serializers.DateTimeField(allow_null=True, help_text="When it was accepted.")
+    replaced_at = serializers.DateTimeField(allow_null=True)
+    user_id = serializers.UUIDField(allow_null=True, help_text="The account that accepted it.")
 
 
 class IssuedInvitationRecord(InvitationRecord):
@@ -244,7 +279,9 @@ class BanRecord(Shape):
     state = serializers.CharField(help_text="`active`, `lifted` or `over`.")
     reason = serializers.CharField(help_text="Shown to the banned user.")
     created_at = serializers.DateTimeField()
-    until = serializers.DateTimeField(allow_null=True, help_text="Null: until it is lifted.")
+    expires_at = serializers.DateTimeField(
+        source="until", allow_null=True, help_text="Null: until it is lifted."
+    )
     created_by = serializers.UUIDField(
         allow_null=True, help_text="Null: Gatehouse, or the command line."
     )
@@ -274,7 +311,7 @@ class StartedActionRecord(LimitStatusRecord):
     slot = serializers.CharField(
         allow_null=True, help_text="Release it at the end; null without a limit."
     )
-    slot_until = serializers.DateTimeField(
+    slot_expires_at = serializers.DateTimeField(
         allow_null=True, help_text="When it is released automatically."
     )
 

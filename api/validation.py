@@ -3,9 +3,12 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.http import QueryDict
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import SkipField
 from rest_framework.renderers import JSONRenderer
@@ -91,6 +94,17 @@ def _validated(
         except RecordInvalid as error:
             errors = {key: texts for key, texts in error.errors.items() if key in readable} | errors
     raise RecordInvalid(errors)
+
+
+def time_until(end: datetime, *, shortest: timedelta, longest: timedelta) -> timedelta:
+    """How long something lasts that ends at `end`. Raises RecordInvalid (`expires_at`)."""
+    now = timezone.now()
+    if shortest <= end - now <= longest:
+        return end - now
+    problem = _("Choose a time between %(first)s and %(last)s.")
+    ends = {"first": now + shortest, "last": now + longest}
+    shown = {name: f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for name, end in ends.items()}
+    raise RecordInvalid({"expires_at": [problem % shown]})
 
 
 def refuse_fields(request: Request) -> None:

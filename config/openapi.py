@@ -128,6 +128,7 @@ SPECTACULAR = {
     "ENUM_NAME_OVERRIDES": {
         "Role": "accounts.models.ROLE_LABELS",
         "SessionKind": "api.serializers.SESSION_KINDS",
+        "InvitationState": "api.serializers.INVITATION_STATES",
         "KeyState": "api.views.apikeys.STATES",
         "RuleRole": "forward_auth.models.AccessRule.LEVELS",
         "Condition": "forward_auth.rules.matching.Condition",

@@ -16,6 +16,17 @@ class SingleUseQuerySet(models.QuerySet[Any]):
     def usable(self, now: datetime) -> Self:
         return self.filter(used_at=None, replaced_at=None, expires_at__gt=now)
 
+    def in_state(self, state: str, now: datetime) -> Self:
+        """The rows whose state() is `state`."""
+        unused = models.Q(used_at=None, replaced_at=None)
+        conditions = {
+            "live": unused & models.Q(expires_at__gt=now),
+            "used": models.Q(used_at__isnull=False),
+            "replaced": models.Q(used_at=None, replaced_at__isnull=False),
+            "expired": unused & models.Q(expires_at__lte=now),
+        }
+        return self.filter(conditions[state])
+
     def consume(self, digest: str, now: datetime) -> Any | None:
         """Mark the usable row with that digest as used and return it; None if there is none.
 

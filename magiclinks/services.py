@@ -73,13 +73,23 @@ class LinkRefused(TokenInvalid):
         super().__init__(email=user.email)
 
 
-def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) -> IssuedLink:
+def issue_link(
+    user: User,
+    *,
+    actor: Actor,
+    lifetime: timedelta,
+    source: str,
+    expires_at: datetime | None = None,
+) -> IssuedLink:
     """Issue a link for a user whom `actor` may manage. Older live links of the user end.
 
-    lifetime: 1 minute to 24 hours. Raises Forbidden, or RecordInvalid for an account that may not
-    sign in or a lifetime out of bounds; nothing has changed then. Writes one audit row.
+    lifetime: 1 minute to 24 hours; `expires_at` replaces it with an exact end. Raises Forbidden, or
+    RecordInvalid for an account that may not sign in or a lifetime out of bounds; nothing has
+    changed then. Writes one audit row.
     """
     require_rank(actor, user)
+    if expires_at is not None:
+        lifetime = expires_at - timezone.now()
     if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:
         raise RecordInvalid({"lifetime": [_("Choose between 1 minute and 24 hours.")]})
     found = access_policy.get_denial(user)
@@ -88,6 +98,7 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
     with transaction.atomic():
         require_rank_now(actor, user)
         link, token = _build_link(user, actor=actor, source=source, lifetime=lifetime)
+        link.expires_at = expires_at or link.expires_at
         replaced = _save_links([link], [_issue_event(link, actor=actor)])
     return IssuedLink(_url(token), link.expires_at, replaced)
 

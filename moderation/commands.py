@@ -1,6 +1,7 @@
 """What the ban commands share."""
 
 from typing import Any
+from uuid import UUID
 
 from django.core.management import CommandError
 
@@ -21,18 +22,25 @@ def until_text(ban: Ban) -> str:
 
 
 def ban_as_json(ban: Ban, state: str) -> dict[str, Any]:
-    """A ban as a JSON object."""
+    """A ban as a JSON object, with the names of the API and the address of the user."""
     return {
         "id": str(ban.pk),
-        "user": ban.user.email if ban.user is not None else None,
-        "network": ban.network or None,
+        "user_id": _text(ban.user_id),
+        "email": ban.user.email if ban.user is not None else None,
+        "network": ban.network,
         "kind": ban.kind,
-        "reason": shown(ban.reason),
         "state": state,
+        "reason": shown(ban.reason),
         "created_at": ban.created_at.isoformat(),
-        "until": ban.until.isoformat() if ban.until else None,
+        "expires_at": ban.until.isoformat() if ban.until else None,
+        "created_by": _text(ban.created_by),
         "lifted_at": ban.lifted_at.isoformat() if ban.lifted_at else None,
+        "lifted_by": _text(ban.lifted_by),
     }
+
+
+def _text(key: UUID | None) -> str | None:
+    return None if key is None else str(key)
 
 
 def require_target(user: User | None, *others: str) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -16,7 +15,6 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import ROLE_LABELS, Invitation, User
 from audit.models import AuditEvent
-from audit.sentences import sentence
 from core.text.time_display import moment_html
 
 NOTHING = "-"
@@ -121,29 +119,6 @@ def role_cell(row: User | Invitation) -> str | SafeString:
 def badge(tone: str, text: Any) -> SafeString:
     """A coloured label. tone: good, bad, warn or plain."""
     return format_html('<span class="badge badge-{}">{}</span>', tone, text)
-
-
-def with_emails(rows: "QuerySet[AuditEvent]") -> "QuerySet[AuditEvent]":
-    """Annotate with the current addresses and names of actor and target; None if deleted.
-
-    They are actor_email, target_email, actor_name and target_name; for a name that is not set, the
-    address.
-    """
-    emails = User.objects.values("email")
-    name = Case(When(name="", then=F("email")), default=F("name"))
-    names = User.objects.annotate(shown=name).values("shown")
-    return rows.annotate(
-        actor_email=Subquery(emails.filter(pk=OuterRef("actor_id"))[:1]),
-        target_email=Subquery(emails.filter(pk=OuterRef("target_id"))[:1]),
-        actor_name=Subquery(names.filter(pk=OuterRef("actor_id"))[:1]),
-        target_name=Subquery(names.filter(pk=OuterRef("target_id"))[:1]),
-    )
-
-
-def sentence_of(event: AuditEvent) -> str:
-    """What happened, in a sentence with the names that with_emails() has loaded."""
-    actor, target = getattr(event, "actor_name", None), getattr(event, "target_name", None)
-    return sentence(event, actor=actor or "", target=target or "")
 
 
 def actor_cell(event: AuditEvent) -> str | SafeString:

@@ -19,16 +19,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.admin.charts import Chart, Series, by_day
-from accounts.admin.columns import (
-    actor_cell,
-    result_badge,
-    sentence_of,
-    target_cell,
-    with_emails,
-)
+from accounts.admin.columns import actor_cell, result_badge, target_cell
 from accounts.admin.lists import COUNT_CAP, capped_count
 from accounts.admin.users.filters import State
 from accounts.models import BrowserSession, Invitation, User
+from accounts.models.audit_events import sentence_of, with_emails
 from accounts.roles import Role
 from accounts.services.invitations import ENDS_SOON
 from audit.models import AuditEvent

@@ -27,11 +27,9 @@ from accounts.admin.columns import (
     moment,
     moment_column,
     result_badge,
-    sentence_of,
     target_cell,
     text_column,
     user_column,
-    with_emails,
 )
 from accounts.admin.lists import GatehouseList
 from accounts.admin.navigation import MenuGroup
@@ -48,6 +46,7 @@ from accounts.admin.read_only_filters import (
 from accounts.admin.site import site
 from accounts.admin.testmail import test_mail_page
 from accounts.models import BrowserSession, User
+from accounts.models.audit_events import sentence_of, with_emails
 from accounts.services.mail import retry_mail
 from accounts.services.sessions import end_session
 from accounts.sessions.link_binding import device_name

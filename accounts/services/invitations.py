@@ -92,22 +92,24 @@ def invite(
     email: str,
     role: str = Role.VIEWER,
     lifetime: timedelta | None = None,
+    expires_at: datetime | None = None,
     name: str = "",
     role_until: datetime | None = None,
     role_after: str = "",
 ) -> IssuedInvitation:
     """Invite the owner of `email`: enqueues the mail, and replaces older invitations of it.
 
-    lifetime: 1 minute to 30 days, 7 days by default. name: the initial value of the form.
-    role_until, role_after: see change_role(). Raises
-    Forbidden for a role not below the actor's own (owners give any), and RecordInvalid for an
-    invalid or taken address. Nothing has changed then.
+    lifetime: 1 minute to 30 days, 7 days by default; or its end as `expires_at`. name: the initial
+    value of the form. role_until, role_after: see change_role(). Raises Forbidden for a role not
+    below the actor's own (owners give any), and RecordInvalid for an invalid or taken address.
+    Nothing has changed then.
     """
-    lifetime = LIFETIME if lifetime is None else lifetime
+    now = timezone.now()
+    lifetime = expires_at - now if expires_at else lifetime or LIFETIME
     if role in list(Role) and not can_give(Role(actor.role), Role(role)):
         raise Forbidden(_("You may only give roles below your own."))
     email, given = _parse(email, role, lifetime)
-    token, now = make_token(), timezone.now()
+    token = make_token()
     check_role_end(actor, role, role_until, role_after, now)
     invitation = Invitation(
         email=email,
@@ -133,9 +135,19 @@ def invite(
 
 def open_invitations(actor: Actor) -> QuerySet[Invitation]:
     """Usable invitations with a role that `actor` may give, newest first."""
+    return invitations_in_state(actor, "live")
+
+
+def invitations_in_state(actor: Actor, state: str) -> QuerySet[Invitation]:
+    """Invitations with a role that `actor` may give, newest first.
+
+    state: live, used, replaced or expired; "all" for each of them.
+    """
     roles = grantable(Role(actor.role))
-    live: QuerySet[Invitation] = Invitation.objects.usable(timezone.now())
-    return live.filter(role__in=roles).select_related("invited_by").order_by("-pk")
+    rows: QuerySet[Invitation] = Invitation.objects.filter(role__in=roles)
+    if state != "all":
+        rows = rows & Invitation.objects.in_state(state, timezone.now())
+    return rows.select_related("invited_by").order_by("-pk")
 
 
 def withdraw(*, actor: Actor, invitation: Invitation) -> None:

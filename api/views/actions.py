@@ -94,7 +94,7 @@ class ActionStartView(ActionView):
             {
                 **started.standing._asdict(),
                 "slot": slot.name if slot else None,
-                "slot_until": slot.until if slot else None,
+                "slot_expires_at": slot.until if slot else None,
             }
         )
 

@@ -1,10 +1,9 @@
 """/api/v1/api-keys: the caller's own keys."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,21 +14,10 @@ from api.apikeys import services
 from api.models import ApiKey
 from api.pagination import single_page
 from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import StrictSerializer, page_of, record
+from api.serializers import ExactMoment, StrictSerializer, page_of, record
 from api.validation import refuse_fields, validate
 
 STATES = ("live", "revoked", "expired", "ended")
-
-
-class ExactMoment(serializers.DateTimeField):
-    """A time with a UTC offset; without one it would be ambiguous."""
-
-    def enforce_timezone(self, value: datetime) -> datetime:
-        if value.utcoffset() is None:
-            raise serializers.ValidationError(
-                _("Include the UTC offset, as in 2027-01-31T12:00:00Z.")
-            )
-        return super().enforce_timezone(value)
 
 
 class KeyRecord(serializers.Serializer[Any]):

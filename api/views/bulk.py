@@ -3,7 +3,6 @@
 import io
 import json
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -40,8 +39,8 @@ from accounts.user_files.address_list import Recipient, parse_recipient
 from accounts.user_files.rows import RowError
 from api.negotiation import NoNegotiation
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import Shape, StrictSerializer
-from api.validation import validate, validate_query
+from api.serializers import ExactMoment, Shape, StrictSerializer
+from api.validation import time_until, validate, validate_query
 from core.errors import RecordInvalid
 from core.text.email_addresses import gettext_noop
 
@@ -164,11 +163,8 @@ class InvitationList(StrictSerializer):
         default=Role.VIEWER.value,
         help_text="Below your own; owners may give any role.",
     )
-    lifetime = serializers.IntegerField(
-        required=False,
-        min_value=int(invitations.MIN_LIFETIME.total_seconds()),
-        max_value=int(invitations.MAX_LIFETIME.total_seconds()),
-        help_text="Seconds; 7 days by default.",
+    expires_at = ExactMoment(
+        required=False, help_text="In 1 minute to 30 days; in 7 days by default."
     )
     resend = serializers.BooleanField(
         default=False, help_text="Replace open invitations; otherwise they stay."
@@ -286,7 +282,13 @@ class InvitationListView(APIView):
         """
         given = validate(InvitationList, request.data)
         people = [_recipient(number, each) for number, each in enumerate(given["people"], 1)]
-        seconds = given.get("lifetime")
+        lifetime = None
+        if "expires_at" in given:
+            lifetime = time_until(
+                given["expires_at"],
+                shortest=invitations.MIN_LIFETIME,
+                longest=invitations.MAX_LIFETIME,
+            )
         wanted: dict[str, Any] = {
             "actor": auth_of(request).user,
             "role": given["role"],
@@ -295,7 +297,6 @@ class InvitationListView(APIView):
         if given["dry_run"]:
             lines = plan_invitations(people, **wanted)
         else:
-            lifetime = None if seconds is None else timedelta(seconds=seconds)
             lines = invite_many(people, lifetime=lifetime, **wanted)
         invited = sum(line.outcome in SENDS and line.issued is not None for line in lines)
         return Response({"invited": invited, "results": [_invited(line) for line in lines]})

@@ -1,9 +1,9 @@
 """/api/v1/invitations: links to create an account, for administrators."""
 
 import uuid
-from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -13,17 +13,19 @@ from rest_framework.views import APIView
 from accounts.models import ROLE_LABELS, Invitation
 from accounts.roles import Role
 from accounts.services import invitations
-from api.pagination import paginate
+from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import (
+    INVITATION_STATES,
+    ExactMoment,
     InvitationRecord,
     IssuedInvitationRecord,
     StrictSerializer,
     page_of,
     record,
 )
-from api.validation import refuse_fields, validate
-from core.errors import NotFound
+from api.validation import refuse_fields, time_until, validate
+from core.errors import NotFound, RecordInvalid
 
 ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 SENSITIVE = (*ADMIN, RecentlyAuthenticated())
@@ -50,29 +52,43 @@ class NewInvitation(StrictSerializer):
     role_after = serializers.ChoiceField(
         ROLE_LABELS, default="", allow_blank=True, help_text="A lower role; with `role_until`."
     )
-    lifetime = serializers.IntegerField(
-        required=False,
-        min_value=int(invitations.MIN_LIFETIME.total_seconds()),
-        max_value=int(invitations.MAX_LIFETIME.total_seconds()),
-        help_text="Seconds; 7 days by default.",
+    expires_at = ExactMoment(
+        required=False, help_text="In 1 minute to 30 days; in 7 days by default."
     )
 
 
+class InvitationQuery(PageQuery):
+    """Filters of the list of invitations."""
+
+    state = serializers.ChoiceField(
+        [*INVITATION_STATES, ("all", "All")],
+        default="live",
+        help_text="`live` by default: the open ones.",
+    )
+    email = serializers.CharField(
+        required=False, max_length=254, help_text="The complete address; case does not matter."
+    )
+    role = serializers.ChoiceField(ROLE_LABELS, required=False)
+
+
 class InvitationsView(APIView):
-    """Open invitations."""
+    """Invitations."""
 
     required_permissions = {"GET": ADMIN, "POST": SENSITIVE}
 
     @extend_schema(
         operation_id="list_invitations",
-        summary="List open invitations",
+        summary="List invitations",
+        parameters=[InvitationQuery],
         responses=page_of(InvitationRecord),
     )
     def get(self, request: Request) -> Response:
-        """Open invitations of roles that the caller may manage, newest first."""
-        return paginate(
-            request, invitations.open_invitations(auth_of(request).user), InvitationRecord
-        )
+        """Invitations to roles that you may give, newest first; by default the open ones."""
+        filters = filters_of(InvitationQuery, request)
+        found = invitations.invitations_in_state(auth_of(request).user, filters.pop("state"))
+        if "email" in filters:
+            filters["email__iexact"] = filters.pop("email")
+        return paginate(request, found.filter(**filters), _record)
 
     @extend_schema(
         operation_id="create_invitation",
@@ -86,7 +102,7 @@ class InvitationsView(APIView):
         Only this response contains `link`. It is also sent by mail if mail is configured.
         """
         given = validate(NewInvitation, request.data, extra_check=_check)
-        seconds = given.get("lifetime")
+        _check(given)
         issued = invitations.invite(
             actor=auth_of(request).user,
             email=given["email"],
@@ -94,16 +110,41 @@ class InvitationsView(APIView):
             name=given["name"],
             role_until=given["role_until"],
             role_after=given["role_after"],
-            lifetime=None if seconds is None else timedelta(seconds=seconds),
+            expires_at=given.get("expires_at"),
         )
-        created = record(
-            IssuedInvitationRecord, issued.invitation, link=issued.url, mailed=issued.mailed
+        created = _record(
+            issued.invitation, IssuedInvitationRecord, link=issued.url, mailed=issued.mailed
         )
         return Response(created, status=201)
 
 
 def _check(given: dict[str, Any]) -> None:
-    invitations.check_address(given.get("email", ""))
+    errors: dict[str, list[str]] = {}
+    try:
+        invitations.check_address(given.get("email", ""))
+    except RecordInvalid as error:
+        errors |= error.errors
+    try:
+        _check_end(given)
+    except RecordInvalid as error:
+        errors |= error.errors
+    if errors:
+        raise RecordInvalid(errors)
+
+
+def _check_end(given: dict[str, Any]) -> None:
+    if "expires_at" in given:
+        time_until(
+            given["expires_at"],
+            shortest=invitations.MIN_LIFETIME,
+            longest=invitations.MAX_LIFETIME,
+        )
+
+
+def _record(
+    invitation: Invitation, kind: type[InvitationRecord] = InvitationRecord, /, **more: Any
+) -> dict[str, Any]:
+    return record(kind, invitation, state=invitation.state(timezone.now()), **more)
 
 
 class InvitationView(APIView):

@@ -23,6 +23,7 @@ from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import (
     BanRecord,
+    ExactMoment,
     ReportedRecord,
     StrictSerializer,
     ViolationRecord,
@@ -30,13 +31,14 @@ from api.serializers import (
     page_of,
     record,
 )
-from api.validation import refuse_fields, validate
+from api.validation import refuse_fields, time_until, validate
 from api.views.users import find_user
 from core.errors import NotFound, RecordInvalid
 from core.web.client_ip import network_key, parse_address
 from moderation.models import Ban, Violation
 from moderation.reasons import shown
 from moderation.services import bans, violations
+from moderation.services.bans import MAX_DURATION
 
 MODERATOR = (HasScope(Scope.MODERATION), HasRole(Role.ADMIN))
 SENSITIVE = (*MODERATOR, RecentlyAuthenticated())
@@ -44,7 +46,7 @@ SENSITIVE = (*MODERATOR, RecentlyAuthenticated())
 APP = (HasScope(Scope.SERVICE), HasRole(Role.ADMIN), RecentlyAuthenticated())
 DETAIL_MAX_LENGTH = 2000
 SCORE_MAX = 1_000_000.0
-MAX_BAN_SECONDS = 3653 * 24 * 3600
+MIN_BAN = timedelta(seconds=1)
 
 
 class NetworkField(serializers.CharField):
@@ -134,14 +136,13 @@ class ViolationReport(SubjectFields):
 
 
 class BanTerms(StrictSerializer):
-    """Duration and reason of a ban."""
+    """End and reason of a ban."""
 
-    duration = serializers.IntegerField(
+    expires_at = ExactMoment(
         required=False,
         allow_null=True,
-        min_value=1,
-        max_value=MAX_BAN_SECONDS,
-        help_text="Seconds; null: until it is lifted; `BAN_DURATION` by default.",
+        help_text="Up to ten years from now; null: until it is lifted; after `BAN_DURATION` by "
+        "default.",
     )
     reason = serializers.CharField(max_length=200, help_text="Shown to the banned user.")
 
@@ -225,6 +226,7 @@ class BansView(APIView):
             user=find_subject(given),
             network=given.get("network", ""),
             duration=_duration(given),
+            expires_at=given.get("expires_at"),
             reason=given["reason"],
         )
         return _created(ban)
@@ -256,13 +258,17 @@ class UserBanView(APIView):
 
     @extend_schema(summary="Ban a user", request=BanTerms, responses={201: BanRecord})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
-        """Ban a user whom you may manage. Ends all their sign-ins."""
+        """Ban a user whom you may manage. Ends their sign-ins and tokens.
+
+        API keys are refused while the ban lasts.
+        """
         user = find_user(user_id)
         given = validate(BanTerms, request.data)
         ban = bans.ban(
             actor=auth_of(request).user,
             user=user,
             duration=_duration(given),
+            expires_at=given.get("expires_at"),
             reason=given["reason"],
         )
         return _created(ban)
@@ -298,28 +304,31 @@ def find_subject(given: dict[str, Any]) -> User | None:
 
 
 def _check_ban(actor: User, given: dict[str, Any]) -> None:
-    """Raise RecordInvalid with the errors of user, network and duration."""
+    """Raise RecordInvalid with the errors of user, network and end."""
     errors, user = dict[str, list[str]](), None
     try:
         user = find_subject(given)
     except RecordInvalid as error:
         errors |= error.errors
     try:
-        bans.check_ban(
-            actor, user=user, network=given.get("network", ""), duration=_duration(given)
-        )
+        bans.check_ban(actor, user=user, network=given.get("network", ""), duration=None)
     except RecordInvalid as error:
         errors = error.errors | errors
+    try:
+        _duration(given)
+    except RecordInvalid as error:
+        errors |= error.errors
     if errors:
         raise RecordInvalid(errors)
 
 
 def _duration(given: dict[str, Any]) -> timedelta | None:
-    if "duration" not in given:
+    """How long the ban lasts; None until it is lifted. Raises RecordInvalid."""
+    if "expires_at" not in given:
         default: timedelta = settings.BAN_DURATION
         return default
-    seconds = given["duration"]
-    return None if seconds is None else timedelta(seconds=seconds)
+    end = given["expires_at"]
+    return end and time_until(end, shortest=MIN_BAN, longest=MAX_DURATION)
 
 
 def _found_bans(filters: dict[str, Any]) -> QuerySet[Ban]:

@@ -2,7 +2,7 @@
 
 import uuid
 from copy import copy
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, NoReturn
 
@@ -26,6 +26,7 @@ from accounts.services.verification import mark_verified
 from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import (
+    ExactMoment,
     IssuedLinkRecord,
     ResetLinkRecord,
     StrictSerializer,
@@ -33,11 +34,11 @@ from api.serializers import (
     page_of,
     record,
 )
-from api.validation import refuse_fields, validate
+from api.validation import refuse_fields, time_until, validate
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
 from magiclinks.models import LoginLink
-from magiclinks.services import issue_link
+from magiclinks.services import MAX_LIFETIME, MIN_LIFETIME, issue_link
 
 ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 SENSITIVE = (*ADMIN, RecentlyAuthenticated())
@@ -47,7 +48,6 @@ CHANGE = (
     RecentlyAuthenticated(unless=lambda request: request.data == {"is_active": False}),
 )
 SEARCH_MAX_LENGTH = 254
-MAX_LINK_SECONDS = 24 * 3600
 
 
 class UserQuery(PageQuery):
@@ -112,7 +112,9 @@ class UserChange(StrictSerializer):
     """The fields to change; missing ones stay. All changes happen, or none."""
 
     email = serializers.CharField(
-        required=False, max_length=254, help_text="The new address is unverified."
+        required=False,
+        max_length=254,
+        help_text="The new address is unverified. A change ends sign-ins, tokens and API keys.",
     )
     name = serializers.CharField(required=False, allow_blank=True, max_length=150)
     username = serializers.CharField(
@@ -123,10 +125,14 @@ class UserChange(StrictSerializer):
         help_text="Null: no user name.",
     )
     role = serializers.ChoiceField(
-        ROLE_LABELS, required=False, help_text="A change ends the user's sign-ins and tokens."
+        ROLE_LABELS,
+        required=False,
+        help_text="A change ends the user's sign-ins and tokens. API keys stay, within what the "
+        "new role allows.",
     )
     is_active = serializers.BooleanField(
-        required=False, help_text="False disables the account and ends its sign-ins."
+        required=False,
+        help_text="False disables the account and ends its sign-ins, tokens and API keys for good.",
     )
     is_verified = serializers.BooleanField(
         required=False, help_text="True: you confirm the address. It cannot be undone."
@@ -145,13 +151,11 @@ class UserChange(StrictSerializer):
 
 
 class NewLink(StrictSerializer):
-    """The lifetime of the link."""
+    """When the link ends."""
 
-    lifetime = serializers.IntegerField(
+    expires_at = ExactMoment(
         required=False,
-        min_value=60,
-        max_value=MAX_LINK_SECONDS,
-        help_text="Seconds; `MAGIC_LINK_OPERATOR_EXPIRY` by default.",
+        help_text="In 1 minute to 24 hours; after `MAGIC_LINK_OPERATOR_EXPIRY` by default.",
     )
 
 
@@ -273,11 +277,16 @@ class UserLinkView(APIView):
         user = find_user(user_id)
         require_rank(auth_of(request).user, user)
         given = validate(NewLink, request.data)
-        lifetime = settings.MAGIC_LINK_OPERATOR_EXPIRY
-        if "lifetime" in given:
-            lifetime = timedelta(seconds=given["lifetime"])
+        if "expires_at" in given:
+            time_until(given["expires_at"], shortest=MIN_LIFETIME, longest=MAX_LIFETIME)
         source = LoginLink.Source.API
-        link = issue_link(user, actor=auth_of(request).user, lifetime=lifetime, source=source)
+        link = issue_link(
+            user,
+            actor=auth_of(request).user,
+            lifetime=settings.MAGIC_LINK_OPERATOR_EXPIRY,
+            expires_at=given.get("expires_at"),
+            source=source,
+        )
         return Response({"url": link.url, "expires_at": link.expires_at}, status=201)
 
 
@@ -298,7 +307,7 @@ class UserPasswordView(APIView):
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Set `password`; without it, remove the old one and mail the user a reset link.
 
-        Both end all sign-ins of the user.
+        Both end all sign-ins, tokens and API keys of the user.
         """
         user, actor = find_user(user_id), auth_of(request).user
         require_rank(actor, user)

@@ -38,14 +38,18 @@ def ban(
     network: str = "",
     duration: timedelta | None,
     reason: str,
+    expires_at: datetime | None = None,
 ) -> Ban:
-    """Ban a user, a network, or both as one ban. duration None: until it is lifted.
+    """Ban a user, a network, or both as one ban. duration None: until it is lifted;
+    `expires_at` replaces it with an exact end.
 
     network: an address; an IPv6 address stands for its /64. The user's sessions end. Raises
     Forbidden; LastOwner; RecordInvalid for no target, the actor, the actor's own network, an exempt
     network, or a duration out of range. Nothing is changed then.
     """
     _require_admin(actor)
+    if expires_at is not None:
+        duration = expires_at - timezone.now()
     name = check_ban(actor, user=user, network=network, duration=duration)
     with transaction.atomic():
         if user is not None:
@@ -57,7 +61,7 @@ def ban(
             kind=Ban.Kind.MANUAL,
             reason=" ".join(reason.split())[:MAX_REASON_LENGTH],
             created_at=now,
-            until=None if duration is None else now + duration,
+            until=None if duration is None else expires_at or now + duration,
             created_by=actor.pk,
         )
         if user is not None:

@@ -92,10 +92,11 @@ def test_listusers_filters_and_prints_json(viewer: User, editor: User) -> None:
         "role": "viewer",
         "role_until": None,
         "role_after": "",
-        "active": True,
+        "is_active": True,
         "expires_at": None,
-        "verified": True,
-        "last_login": None,
+        "is_verified": True,
+        "created_at": viewer.created_at.isoformat(),
+        "last_sign_in_at": None,
     }
 
 

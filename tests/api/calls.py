@@ -1,9 +1,11 @@
 """Calling the API from tests."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from django.test import Client
+from django.utils import timezone
 
 API = "/api/v1"
 
@@ -18,6 +20,11 @@ def call(browser: Client, method: str, path: str, body: Any = None) -> Any:
         content_type="application/json",
         headers={"x-csrf-token": token},
     )
+
+
+def from_now(**span: float) -> str:
+    """A time for `expires_at`; span as for timedelta()."""
+    return (timezone.now() + timedelta(**span)).isoformat()
 
 
 def problem(answer: Any) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from accounts.models import Invitation, User
 from accounts.services.bulk.planning import OWNER_NOT_ALLOWED
 from audit.models import AuditEvent
 from tests.accounts.test_import import PBKDF2
+from tests.api.calls import from_now
 from tests.api.keys import made
 
 pytestmark = pytest.mark.django_db
@@ -152,7 +153,11 @@ def test_a_list_is_invited_and_each_link_is_answered(owner: User, viewer: User) 
     people = [{"email": "nina@example.com", "name": "Nina"}, {"email": viewer.email},
               {"email": "nope"}]  # fmt: skip
 
-    answer = post(client_of(owner), BATCH, {"people": people, "role": "editor", "lifetime": 3600})
+    answer = post(
+        client_of(owner),
+        BATCH,
+        {"people": people, "role": "editor", "expires_at": from_now(hours=1)},
+    )
 
     found = answer.json()
     assert (answer.status_code, found["invited"]) == (200, 1)

@@ -430,9 +430,9 @@ WRONG = {
         {"email", "username"},
     ),
     "an invitation": (
-        "POST", "invitations", {"email": "nobody", "role": "emperor", "lifetime": 1,
+        "POST", "invitations", {"email": "nobody", "role": "emperor", "expires_at": "1",
                                 "name": "x" * 200},
-        {"email", "role", "lifetime", "name"},
+        {"email", "role", "expires_at", "name"},
     ),
     "an invitation of somebody who is here": (
         "POST", "invitations", {"email": "viewer@example.com", "role": "emperor"},

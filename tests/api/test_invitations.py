@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.models import Invitation, User
 from accounts.services.invitations import invite
-from tests.api.calls import API, call, problem
+from tests.api.calls import API, call, from_now, problem
+from tests.conftest import MakeUser
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -19,7 +21,8 @@ def test_only_the_response_contains_the_link(
     admin: User, browser_of: BrowserOf, stranger: Client
 ) -> None:
     browser = browser_of(admin)
-    body = {"email": "New@example.com", "role": "editor", "name": "Nina", "lifetime": 3600}
+    end = from_now(hours=1)
+    body = {"email": "New@example.com", "role": "editor", "name": "Nina", "expires_at": end}
 
     answer = call(browser, "POST", "invitations", body)
 
@@ -27,6 +30,8 @@ def test_only_the_response_contains_the_link(
     assert answer.status_code == 201
     assert (made["email"], made["role"], made["name"]) == ("new@example.com", "editor", "Nina")
     assert (made["invited_by"], made["mailed"]) == (str(admin.pk), False)
+    assert (made["state"], made["user_id"], made["used_at"]) == ("live", None, None)
+    assert Invitation.objects.get().expires_at.isoformat() == end
     assert made["link"].startswith("http://localhost:8000/invitation/")
     assert stranger.get(made["link"].removeprefix("http://localhost:8000")).status_code == 200
     (listed,) = browser.get(f"{API}/invitations").json()["results"]
@@ -64,8 +69,11 @@ def test_invitations_to_higher_roles_are_not_found(admin: User, browser_of: Brow
         ({"email": "nobody"}, "email"),
         ({"email": "admin@example.com"}, "email"),
         ({"email": "new@example.com", "role": "root"}, "role"),
-        ({"email": "new@example.com", "lifetime": 59}, "lifetime"),
-        ({"email": "new@example.com", "lifetime": 31 * 86400}, "lifetime"),
+        ({"email": "new@example.com", "expires_at": from_now(seconds=-5)}, "expires_at"),
+        ({"email": "new@example.com", "expires_at": from_now(days=31)}, "expires_at"),
+        ({"email": "new@example.com", "expires_at": "2099-01-01T00:00:00"}, "expires_at"),
+        ({"email": "new@example.com", "expires_at": None}, "expires_at"),
+        ({"email": "new@example.com", "lifetime": 3600}, "lifetime"),
     ],
 )
 def test_errors_are_reported_by_field(
@@ -76,3 +84,36 @@ def test_errors_are_reported_by_field(
     assert problem(answer) == (402, "record_invalid")
     assert list(answer.json()["errors"]) == [field]
     assert not Invitation.objects.exists()
+
+
+def test_invitations_are_filtered(admin: User, make_user: MakeUser, browser_of: BrowserOf) -> None:
+    browser = browser_of(admin)
+    live, replaced, used, expired = (
+        invite(actor=admin, email=f"{name}@example.com", role=role).invitation
+        for name, role in (("a", "editor"), ("b", "viewer"), ("c", "editor"), ("d", "viewer"))
+    )
+    now = timezone.now()
+    account = make_user("editor", "c@example.com")
+    Invitation.objects.filter(pk=replaced.pk).update(replaced_at=now)
+    Invitation.objects.filter(pk=used.pk).update(used_at=now, user=account)
+    Invitation.objects.filter(pk=expired.pk).update(expires_at=now)
+    hidden = invite(actor=SYSTEM, email="boss@example.com", role="owner").invitation
+
+    def listed(query: str) -> list[str]:
+        return [row["id"] for row in browser.get(f"{API}/invitations{query}").json()["results"]]
+
+    assert listed("") == listed("?state=live") == [str(live.pk)]
+    assert listed("?state=replaced") == [str(replaced.pk)]
+    assert listed("?state=used") == [str(used.pk)]
+    assert listed("?state=expired") == [str(expired.pk)]
+    everyone = listed("?state=all")
+    assert everyone == [str(row.pk) for row in (expired, used, replaced, live)]
+    assert str(hidden.pk) not in everyone
+    assert listed("?state=all&email=C@Example.com") == [str(used.pk)]
+    assert listed("?state=all&role=editor") == [str(used.pk), str(live.pk)]
+    assert listed("?state=all&role=owner") == []
+    row = browser.get(f"{API}/invitations?state=used").json()["results"][0]
+    assert (row["state"], row["user_id"]) == ("used", str(account.pk))
+    wrong = browser.get(f"{API}/invitations?state=open&role=boss")
+    assert problem(wrong) == (402, "record_invalid")
+    assert wrong.json()["errors"].keys() == {"state", "role"}

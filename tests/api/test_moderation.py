@@ -16,7 +16,7 @@ from api.views.actions import ActionReleaseView, ActionStartView, ActionView
 from api.views.moderation import ViolationsView
 from audit.models import AuditEvent
 from moderation.models import Ban, Violation
-from tests.api.calls import API, call, problem
+from tests.api.calls import API, call, from_now, problem
 from tests.conftest import MakeUser
 
 pytestmark = pytest.mark.django_db
@@ -216,7 +216,7 @@ def test_a_disabled_account_is_denied_actions_in_apps(app: Client, make_user: Ma
 
 
 def test_a_banned_address_denies_anonymous_clients_only(app: Client, viewer: User) -> None:
-    ban = {"network": OFFICE, "reason": "spam", "duration": 60}
+    ban = {"network": OFFICE, "reason": "spam", "expires_at": from_now(minutes=1)}
     assert call(app, "POST", "moderation/bans", ban).status_code == 201
     path = "moderation/actions/message"
 
@@ -231,7 +231,7 @@ def test_a_concurrency_slot_is_taken_and_released(app: Client, viewer: User) -> 
 
     first, second, third = begin(), begin(), begin()
     assert [first.status_code, second.status_code, third.status_code] == [200, 200, 429]
-    assert list(first.json()) == ["limit", "remaining", "reset_at", "slot", "slot_until"]
+    assert list(first.json()) == ["limit", "remaining", "reset_at", "slot", "slot_expires_at"]
     assert third["Retry-After"] == "1"
 
     for _ in range(2):
@@ -260,7 +260,8 @@ def test_a_client_that_is_no_browser_is_rejected(app: Client) -> None:
 
 
 def test_a_ban_is_created_read_listed_and_lifted(app: Client, owner: User, viewer: User) -> None:
-    body = {"user": viewer.email, "network": OFFICE, "duration": 3600, "reason": "Spam."}
+    end = from_now(hours=1)
+    body = {"user": viewer.email, "network": OFFICE, "expires_at": end, "reason": "Spam."}
 
     made = call(app, "POST", "moderation/bans", body)
 
@@ -275,12 +276,13 @@ def test_a_ban_is_created_read_listed_and_lifted(app: Client, owner: User, viewe
         "state": "active",
         "reason": "Spam.",
         "created_at": made.json()["created_at"],
-        "until": made.json()["until"],
+        "expires_at": made.json()["expires_at"],
         "created_by": str(owner.pk),
         "lifted_at": None,
         "lifted_by": None,
     }
-    assert ban.until == ban.created_at + timedelta(hours=1)
+    assert ban.until is not None
+    assert ban.until.isoformat() == end
     assert app.get(f"{API}/moderation/bans/{ban.pk}").json() == made.json()
     assert app.get(f"{API}/moderation/bans?active=true").json()["results"] == [made.json()]
 
@@ -311,8 +313,7 @@ def test_bans_are_listed_by_filters(app: Client, viewer: User) -> None:
     ("duration", "expected"),
     [
         ({}, timedelta(hours=2)),
-        ({"duration": 60}, timedelta(minutes=1)),
-        ({"duration": None}, None),
+        ({"expires_at": None}, None),
     ],
 )
 def test_a_ban_lasts_for_its_duration(
@@ -352,10 +353,10 @@ def test_a_banned_user_has_access_again_after_the_ban_is_lifted(
         ({"network": OFFICE, "reason": "x" * 201}, "reason"),
         ({"network": "everywhere", "reason": "x"}, "network"),
         ({"network": "127.0.0.1", "reason": "x"}, "network"),
-        ({"network": OFFICE, "reason": "x", "duration": 0}, "duration"),
-        ({"network": OFFICE, "reason": "x", "duration": -5}, "duration"),
-        ({"network": OFFICE, "reason": "x", "duration": "2h"}, "duration"),
-        ({"network": OFFICE, "reason": "x", "duration": 10**12}, "duration"),
+        ({"network": OFFICE, "reason": "x", "expires_at": from_now()}, "expires_at"),
+        ({"network": OFFICE, "reason": "x", "expires_at": 3600}, "expires_at"),
+        ({"network": OFFICE, "reason": "x", "expires_at": "2h"}, "expires_at"),
+        ({"network": OFFICE, "reason": "x", "expires_at": from_now(days=3660)}, "expires_at"),
     ],
 )
 def test_an_invalid_ban_is_not_created(app: Client, body: dict[str, Any], field: str) -> None:

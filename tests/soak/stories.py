@@ -200,7 +200,7 @@ class Stories:
 
     def ban(self) -> None:
         client, person = self.client, self._settled()
-        body = {"reason": "soak", "duration": None}
+        body = {"reason": "soak", "expires_at": None}
         planned = client.owner("POST", f"users/{person.id}/ban", body)
         client.act(person, "ban", planned, "moderation:ban:start")
         is_lifted = client.random.random() < 0.5

@@ -18,9 +18,7 @@ from accounts.admin.columns import (
     badge,
     moment,
     result_badge,
-    sentence_of,
     user_link,
-    with_emails,
 )
 from accounts.admin.invitations import STATES
 from accounts.admin.users.sections import (
@@ -35,6 +33,7 @@ from accounts.admin.users.sections import (
     newest,
 )
 from accounts.models import ROLE_LABELS, BrowserSession, Invitation, User
+from accounts.models.audit_events import sentence_of, with_emails
 from accounts.offboarding.report import latest_report
 from accounts.sessions.link_binding import device_name
 from audit.models import AuditEvent

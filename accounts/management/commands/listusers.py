@@ -47,6 +47,7 @@ class Command(GatehouseCommand):
 
 
 def _as_dict(user: User) -> dict[str, Any]:
+    """The fields of the API, with the same names."""
     return {
         "id": str(user.pk),
         "email": user.email,
@@ -55,15 +56,16 @@ def _as_dict(user: User) -> dict[str, Any]:
         "role": user.role,
         "role_until": _time(user.role_until),
         "role_after": user.role_after,
-        "active": user.is_active,
+        "is_active": user.is_active,
         "expires_at": _time(user.expires_at),
-        "verified": user.is_verified,
-        "last_login": _time(user.last_login),
+        "is_verified": user.is_verified,
+        "created_at": _time(user.created_at),
+        "last_sign_in_at": _time(user.last_login),
     }
 
 
 def _time(value: datetime | None) -> str | None:
-    return None if value is None else value.isoformat()
+    return value.isoformat() if value else None
 
 
 def _line(user: User) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.formats import date_format
+from rest_framework.renderers import JSONRenderer
 
 from accounts.actors import SYSTEM
 from accounts.commands import AccountCommand
@@ -14,6 +15,7 @@ from api.apikeys import services
 from api.apikeys.key_format import shown_id
 from api.models import ApiKey
 from api.permissions import Scope
+from api.views.apikeys import key_record
 
 
 class Command(AccountCommand):
@@ -98,18 +100,10 @@ def _expiry_text(key: ApiKey) -> str:
 
 
 def _record(key: ApiKey) -> dict[str, Any]:
-    return {
-        "id": key.pk,
-        "shown": str(key),
-        "name": key.name,
-        "owner": key.user.email,
-        "state": services.state_of(key, timezone.now()),
-        "scopes": key.scopes,
-        "networks": key.networks,
-        "created_at": key.created_at.isoformat(),
-        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
-        "last_used_at": key.last_used_at.isoformat() if key.last_used_at else None,
-    }
+    """The fields of the API, with the same names, and whose key it is."""
+    owner = {"user_id": str(key.user_id), "email": key.user.email}
+    shown: dict[str, Any] = json.loads(JSONRenderer().render(key_record(key)))
+    return shown | owner
 
 
 def _line(key: ApiKey) -> str:

@@ -1,0 +1,30 @@
+"""Names of the users in events of the audit log, which holds ids only."""
+
+from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When
+
+from accounts.models.users import User
+from audit.models import AuditEvent
+from audit.sentences import sentence
+
+
+def with_emails(rows: "QuerySet[AuditEvent]") -> "QuerySet[AuditEvent]":
+    """Annotate with the current addresses and names of actor and target; None if deleted.
+
+    They are actor_email, target_email, actor_name and target_name; for a name that is not set, the
+    address.
+    """
+    emails = User.objects.values("email")
+    name = Case(When(name="", then=F("email")), default=F("name"))
+    names = User.objects.annotate(shown=name).values("shown")
+    return rows.annotate(
+        actor_email=Subquery(emails.filter(pk=OuterRef("actor_id"))[:1]),
+        target_email=Subquery(emails.filter(pk=OuterRef("target_id"))[:1]),
+        actor_name=Subquery(names.filter(pk=OuterRef("actor_id"))[:1]),
+        target_name=Subquery(names.filter(pk=OuterRef("target_id"))[:1]),
+    )
+
+
+def sentence_of(event: AuditEvent) -> str:
+    """What happened, in a sentence with the names that with_emails() has loaded."""
+    actor, target = getattr(event, "actor_name", None), getattr(event, "target_name", None)
+    return sentence(event, actor=actor or "", target=target or "")
