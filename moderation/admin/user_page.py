@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -64,10 +65,11 @@ def _violation_row(row: Violation) -> Row:
 
 
 def _ban_row(row: Ban, user: User) -> Row:
-    state = format_html("{} {}", state_badge(row), end_of(row) if not row.lifted_at else "")
+    is_in_force = row.state(timezone.now()) == "active"
+    state = format_html("{} {}", state_badge(row), _end(row)) if is_in_force else state_badge(row)
     what = ban_link(row, row.get_kind_display())
     cells = moment(row.created_at), what, shown(row.reason), state
-    if row.state(timezone.now()) != "active":
+    if not is_in_force:
         return Row(cells)
     question = _("Lift this ban of %(name)s? Their other bans stay in force.")
     button = Button(
@@ -78,6 +80,10 @@ def _ban_row(row: Ban, user: User) -> Row:
         question % {"name": user.name or user.email},
     )
     return Row(cells, button)
+
+
+def _end(row: Ban) -> SafeString:
+    return format_html(_("Ends %(when)s.").replace("%(when)s", "{}"), end_of(row))
 
 
 add_notices(bans_in_force)

@@ -389,6 +389,15 @@ def test_each_row_has_a_button_that_asks_acts_and_leads_back(
     assert [row.button for row in rows if row.button and row.button.key == key] == []
 
 
+def test_a_ban_in_force_tells_when_it_ends(as_role: AsRole, jon: User) -> None:
+    browser, owner = as_role("owner")
+    ban(actor=owner, user=jon, duration=None, reason="Spam")
+
+    rows = shown(browser.get(page_of(jon)))["moderation"].rows
+
+    assert strip_tags(rows[0].cells[3]) == "In force Ends when it is lifted."
+
+
 @pytest.mark.parametrize("kind", ["program", "link"])
 def test_an_admin_ends_nothing_of_an_owner(as_role: AsRole, make_user: MakeUser, kind: str) -> None:
     browser, _admin = as_role("admin")
