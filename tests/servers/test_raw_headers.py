@@ -2,15 +2,14 @@
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
-from devtools.servers.databases import InstanceData
+from devtools.servers.databases import Templates
 from devtools.servers.gatehouse import Gatehouse
 from tests.servers.http2 import ask_http2
 
-StartGatehouse = Callable[..., Gatehouse]
 HOST = "gate.example.com"
 SETTINGS = {"PUBLIC_URL": f"https://{HOST}", "TRUSTED_PROXIES": "127.0.0.1", "LOGIN_MAX": "3",
             "LOGIN_WINDOW": "1d"}  # fmt: skip
@@ -32,10 +31,17 @@ TWICE = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def server(gatehouse_server: StartGatehouse, sqlite_data: InstanceData) -> Gatehouse:
-    sqlite_data.shell(RULES)
-    return gatehouse_server(sqlite_data, **SETTINGS)
+@pytest.fixture(scope="module")
+def server(
+    data_templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gatehouse]:
+    """One for all tests: none of them changes what another one sees."""
+    folder = tmp_path_factory.mktemp("raw_headers")
+    data = data_templates.fresh("sqlite", folder)
+    data.shell(RULES)
+    running = Gatehouse(data, folder, 1, SETTINGS)
+    yield running
+    running.stop()
 
 
 def ask(server: Gatehouse, path: str, lines: list[tuple[str, str]], method: str = "GET") -> str:
@@ -141,11 +147,9 @@ result = apikeys.create_key(actor=person, user=person, key_request=wish).text
 
 
 @pytest.mark.parametrize("path", ["/auth/check", "/auth/forward"])
-def test_caches_do_not_bypass_the_rules(
-    server: Gatehouse, sqlite_data: InstanceData, path: str
-) -> None:
+def test_caches_do_not_bypass_the_rules(server: Gatehouse, path: str) -> None:
     """A request that passes does not let a different one pass."""
-    lines = [("Host", HOST), ("X-Api-Key", sqlite_data.shell(KEYED)), *ABOUT.items()]
+    lines = [("Host", HOST), ("X-Api-Key", server.data.shell(KEYED)), *ABOUT.items()]
     before = [status_of(ask(server, path, lines)) for _again in range(4)]
     others = {
         "twice": [*lines, ("X-Forwarded-Uri", "/board")],
