@@ -58,7 +58,7 @@ class Provider:
     image_url: str = ""
     audience: str = ""
     leeway: timedelta = timedelta(minutes=5)
-    # Treat every address of this provider as verified, because the administrator vouches for it.
+    # Treat every address of this provider as verified, because the administrator trusts it.
     assumes_email_verified: bool = False
     uses_pkce: bool = True
     uses_nonce: bool = True

@@ -197,7 +197,7 @@ class User(AbstractBaseUser):
     ) -> "User":
         """The row as of now: once `role_until` has passed, `role` is the one that follows.
 
-        Whoever loads a user so reads the role that holds, and nothing waits for the worker. Read
+        So code that loads a user reads the current role without waiting for the worker. Read
         no role with values(), and let no query decide by it: it would see the stored one.
         """
         user: User = super().from_db(db, field_names, values, **options)

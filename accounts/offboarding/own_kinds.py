@@ -98,7 +98,7 @@ class InvitationsForUser(_Invitations):
 
 
 class InvitationsByUser(_Invitations):
-    """Invitations that the account has sent: each would let somebody in."""
+    """Invitations that the account has sent: each would give someone access."""
 
     name = "invitations_by"
     label = _("Invitations that they have sent")

@@ -1,6 +1,6 @@
 """The report of an offboarding: what there was, and how each kind was refused.
 
-It is stored as one event of the audit log, so nobody can change it later without breaking the
+It is stored as one event of the audit log, so no one can change it later without breaking the
 chain, and it outlives the account.
 """
 

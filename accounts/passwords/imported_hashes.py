@@ -1,6 +1,6 @@
 """Password hashes of other systems, as far as Gatehouse can verify them. Pure.
 
-A file may come from anyone, so the cost of a hash is bounded: whoever knows an address could start
+A file may come from anyone, so the cost of a hash is bounded: a client with an address could start
 its verification again and again (CWE-400). A hash is replaced by Argon2id at the next sign-in.
 """
 

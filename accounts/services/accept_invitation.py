@@ -31,7 +31,7 @@ def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
     if lock:
         acquire_lock(ROLES)
     invitation: Invitation | None = live.select_related("invited_by").first()
-    return invitation if invitation is not None and is_vouched_for(invitation) else None
+    return invitation if invitation is not None and has_entitled_inviter(invitation) else None
 
 
 def lock_account_of(email: str) -> None:
@@ -97,7 +97,7 @@ def accepted_by_address(user: User, *, is_new: bool = False) -> Invitation | Non
     return invitation
 
 
-def is_vouched_for(invitation: Invitation) -> bool:
+def has_entitled_inviter(invitation: Invitation) -> bool:
     """Whether the inviter may act now and may still give the role."""
     if invitation.by_system:
         return True

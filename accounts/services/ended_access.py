@@ -135,11 +135,11 @@ def _mails_to_admins(
     admins: Iterable[User], lines: Iterable[tuple[User, Line]]
 ) -> list[OutboxMail]:
     """One mail to each administrator, about all users whom they may manage, but themselves."""
-    told: dict[User, list[Line]] = defaultdict(list)
+    lines_by_admin: dict[User, list[Line]] = defaultdict(list)
     for admin in admins:
         for user, line in lines:
             if admin.can_manage(user) and admin.pk != user.pk and not is_placeholder(admin.email):
-                told[admin].append(line)
+                lines_by_admin[admin].append(line)
     return [
         draft_mail(
             kind="access-of-people-ends",
@@ -147,5 +147,5 @@ def _mails_to_admins(
             user=admin,
             context={"lines": tuple(found)},
         )
-        for admin, found in told.items()
+        for admin, found in lines_by_admin.items()
     ]

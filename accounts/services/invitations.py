@@ -20,7 +20,7 @@ from accounts.models import Invitation, User
 from accounts.passwords import check_password_rules
 from accounts.roles import Role, can_give, can_manage, grantable
 from accounts.services.accept_invitation import (
-    is_vouched_for,
+    has_entitled_inviter,
     lock_account_of,
     record_action,
     role_offered,
@@ -184,7 +184,7 @@ def require_live(invitation: Invitation) -> None:
             raise kind(email=invitation.email)
         case "expired":
             raise InvitationExpired(email=invitation.email)
-    if not is_vouched_for(invitation):
+    if not has_entitled_inviter(invitation):
         raise InvitationInvalid
 
 

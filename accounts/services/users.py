@@ -346,7 +346,7 @@ def lock_account(user: User) -> User:
 def is_last_owner(user: User) -> bool:
     """Whether `user` is the only owner who may act, now and without an end.
 
-    An owner whose role or access ends by itself does not count: nobody would be left then.
+    An owner whose role or access ends by itself does not count: no owner would be left then.
     Reliable only under the lock of roles.
     """
     owners = User.objects.active_owners()

@@ -93,7 +93,7 @@ def masked_token_of(request: HttpRequest) -> str:
 
 
 def _key_of(request: HttpRequest) -> str | None:
-    """The digest that identifies one submission by one browser, whoever is signed in."""
+    """The digest that identifies one submission by one browser, for any user."""
     if not masked_token_of(request):
         return None
     fields = sorted((name, values) for name, values in request.POST.lists())

@@ -161,12 +161,12 @@ def pick_key(keys: Sequence[Record], desired: str, current: str | None) -> str:
 
 
 def pick_mappings(
-    mappings: Sequence[Record], provider: Record | None, *, vouches: bool
+    mappings: Sequence[Record], provider: Record | None, *, assumes_verified: bool
 ) -> tuple[list[str], list[CustomMapping]]:
     """Ids of the mappings that the provider keeps or gets, and additional custom ones.
 
     A mapping that an administrator has attached replaces the built-in one of its scope. With
-    `vouches` other mappings of email are replaced, because addresses count as verified.
+    `assumes_verified` other mappings of email are replaced, because addresses count as verified.
     """
     attached = set((provider or {}).get("property_mappings") or ())
     theirs = [
@@ -175,7 +175,7 @@ def pick_mappings(
         if mapping["pk"] in attached and mapping.get("name") not in OWN_NAMES
     ]
     own: list[CustomMapping] = []
-    if vouches:
+    if assumes_verified:
         own.append(VERIFIED_EMAIL)
         theirs = [mapping for mapping in theirs if mapping.get("scope_name") != "email"]
     covered = {mapping.get("scope_name") for mapping in theirs} | {each.scope_name for each in own}

@@ -111,7 +111,7 @@ def _read(authentik: Authentik, desired: DesiredState) -> CurrentState:
     )
     check_owner(provider, application, desired)
     mappings = authentik.all(MAPPINGS)
-    kept, own = pick_mappings(mappings, provider, vouches=desired.assumes_email_verified)
+    kept, own = pick_mappings(mappings, provider, assumes_verified=desired.assumes_email_verified)
     current = provider.get("signing_key") if provider else None
     return CurrentState(
         version=version,

@@ -164,7 +164,7 @@ def _user_info(provider: Provider, login: Any) -> ExternalUserInfo:
 def _says_verified(value: Any, email: str) -> bool:
     """Does the answer say literally `true` beside the address, and nothing else?
 
-    allauth takes any truthy value, and vouches for some providers that say nothing.
+    allauth takes any truthy value, and assumes true for some providers that say nothing.
     """
     if isinstance(value, list):
         return any(_says_verified(each, email) for each in value)

@@ -11,7 +11,7 @@ from moderation.models import Ban, Violation
 
 MAX_ROWS = 200
 # An event worth less would show as 0.00; it is summed up with all earlier ones.
-LEAST_WORTH = 0.005
+MIN_SCORE = 0.005
 
 
 class Contribution(NamedTuple):
@@ -41,7 +41,7 @@ class Explanation:
 
     @property
     def has_earlier(self) -> bool:
-        return self.earlier >= LEAST_WORTH
+        return self.earlier >= MIN_SCORE
 
 
 def explain(ban: Ban) -> Explanation | None:
@@ -63,7 +63,7 @@ def _worths(newest_first: list[Violation]) -> tuple[list[Contribution], float]:
     for violation in newest_first:
         if later is not None:
             left *= _kept(violation, later)
-        if left * violation.total_after < LEAST_WORTH:
+        if left * violation.total_after < MIN_SCORE:
             return rows, left * violation.total_after
         rows.append(Contribution(violation, violation.score * left))
         later = violation

@@ -1,7 +1,7 @@
 """Watches the statements of a process and tells when locks are taken in another order.
 
 The order (docs/architecture.md): rows of people first, then the lock of roles, the audit chain
-last. After it nothing is taken but what belongs to a person who is locked already. Whoever changes
+last. After it nothing is locked except rows of a user who is locked already. A service that changes
 rows that others change after the chain holds their person, or the lock of roles, before. Needs no
 pytest.
 """

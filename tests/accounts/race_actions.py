@@ -38,7 +38,7 @@ def sign_up(place: int) -> None:
     )
 
 
-def everybodys_keys() -> None:
+def anonymous_keys() -> None:
     """Only the anonymous user, who has three keys."""
     clear_instance()
     User.all_objects.filter(pk=ANONYMOUS_ID).delete()

@@ -1,6 +1,6 @@
 """Real processes with a few threads each, released together, over one database file or server.
 
-A round: the referee prepares the database, everybody waits at a barrier, all act at once, the
+A round: the referee prepares the database, all wait at a barrier, then act at once, the
 referee counts. Run by test_race.py; needs no pytest in the children.
 """
 

@@ -144,7 +144,7 @@ def test_a_token_names_a_role_no_longer_than_it_holds(editor: User) -> None:
     assert pair.expires_in <= 120
 
 
-def test_an_administrator_whose_role_has_ended_changes_nobody(
+def test_an_administrator_whose_role_has_ended_changes_no_user(
     editor: User, viewer: User, at_time: AtTime
 ) -> None:
     change_role(actor=SYSTEM, user=editor, role="admin", until=in_(DAY), then="viewer")
@@ -324,7 +324,7 @@ def test_enabling_an_ended_account_removes_its_end(owner: User, editor: User, at
 # Reminders
 
 
-def test_reminders_come_seven_days_and_one_day_before_and_once(
+def test_reminders_are_sent_once_seven_days_and_one_day_before(
     owner: User, admin: User, editor: User, at_time: AtTime, mails: Callable[[], list[OutboxMail]]
 ) -> None:
     change_role(actor=owner, user=editor, role="admin", until=in_(10 * DAY), then="viewer")
@@ -335,10 +335,10 @@ def test_reminders_come_seven_days_and_one_day_before_and_once(
         counts.append(send_reminders())
 
     assert counts == [0, 1, 0, 0, 1, 0, 0]
-    told = [(mail.kind, mail.recipient) for mail in mails()]
+    notices = [(mail.kind, mail.recipient) for mail in mails()]
     # A person whose role is admin is managed by owners alone.
     assert (
-        told
+        notices
         == [
             ("access-ends", "editor@example.com"),
             ("access-of-people-ends", "owner@example.com"),

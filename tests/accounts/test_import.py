@@ -134,7 +134,7 @@ def test_columns_can_be_chosen() -> None:
 # All or nothing
 
 
-def test_one_wrong_row_cancels_the_file_and_all_faults_are_told(viewer: User) -> None:
+def test_one_invalid_row_cancels_the_file_and_all_errors_are_reported(viewer: User) -> None:
     result = run(
         "email,username,role\nanna@example.com,anna,editor\nnope,,\nbert@example.com,vera,king\n"
         "ANNA@example.com,,\nchris@example.com,anna,\ndora@example.com,,owner\n"
@@ -282,9 +282,7 @@ def test_empty_cells_update_nothing(viewer: User) -> None:
 
 
 @pytest.mark.parametrize("target", ["owner", "admin"])
-def test_an_admin_updates_nobody_of_their_rank(
-    admin: User, make_user: MakeUser, target: str
-) -> None:
+def test_an_admin_updates_only_lower_ranks(admin: User, make_user: MakeUser, target: str) -> None:
     other = make_user(target, "other@example.com")
 
     result = run("email,role\nother@example.com,viewer\n", admin, update=True)
@@ -296,7 +294,7 @@ def test_an_admin_updates_nobody_of_their_rank(
     assert other.role == target
 
 
-def test_an_update_raises_nobody_too_high(admin: User, viewer: User) -> None:
+def test_an_update_gives_no_role_above_the_own(admin: User, viewer: User) -> None:
     result = run("email,role\nviewer@example.com,admin\n", admin, update=True)
 
     assert errors(result) == [(2, "role", "You may only give roles below your own.")]
@@ -671,7 +669,7 @@ def test_hashes_are_for_the_machine_alone(owner: User) -> None:
     assert owner.password in exported(with_hashes=True)[1]
 
 
-def test_formulas_are_harmless_in_an_export_and_come_back(make_user: MakeUser) -> None:
+def test_formulas_are_escaped_in_an_export_and_imported_unchanged(make_user: MakeUser) -> None:
     make_user("viewer", "anna@example.com", name="=HYPERLINK(1)")
     text = "\n".join(exported())
     User.objects.all().delete()
@@ -708,7 +706,7 @@ def test_the_export_command_overwrites_no_file(file: Path, viewer: User) -> None
     assert file.read_text() == FILE
 
 
-def test_the_export_command_fails_if_nobody_matches(viewer: User) -> None:
+def test_the_export_command_fails_without_a_match(viewer: User) -> None:
     with pytest.raises(CommandError, match="No account matches"):
         command("exportusers", "--role", "admin")
 

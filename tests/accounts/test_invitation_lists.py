@@ -140,7 +140,7 @@ def test_links_of_a_list_work_and_are_no_secret_of_a_repr() -> None:
     assert User.objects.get().email == "nina@example.com"
 
 
-def test_a_list_that_is_sent_twice_invites_nobody_again() -> None:
+def test_a_list_that_is_sent_twice_invites_each_address_once() -> None:
     run("nina@example.com")
 
     assert outcomes(run("nina@example.com")) == [("already_invited", "")]
@@ -169,7 +169,9 @@ def test_a_plan_sends_nothing() -> None:
     ("actor_role", "role"), [("admin", "admin"), ("admin", "owner"),
                                                   ("editor", "viewer"), ("viewer", "none")]
 )  # fmt: skip
-def test_nobody_invites_above_their_rank(make_user: MakeUser, actor_role: str, role: str) -> None:
+def test_invitations_above_the_own_rank_are_rejected(
+    make_user: MakeUser, actor_role: str, role: str
+) -> None:
     with pytest.raises(Forbidden):
         run("a@example.com", make_user(actor_role), role)
 
@@ -190,7 +192,7 @@ def test_an_invitation_to_a_higher_role_stays(owner: User, admin: User) -> None:
 @pytest.mark.parametrize(
     "more", [{"lifetime": timedelta(0)}, {"lifetime": timedelta(days=31)}, {"role": "king"}]
 )
-def test_wrong_choices_invite_nobody(more: dict[str, Any]) -> None:
+def test_wrong_choices_send_no_invitation(more: dict[str, Any]) -> None:
     with pytest.raises(RecordInvalid):
         run("a@example.com", **more)
 
@@ -310,7 +312,7 @@ def test_the_command_reads_a_list(
     )  # fmt: skip
 
 
-def test_the_command_fails_if_everybody_is_invited_already() -> None:
+def test_the_command_fails_if_all_are_invited_already() -> None:
     command("a@example.com", "b@example.com")
 
     with pytest.raises(CommandError, match="Nobody was invited"):
@@ -327,7 +329,7 @@ def test_the_command_invites_the_others_and_fails_for_a_wrong_entry() -> None:
     assert Invitation.objects.get().email == "b@example.com"
 
 
-def test_a_dry_run_invites_nobody() -> None:
+def test_a_dry_run_sends_no_invitation() -> None:
     assert command("a@example.com", "--dry-run") == (
         "",
         "1 would be invited, 0 left out, 0 wrong.\n",

@@ -230,7 +230,7 @@ def test_it_ends_what_a_disabled_account_still_has(admin: User, owner: User) -> 
     assert Invitation.objects.get().replaced_at is not None
 
 
-def test_what_is_still_accepted_is_told(
+def test_credentials_that_are_still_accepted_are_reported(
     viewer: User, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.0)

@@ -55,7 +55,7 @@ def the_postman() -> Postman:
     return postman
 
 
-def nobody() -> None:
+def no_transport() -> None:
     """No mail service is configured."""
 
 
@@ -106,7 +106,7 @@ def test_a_rolled_back_transaction_sends_nothing() -> None:
 
 def test_without_a_transport_mail_waits_until_one_is_configured(settings) -> None:
     mail = link_mail()
-    settings.MAIL_TRANSPORT = "tests.accounts.test_outbox.nobody"
+    settings.MAIL_TRANSPORT = "tests.accounts.test_outbox.no_transport"
 
     assert deliver_due() == 0
     mail.refresh_from_db()

@@ -23,7 +23,7 @@ def test_of_many_first_sign_ups_exactly_one_becomes_admin(
 def test_of_many_first_sign_ups_exactly_one_takes_over_the_keys(
     any_database: str, tmp_path: Path
 ) -> None:
-    race = Race(prepare="everybodys_keys", act="sign_up", count="count_takers")
+    race = Race(prepare="anonymous_keys", act="sign_up", count="count_takers")
 
     found = run_race(any_database, str(tmp_path), race, ROUNDS)
 

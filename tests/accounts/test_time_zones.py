@@ -50,7 +50,7 @@ def test_a_time_has_utc_for_machines_and_in_its_tooltip(shape: str, text: str, t
     )
 
 
-def test_a_time_to_come_says_in_how_long() -> None:
+def test_a_future_time_says_in_how_long() -> None:
     assert spoken_moment(NOW + timedelta(days=3), NOW).replace("\xa0", " ") == "in 3 days"
 
 

@@ -275,7 +275,7 @@ def test_a_wrong_cell_is_named(texts: dict[str, str], expected: object) -> None:
     assert parsed(**texts)[1] == [expected]
 
 
-def test_all_faults_of_a_row_are_told_at_once() -> None:
+def test_all_errors_of_a_row_are_reported_at_once() -> None:
     assert [name for name, *_rest in parsed(email="x", role="king", state="odd")[1]] == [
         "email", "role", "state",
     ]  # fmt: skip

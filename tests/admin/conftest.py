@@ -14,25 +14,25 @@ MakeUser = Callable[..., User]
 BrowserOf = Callable[..., Client]
 
 
-def page_of(person: User, name: str = "change") -> str:
+def page_of(user: User, name: str = "change") -> str:
     """Address of a page or button of one person."""
-    return f"{LIST}{person.pk}/{name}/"
+    return f"{LIST}{user.pk}/{name}/"
 
 
-def edited(person: User, **changes: Any) -> dict[str, Any]:
+def edited(user: User, **changes: Any) -> dict[str, Any]:
     """The edit form as the page shows it, with some fields typed over."""
     shown = {
-        "email": person.email,
-        "name": person.name,
-        "username": person.username or "",
-        "role": person.role,
+        "email": user.email,
+        "name": user.name,
+        "username": user.username or "",
+        "role": user.role,
     }
     return shown | changes
 
 
 def bulk(client: Client, action: str, people: list[User], **more: Any) -> HttpResponse:
     """Tick people in the list and run an action; confirmed="yes" answers its page in between."""
-    ticked = {"action": action, "_selected_action": [str(person.pk) for person in people]}
+    ticked = {"action": action, "_selected_action": [str(user.pk) for user in people]}
     return client.post(LIST, ticked | ({} if "confirmed" in more else {"index": "0"}) | more)
 
 

@@ -68,8 +68,8 @@ def test_the_cards_count_users_sessions_and_mail(make_user: MakeUser) -> None:
     make_user("owner", setup_completed=False)
     later, earlier = (timezone.now() + timedelta(hours=hours) for hours in (1, -1))
     sessions = [(people[0], later), (people[1], later), (people[1], earlier), (None, later)]
-    for number, (person, end) in enumerate(sessions):
-        BrowserSession.objects.create(session_key=str(number), user=person, expire_date=end)
+    for number, (user, end) in enumerate(sessions):
+        BrowserSession.objects.create(session_key=str(number), user=user, expire_date=end)
     for status in Status:
         mailed(status)
 
@@ -233,10 +233,10 @@ def test_the_number_of_queries_does_not_grow(as_role: SignIn, make_user: MakeUse
     browser, _administrator = as_role("owner")
 
     def grow() -> None:
-        person = make_user()
-        event = audit_log.record("account:session:start", actor=person, target=person)
+        user = make_user()
+        event = audit_log.record("account:session:start", actor=user, target=user)
         OutboxMail.objects.create(recipient="a@example.com", kind="x", subject="x", status="sent")
-        assert event.actor_id == person.pk
+        assert event.actor_id == user.pk
 
     grow()
     browser.get("/admin/")

@@ -72,7 +72,7 @@ def test_an_entry_that_is_no_report_is_not_found(
     assert answer.status_code == 404
 
 
-def test_the_last_owner_is_told_and_kept(browser_of: BrowserOf, owner: User) -> None:
+def test_the_last_owner_is_kept_with_a_message(browser_of: BrowserOf, owner: User) -> None:
     client = browser_of(owner)
 
     asked = client.post(page_of(owner, "offboard"))

@@ -262,7 +262,7 @@ def _press(browser: Client, user: User, action: str, **more: str) -> HttpRespons
     return browser.post(LIST, fields | more)
 
 
-def test_the_link_is_shown_on_the_page_of_its_user_and_kept_by_nobody(
+def test_the_link_is_shown_on_the_page_of_its_user_and_not_cached(
     as_role: AsRole, jon: User
 ) -> None:
     browser, _owner = as_role("owner")

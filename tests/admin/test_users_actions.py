@@ -28,23 +28,23 @@ class Case:
 
 
 def _press(name: str) -> Callable[[Client, User], HttpResponse]:
-    return lambda client, person: client.post(page_of(person, name))
+    return lambda client, user: client.post(page_of(user, name))
 
 
 def _type(**changes: Any) -> Callable[[Client, User], HttpResponse]:
-    return lambda client, person: client.post(page_of(person), edited(person, **changes))
+    return lambda client, user: client.post(page_of(user), edited(user, **changes))
 
 
 def _tick(action: str, **more: Any) -> Callable[[Client, User], HttpResponse]:
-    return lambda client, person: bulk(client, action, [person], **more)
+    return lambda client, user: bulk(client, action, [user], **more)
 
 
-def _no_sessions(person: User | None) -> bool:
-    return not BrowserSession.objects.filter(user=person).exists()
+def _no_sessions(user: User | None) -> bool:
+    return not BrowserSession.objects.filter(user=user).exists()
 
 
-def _is_reset(person: User | None) -> bool:
-    return not User.objects.get(pk=person.pk).has_usable_password()
+def _is_reset(user: User | None) -> bool:
+    return not User.objects.get(pk=user.pk).has_usable_password()
 
 
 ACTIONS = {
@@ -57,7 +57,7 @@ ACTIONS = {
     "disable": Case(_press("disable"), "account:user:disable", lambda p: not p.is_active),
     "end sessions": Case(_press("end-sessions"), "account:session:end-all", _no_sessions),
     "delete": Case(
-        lambda client, person: client.post(page_of(person, "delete"), {"post": "yes"}),
+        lambda client, user: client.post(page_of(user, "delete"), {"post": "yes"}),
         "account:user:delete",
         lambda p: p is None,
     ),
@@ -92,29 +92,29 @@ REACHES = {
 def target(make_user: MakeUser, browser_of: BrowserOf, request: pytest.FixtureRequest) -> User:
     """A person of the asked role, signed in somewhere, in the state that the act changes."""
     role, act = request.param
-    person = make_user(role, "target@example.com", name="Target")
-    browser_of(person)
+    user = make_user(role, "target@example.com", name="Target")
+    browser_of(user)
     fields = {"enable": {"is_active": False}, "verify": {"email_verified_at": None}}
-    User.objects.filter(pk=person.pk).update(**fields.get(act, {"name": person.name}))
-    person.refresh_from_db()
-    return person
+    User.objects.filter(pk=user.pk).update(**fields.get(act, {"name": user.name}))
+    user.refresh_from_db()
+    return user
 
 
-def _row(person: User) -> tuple[dict[str, Any] | None, int]:
-    sessions = BrowserSession.objects.filter(user_id=person.pk).count()
-    return User.objects.filter(pk=person.pk).values().first(), sessions
+def _row(user: User) -> tuple[dict[str, Any] | None, int]:
+    sessions = BrowserSession.objects.filter(user_id=user.pk).count()
+    return User.objects.filter(pk=user.pk).values().first(), sessions
 
 
-def _audits(administrator: User, person: User) -> list[str]:
-    rows = AuditEvent.objects.filter(target_id=person.pk, actor_id=administrator.pk).order_by("seq")
+def _audits(administrator: User, user: User) -> list[str]:
+    rows = AuditEvent.objects.filter(target_id=user.pk, actor_id=administrator.pk).order_by("seq")
     return list(rows.values_list("action", flat=True))
 
 
-def _expect_done(case: Case, answer: HttpResponse, administrator: User, person: User) -> None:
+def _expect_done(case: Case, answer: HttpResponse, administrator: User, user: User) -> None:
     assert answer.status_code == case.status
-    now = User.objects.filter(pk=person.pk).first()
-    assert case.effect(now if now or case.effect is not _no_sessions else person)
-    assert _audits(administrator, person) == [case.audit]
+    now = User.objects.filter(pk=user.pk).first()
+    assert case.effect(now if now or case.effect is not _no_sessions else user)
+    assert _audits(administrator, user) == [case.audit]
 
 
 def _cross(acts: dict[str, Case]) -> list[Any]:

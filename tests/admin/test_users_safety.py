@@ -46,20 +46,20 @@ def test_a_page_of_an_unknown_user_redirects(
     assert answer.status_code == 302
 
 
-def _posts(person: User) -> dict[str, dict[str, Any]]:
-    ticked = {"_selected_action": str(person.pk), "index": "0"}
-    confirmed = {"_selected_action": str(person.pk), "confirmed": "yes"}
+def _posts(user: User) -> dict[str, dict[str, Any]]:
+    ticked = {"_selected_action": str(user.pk), "index": "0"}
+    confirmed = {"_selected_action": str(user.pk), "confirmed": "yes"}
     return {
         f"{LIST}add/": {"email": "new@example.com", "role": "viewer"},
-        page_of(person): edited(person, name="Changed", role="none"),
-        page_of(person, "delete"): {"post": "yes"},
+        page_of(user): edited(user, name="Changed", role="none"),
+        page_of(user, "delete"): {"post": "yes"},
         LIST: ticked | {"action": "disable_people"},
         f"{LIST}?role=viewer": confirmed | {"action": "delete_selected"},
-    } | {page_of(person, name): {"x": "y"} for name in BUTTONS}
+    } | {page_of(user, name): {"x": "y"} for name in BUTTONS}
 
 
-def _state(person: User) -> tuple[Any, int, int]:
-    row = User.objects.filter(pk=person.pk).values().first()
+def _state(user: User) -> tuple[Any, int, int]:
+    row = User.objects.filter(pk=user.pk).values().first()
     return row, User.objects.count(), AuditEvent.objects.count()
 
 

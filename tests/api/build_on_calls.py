@@ -96,7 +96,7 @@ def write(name: str, headers: dict[str, str], body: Any = None, **more: Any) -> 
     call(name, "POST", body=body or {"text": name.replace(": write", "")}, headers=headers, **more)
 
 
-owner, admin, editor, viewer, nobody = (
+owner, admin, editor, viewer, none = (
     user(role) for role in (Role.OWNER, Role.ADMIN, Role.EDITOR, Role.VIEWER, Role.NONE)
 )
 seen["editor"] = str(editor.pk)
@@ -151,7 +151,7 @@ call("a key used too often", headers=often)
 # Pages, the admin panel and the description.
 call("page: viewer", path="/notes", client=browser(viewer))
 call("page: nobody", path="/notes")
-call("page: no role", path="/notes", client=browser(nobody))
+call("page: no role", path="/notes", client=browser(none))
 call("admin: list", path="/admin/notes/note/", client=of_admin)
 call("admin: editor", path="/admin/notes/note/", client=page)
 call("schema", path="/api/v1/schema")

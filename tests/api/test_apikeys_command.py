@@ -86,16 +86,16 @@ def test_a_key_without_expiry_is_created_if_there_is_no_maximum_age(
 def test_keys_are_listed_without_their_secrets(viewer: User, admin: User) -> None:
     mine, other = made(viewer, "mine"), made(admin, "other")
 
-    everybody, _err = run("list")
+    all_keys, _err = run("list")
     one, _err = run("list", "vera", "--json")
 
-    assert len(everybody.splitlines()) == 2
-    assert "never used" in everybody
+    assert len(all_keys.splitlines()) == 2
+    assert "never used" in all_keys
     facts = json.loads(one)
     assert (facts["id"], facts["name"], facts["state"]) == (mine.key.pk, "mine", "live")
     for issued in (mine, other):
-        assert issued.text[15:-4] not in everybody + one
-        assert issued.key.digest not in everybody + one
+        assert issued.text[15:-4] not in all_keys + one
+        assert issued.key.digest not in all_keys + one
 
 
 def test_an_empty_list_exits_with_1(viewer: User) -> None:

@@ -231,7 +231,9 @@ def test_all_fields_of_the_request_are_applied(admin: User, browser_of: BrowserO
     assert key["state"] == "live"
 
 
-def test_fields_of_others_are_refused(viewer: User, admin: User, browser_of: BrowserOf) -> None:
+def test_fields_of_other_users_are_rejected(
+    viewer: User, admin: User, browser_of: BrowserOf
+) -> None:
     forged = {
         "user": str(admin.pk),
         "user_id": str(admin.pk),

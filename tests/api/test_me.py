@@ -57,7 +57,7 @@ def test_null_removes_the_user_name(viewer: User, browser_of: BrowserOf) -> None
         ("$set", {"role": "owner"}),
     ],
 )
-def test_whatever_else_is_sent_is_refused(
+def test_unknown_fields_are_rejected(
     viewer: User, browser_of: BrowserOf, field: str, value: object
 ) -> None:
     browser = browser_of(viewer)

@@ -208,10 +208,10 @@ def test_the_action_that_causes_a_ban_says_so(app: Client, viewer: User, setting
 
 
 def test_a_disabled_account_is_denied_actions_in_apps(app: Client, make_user: MakeUser) -> None:
-    shut = make_user("viewer", is_active=False)
+    disabled = make_user("viewer", is_active=False)
 
     for path in ("message", "message/start"):
-        answer = call(app, "POST", f"moderation/actions/{path}", {"user": str(shut.pk)})
+        answer = call(app, "POST", f"moderation/actions/{path}", {"user": str(disabled.pk)})
         assert problem(answer) == (403, "account_disabled")
 
 

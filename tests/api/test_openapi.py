@@ -210,7 +210,7 @@ def test_the_page_loads_one_script_of_ours_and_nothing_from_elsewhere(page: str)
     assert [url for url in loaded if not url.startswith("/")] == []
 
 
-def test_operations_open_one_at_a_time_and_failures_are_told_once(page: str) -> None:
+def test_operations_open_one_at_a_time_and_errors_are_listed_once(page: str) -> None:
     count = len(list(_operations()))
 
     assert page.count('<details class="api-operation" name="operation">') == count
@@ -219,7 +219,9 @@ def test_operations_open_one_at_a_time_and_failures_are_told_once(page: str) -> 
     assert len(page) < count * 9_000
 
 
-def test_what_is_around_the_texts_is_in_the_language_of_the_browser(stranger: Client) -> None:
+def test_the_page_around_the_descriptions_is_in_the_language_of_the_browser(
+    stranger: Client,
+) -> None:
     german = stranger.get(PAGE, headers={"accept-language": "de"})
     english = stranger.get(PAGE, headers={"accept-language": "en"})
 
@@ -294,7 +296,7 @@ def _curls() -> list[Any]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("name", "curl"), _curls())
-def test_every_example_works_as_it_stands_there(owner: User, name: str, curl: str) -> None:
+def test_every_example_works_unchanged(owner: User, name: str, curl: str) -> None:
     words = shlex.split(curl.replace("\\\n", " "))
     headers = [words[place + 1] for place, word in enumerate(words) if word == "-H"]
     body = words[words.index("-d") + 1] if "-d" in words else ""

@@ -79,7 +79,7 @@ def successor(answer: Answer) -> str:
     return SimpleCookie(line)[COOKIE].value
 
 
-def test_32_refreshes_of_one_token_have_one_successor_and_sign_nobody_out(
+def test_32_refreshes_of_one_token_have_one_successor_and_end_no_sign_in(
     any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
     gatehouse = racing_instance(any_data)

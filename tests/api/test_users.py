@@ -308,7 +308,7 @@ def test_filters_narrow_the_list_together(
     admin: User, make_user: MakeUser, browser_of: BrowserOf
 ) -> None:
     make_user("viewer", "old@example.com", created_at=timezone.now() - timedelta(days=30))
-    shut = make_user("viewer", "shut@example.com", is_active=False)
+    disabled = make_user("viewer", "shut@example.com", is_active=False)
     make_user("editor", "edit@example.com", is_verified=False, name="Edith 50% Edit")
     browser = browser_of(admin)
     yesterday = (timezone.now() - timedelta(days=1)).isoformat().replace("+", "%2B")
@@ -319,7 +319,7 @@ def test_filters_narrow_the_list_together(
     assert _listed(browser, "is_verified=0") == ["edit"]
     assert _listed(browser, "q=EDITH") == ["edit"]
     assert _listed(browser, "search=50%25") == ["edit"]
-    assert _listed(browser, f"q={shut.pk}") == ["shut"]
+    assert _listed(browser, f"q={disabled.pk}") == ["shut"]
     assert _listed(browser, "q=") == ["edit", "shut", "old", "admin"]
     assert _listed(browser, f"created_before={yesterday}") == ["old"]
     assert _listed(browser, f"created_after={yesterday}&role=viewer") == ["shut"]

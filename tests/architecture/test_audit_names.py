@@ -69,7 +69,7 @@ def test_each_action_is_a_sentence_with_any_result_even_without_its_details(acti
         assert (action in text) is (result != "success" and WORDINGS[action].refused is None)
 
 
-def test_a_role_change_is_told_with_names_before_and_after() -> None:
+def test_a_role_change_is_described_with_names_before_and_after() -> None:
     changed = event("account:role:change", before="viewer", after="editor")
 
     text = sentence(changed, actor="Olga Reiter", target="Jon Doe")
@@ -103,7 +103,7 @@ def test_the_reason_follows_in_words_or_as_it_was_typed() -> None:
     ]
 
 
-def test_an_access_rule_is_told_with_the_names_of_its_fields() -> None:
+def test_an_access_rule_is_described_with_the_names_of_its_fields() -> None:
     changed = event(
         "sso:rule:change",
         name="role",
@@ -127,7 +127,7 @@ def test_an_access_rule_is_told_with_the_names_of_its_fields() -> None:
         (OLGA, "web", "A deleted account (…00000001) enabled the account of Jon."),
     ],
 )
-def test_an_actor_without_a_name_is_told(
+def test_an_actor_without_a_name_is_described(
     actor_id: uuid.UUID | None, channel: str, expected: str
 ) -> None:
     enabled = event("account:user:enable")
@@ -136,7 +136,7 @@ def test_an_actor_without_a_name_is_told(
     assert sentence(enabled, target="Jon") == expected
 
 
-def test_an_unknown_action_is_told_by_its_name_and_braces_do_no_harm() -> None:
+def test_an_unknown_action_is_described_by_its_name_and_braces_are_kept() -> None:
     text = sentence(event("notes:{note}:print", reason="{x}"), actor="Olga {0}", target="Jon")
 
     assert text == "Olga {0} did “notes:note:print” (Jon). Reason: {x}."

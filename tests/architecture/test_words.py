@@ -7,6 +7,9 @@ English elsewhere is looked for in identifiers alone.
 import io
 import re
 import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
@@ -169,39 +172,122 @@ IDENTIFIERS = {
     "mark_statements": "marker_statements",
     "finish_cut_off_restores": "finish_interrupted_restores",
     "MOVE_TABLE": "TRANSFER_TABLE",
+    "refusal_templates": "error_templates",
+    "RefusedFilter": "DeniedFilter",
+    "GATE_COOKIE_NAME": "FORWARD_AUTH_COOKIE_NAME",
+    "SAID_ONCE": "SINGLE_VALUED",
+    "WAY_OUT": "UNSENT",
+    "tell_email_changed": "notify_email_changed",
+    "is_vouched_for": "has_entitled_inviter",
+    "LEAST_WORTH": "MIN_SCORE",
+    "PEOPLE_BATCH": "USERS_BATCH",
+    "Asked": "BenchRequest",
+    "make_people": "make_users",
+    "World": "CaseContext",
+    "DressedProviders": "BrandedProviders",
+    "came_in": "sign_in_counts",
+    "come_back": "call_callback",
+    "of_the_house": "gatehouse_urlpatterns",
+    "empty_house": "clear_instance",
+    "flaws": "accessibility_errors",
+    "SHUT": "ANONYMOUS_STATUSES",
 }
+# Parts of names, and what to write. Tests are read as well.
+NAME_PARTS = {
+    "house": "instance",
+    "door": "sign-in method",
+    "doors": "sign-in methods",
+    "knock": "request",
+    "wish": "request",
+    "wishes": "requests",
+    "himself": "themselves",
+    "vouches": "verifies, confirms",
+    "unproved": "unverified",
+    "tally": "metrics, counts",
+}
+# The same, for comments and docstrings.
+TEXT_WORDS = NAME_PARTS.keys() - {"vouches"} | {"he", "him", "his", "worthless"}
 # Modules whose names said nothing to a stranger.
 MODULES = {
     "gates", "doors", "facts", "stepup", "tally", "rolemaps", "arrivals", "fact_acts", "fact_cells",
     "longway", "learned", "refusedpage", "rulechecks", "ruletexts", "sessionstate", "keyrows",
     "familyrows", "keymeter", "keyring", "strangers", "nearest", "aftermath", "telling", "moving",
-    "proxytexts", "curves", "wire", "kinds", "sso", "entrance",
+    "proxytexts", "curves", "wire", "kinds", "sso", "entrance", "people",
 }  # fmt: skip
-TOOLS = ("devtools", "benchmarks", "scripts")
+TOOLS = ("devtools", "benchmarks", "scripts", "tests")
+THIS = "tests/architecture/test_words.py"
 
 
-def _names(text: str) -> set[str]:
-    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return {token.string for token in tokens if token.type == tokenize.NAME}
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a file is written in: identifiers, and the words of comments and docstrings."""
+
+    names: frozenset[str]
+    text: frozenset[str]
+
+
+def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
+    return tokenize.generate_tokens(io.StringIO(text).readline)
+
+
+def _parts(name: str) -> set[str]:
+    """The lower-case words of an identifier in either style."""
+    return set(re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower().split("_"))
+
+
+def _read(text: str) -> Words:
+    names, texts, before = set(), set(), tokenize.ENCODING
+    for token in _tokens(text):
+        if token.type == tokenize.NAME:
+            names.add(token.string)
+        is_docstring = token.string.startswith('"""') and before in STATEMENT_STARTS
+        if token.type == tokenize.COMMENT or is_docstring:
+            texts |= set(re.findall(r"[a-z]+", token.string.lower()))
+        before = token.type
+    return Words(frozenset(names), frozenset(texts))
+
+
+STATEMENT_STARTS = {
+    tokenize.ENCODING, tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.COMMENT,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("word", sorted(IDENTIFIERS))
 def test_no_old_identifier_comes_back(word: str) -> None:
-    found = [module for module, names in _words().items() if word in names]
+    found = [file for file, words in _files().items() if word in words.names]
 
     assert found == [], f"write {IDENTIFIERS[word]}"
 
 
-_CACHE: dict[str, set[str]] = {}
+def test_no_name_contains_a_private_word() -> None:
+    found = {
+        f"{file}: {name}": NAME_PARTS[part]
+        for file, words in _files().items()
+        for name in words.names
+        for part in _parts(name) & NAME_PARTS.keys()
+    }
+
+    assert found == {}
 
 
-def _words() -> dict[str, set[str]]:
-    """File -> every name in it; read once."""
-    if not _CACHE:
-        tools = (file for folder in TOOLS for file in (ROOT / folder).rglob("*.py"))
-        for file in (*(file for _module, file in modules()), *tools):
-            _CACHE[str(file.relative_to(ROOT))] = _names(file.read_text())
-    return _CACHE
+def test_no_comment_or_docstring_contains_a_private_word() -> None:
+    found = {
+        file: words.text & TEXT_WORDS for file, words in _files().items() if words.text & TEXT_WORDS
+    }
+
+    assert found == {}, f"see {THIS}: NAME_PARTS; a person is 'they'"
+
+
+@cache
+def _files() -> dict[str, Words]:
+    """File -> what it is written in."""
+    tools = (file for folder in TOOLS for file in (ROOT / folder).rglob("*.py"))
+    files = {
+        str(file.relative_to(ROOT)): file for file in tools if "node_modules" not in file.parts
+    }
+    files |= {str(file.relative_to(ROOT)): file for _module, file in modules()}
+    del files[THIS]
+    return {name: _read(file.read_text()) for name, file in files.items()}
 
 
 def test_no_module_has_an_old_name() -> None:

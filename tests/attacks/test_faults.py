@@ -119,12 +119,12 @@ def test_a_full_disk_stops_sign_ins_and_keeps_live_sessions(start_site: StartSit
             statuses_at_endpoints(site, by_token),
             statuses_at_endpoints(site, {"X-API-Key": key}),
         ]
-        nobody = statuses_at_endpoints(site, {})
+        anonymous = statuses_at_endpoints(site, {})
 
     assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(answers, 503)
     assert {answer.headers["retry-after"] for answer in answers.values()} == {"5"}
     assert not any("session" in name for name in visitor.cookies)
-    assert (alive, nobody) == (200, ANONYMOUS_STATUSES)
+    assert (alive, anonymous) == (200, ANONYMOUS_STATUSES)
     # Each use of a key at the API is counted: what cannot be counted is not given.
     assert worth == [BY_SESSION, BY_KEY_OR_TOKEN, BY_KEY_OR_TOKEN | {"api": 503}]
     left = site.drive(

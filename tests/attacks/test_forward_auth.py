@@ -383,10 +383,10 @@ def test_a_smuggled_request_is_checked_or_never_arrives(
 def test_each_request_on_a_connection_is_checked(
     proxied: ProxiedSite,
 ) -> None:
-    viewer, nobody = proxied.cookie("viewer"), "X-No: cookie"
+    viewer, anonymous = proxied.cookie("viewer"), "X-No: cookie"
     answer = proxied.raw(
         head("GET", "/board", [viewer]) + head("GET", "/wire-shut", [viewer])
-        + head("GET", "/board", [nobody]) + head("POST", "/board", [viewer, "Content-Length: 0"])
+        + head("GET", "/board", [anonymous]) + head("POST", "/board", [viewer, "Content-Length: 0"])
         + head("GET", "/board", [viewer, "Connection: close"]),
         whole=True,
     )  # fmt: skip

@@ -19,7 +19,7 @@ WANTED = {
     "permissions-policy": ".+",
 }
 POLICY = ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"]
-LIMIT = {"email": "nobody@example.com"}
+LIMIT = {"email": "anonymous@example.com"}
 
 
 def faults(answer: Answer) -> list[str]:
@@ -49,32 +49,32 @@ def limited(visitor: Visitor) -> Answer:
 
 def asked(site: Site) -> Iterator[tuple[int, str, Answer]]:
     """(the status that it should have, what it is, the answer): one of each kind."""
-    nobody, browser = site.visitor(), site.signed_in(site.user())
+    anonymous, browser = site.visitor(), site.signed_in(site.user())
     for status, path in [
         (200, "/sign-in"), (200, "/password/forgot"), (302, "/"), (302, "/admin/"), (404, "/no"),
         (404, "/static/no.css"), (404, "/api/v1/no"), (401, "/api/v1/me"), (401, "/auth/check"),
         (200, "/.well-known/jwks.json"), (200, "/health/live"), (200, "/api/v1/schema"),
         (404, "/oauth/nowhere/login"), (303, "/magic-link/no"), (200, "/banned"),
     ]:  # fmt: skip
-        yield status, path, nobody.get(path)
-    yield 401, "for browsers", nobody.get("/auth/forward", {
+        yield status, path, anonymous.get(path)
+    yield 401, "for browsers", anonymous.get("/auth/forward", {
         "Accept": "text/html", "Sec-Fetch-Mode": "navigate"})  # fmt: skip
     yield 200, "one's own page", browser.get("/account/")
     yield 200, "one's own data", browser.get("/api/v1/me")
     yield 403, "the panel", browser.get("/admin/")
     yield 403, "a foreign form", browser.post("/sign-out", {}, {"Origin": "https://evil.test"})
-    yield 405, "a method", nobody.send("PUT", "/api/v1/auth/token", {})
-    yield 400, "no JSON", nobody.send("POST", "/api/v1/auth/token", "{")
+    yield 405, "a method", anonymous.send("PUT", "/api/v1/auth/token", {})
+    yield 400, "no JSON", anonymous.send("POST", "/api/v1/auth/token", "{")
     yield (
         415,
         "another kind",
-        nobody.send("POST", "/api/v1/auth/token", "a", {"Content-Type": "text/plain"}),
+        anonymous.send("POST", "/api/v1/auth/token", "a", {"Content-Type": "text/plain"}),
     )
-    yield 402, "no fields", nobody.send("POST", "/api/v1/auth/token", {})
+    yield 402, "no fields", anonymous.send("POST", "/api/v1/auth/token", {})
     yield 429, "too often", limited(site.visitor())
     # Answers of the server itself, before anything of Django runs.
-    yield 400, "twice", nobody.send("GET", "/sign-in", None, {"X-Forwarded-Server": "a"} | TWICE)
-    yield 431, "too long", nobody.get("/sign-in", {"User-Agent": "x" * 20_000})
+    yield 400, "twice", anonymous.send("GET", "/sign-in", None, {"X-Forwarded-Server": "a"} | TWICE)
+    yield 431, "too long", anonymous.get("/sign-in", {"User-Agent": "x" * 20_000})
 
 
 TWICE = {"Sec-GPC": "1", "sec-gpc": "1"}
@@ -97,10 +97,10 @@ HIDE, SHOW = RENAME % ("here", "away"), RENAME % ("away", "here")
 
 
 def test_a_server_error_has_the_security_headers_and_no_details(site: Site) -> None:
-    nobody = site.visitor()
+    anonymous = site.visitor()
     site.drive(HIDE)
     try:
-        answer = nobody.get(f"/invitation/{'x' * 43}")
+        answer = anonymous.get(f"/invitation/{'x' * 43}")
     finally:
         site.drive(SHOW)
 

@@ -182,7 +182,7 @@ def test_a_banned_network_cannot_sign_in_but_live_sessions_continue(site: Site) 
     assert stranger.post(link, {}).headers["location"] == "/account/"
 
 
-def test_a_banned_user_is_told_so_through_the_proxy(site: Site) -> None:
+def test_a_banned_user_gets_the_reason_through_the_proxy(site: Site) -> None:
     email = site.user("editor")
     key, browser = site.api_key(email), site.signed_in(email)
     assert site.proxied_app.ask("/", site.at_app(browser)).status == 200

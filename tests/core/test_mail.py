@@ -181,14 +181,14 @@ def test_smtp_rejections_are_classified(
 
 
 def test_an_unreachable_server_is_retried() -> None:
-    nobody = free_port()
-    settings = MailSettings("smtp", host="127.0.0.1", port=nobody, encryption="none")
+    closed_port = free_port()
+    settings = MailSettings("smtp", host="127.0.0.1", port=closed_port, encryption="none")
 
     with pytest.raises(MailFailed) as smtp:
         SMTPTransport(settings).send(MESSAGE)
     with pytest.raises(MailFailed) as resend:
         ResendTransport(
-            MailSettings("resend", api_key=KEY, api_url=f"http://127.0.0.1:{nobody}")
+            MailSettings("resend", api_key=KEY, api_url=f"http://127.0.0.1:{closed_port}")
         ).send(MESSAGE)
 
     assert (smtp.value.is_permanent, resend.value.is_permanent) == (False, False)

@@ -10,7 +10,7 @@ from devtools.servers.processes import free_port
 class Relay:
     """Listens on `port`, hands everything on to `target`; `sent` counts bytes of requests.
 
-    fall_silent(): cuts all who are connected, takes whoever comes, and answers nobody.
+    fall_silent(): closes all connections, accepts new ones, and never responds.
     """
 
     def __init__(self, target: int) -> None:

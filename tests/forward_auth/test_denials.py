@@ -313,18 +313,18 @@ def test_denials_are_kept_for_a_week() -> None:
 # Bounds
 
 
-def _refused(person: User | None, path: str, ip: str = "203.0.113.7") -> str:
+def _refused(user: User | None, path: str, ip: str = "203.0.113.7") -> str:
     """The reference of one more refusal: of a stranger, or of a person who may not."""
     target = target_of({
         "HTTP_X_FORWARDED_PROTO": "https", "HTTP_X_FORWARDED_HOST": HOST,
         "HTTP_X_FORWARDED_URI": path, "HTTP_X_FORWARDED_METHOD": "GET",
     })  # fmt: skip
     demand = Requirement("", False, Role.ADMIN, "no rule fits")
-    if person is None:
+    if user is None:
         auth_result, status, code = AuthFailure("", "not_authenticated"), 401, "not_authenticated"
     else:
         auth_result, status, code = (
-            AuthFailure("key", "forbidden", True, str(person.pk)),
+            AuthFailure("key", "forbidden", True, str(user.pk)),
             403,
             "forbidden",
         )

@@ -227,7 +227,7 @@ def _cut_listeners(server: PostgresServer) -> None:
     )
 
 
-def test_listeners_come_back(
+def test_listeners_reconnect(
     postgres_data: InstanceData, gatehouse_server: StartGatehouse, postgres_server: PostgresServer
 ) -> None:
     gatehouse_server(postgres_data, processes=2)

@@ -250,7 +250,7 @@ def _live(user: User, actor: Actor) -> tuple[LoginLink, str]:
     return LoginLink.objects.get(user=user), issued.url.removeprefix("http://localhost:8000")
 
 
-def test_a_withdrawn_link_signs_nobody_in(owner: User, viewer: User, stranger: Client) -> None:
+def test_a_withdrawn_link_signs_no_one_in(owner: User, viewer: User, stranger: Client) -> None:
     link, path = _live(viewer, owner)
 
     withdraw_link(actor=owner, link=link)

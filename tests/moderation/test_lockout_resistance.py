@@ -180,7 +180,7 @@ def test_a_forged_cookie_makes_no_known_device(
     assert right(client, viewer) == 429
 
 
-def test_the_cookie_names_nobody_and_scripts_cannot_read_it(
+def test_the_cookie_contains_no_user_and_scripts_cannot_read_it(
     viewer: User, from_network: FromNetwork, settings
 ) -> None:
     client = from_network(AWAY)

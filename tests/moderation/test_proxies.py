@@ -244,9 +244,9 @@ def test_the_dashboard_shows_the_warnings(panel: Client, through_proxy: Client) 
 def test_doctor_reports_the_proxy_chain_and_its_problems(through_proxy: Client) -> None:
     through_proxy.get("/sign-in")
 
-    told_of = [finding for finding in examine() if DOCKER in finding.text]
+    findings = [finding for finding in examine() if DOCKER in finding.text]
 
-    (warning, way) = told_of
+    (warning, way) = findings
     assert warning.level == "warning"
     assert warning.text.startswith(f"A proxy at {DOCKER} is not declared.")
     assert f"TRUSTED_PROXIES={DOCKER}" in warning.fix

@@ -94,7 +94,7 @@ userPassword: {SERVICE_PASSWORD}
 class DirectoryServer:
     """slapd on ldap:// and ldaps:// of 127.0.0.1, with a certificate for that address.
 
-    Written to as its root, read by the service account; asked by nobody anonymously.
+    Written to as its root, read by the service account; anonymous access is denied.
     """
 
     def __init__(self) -> None:

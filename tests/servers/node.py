@@ -48,7 +48,7 @@ class OpenIDProvider:
         form = {"grant_type": "client_credentials", "resource": RESOURCE, "scope": "api:read"}
         return self._post_token(form, {"Authorization": f"Basic {basic}"})["access_token"]
 
-    def sign_in(self, person: str) -> dict[str, str]:
+    def sign_in(self, user: str) -> dict[str, str]:
         """The code flow with PKCE and a nonce, as `person`: access_token and id_token."""
         verifier = secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
@@ -59,7 +59,7 @@ class OpenIDProvider:
             "scope": "openid email profile api:read",
             "resource": RESOURCE,
             "nonce": secrets.token_urlsafe(8),
-            "login_hint": person,
+            "login_hint": user,
             "code_challenge": challenge.decode().rstrip("="),
             "code_challenge_method": "S256",
         }

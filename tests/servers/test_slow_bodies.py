@@ -1,6 +1,6 @@
 """Clients that stop in the middle of a request or send slowly; malformed bodies.
 
-The tests check by order and not by time that nobody waits for slow clients: responses arrive while
+The tests check by order and not by time that no client waits for slow ones: responses arrive while
 every slow request is still open. `make bench ARGS=slow` measures response times beside them.
 """
 

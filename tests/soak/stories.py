@@ -61,9 +61,9 @@ class Stories:
         client, person = self.client, self._settled()
         planned = client.owner("PATCH", f"users/{person.id}", {"is_active": False})
         client.act(person, "disable", planned, "account:user:disable")
-        comes_back = client.random.random() < 0.5
+        is_enabled_again = client.random.random() < 0.5
         client.end(person, "session", "access", "refresh", "key")
-        if not comes_back:
+        if not is_enabled_again:
             client.end(person)
             return
         planned = client.owner("PATCH", f"users/{person.id}", {"is_active": True})

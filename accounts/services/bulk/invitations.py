@@ -1,4 +1,4 @@
-"""Inviting a list of people: each gets an invitation of their own, and nobody gets two."""
+"""Inviting a list of people: each gets an invitation of their own, and no one gets two."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class InvitationOutcome(StrEnum):
 
 
 SENDS = frozenset({InvitationOutcome.INVITE, InvitationOutcome.RESEND})
-# Entries that somebody has to correct; the others are as they should be.
+# Entries that need a correction; the others are as they should be.
 WRONG = frozenset({InvitationOutcome.INVALID, InvitationOutcome.REFUSED})
 
 
@@ -100,7 +100,7 @@ def invite_many(
 
     Each invitation is a transaction with its audit row and mail, as by invite(). An address gets no
     more mails than RECIPIENT_MAIL_MAX allows. Raises Forbidden for a role that is too high, and
-    RecordInvalid for a wrong role or lifetime; nobody is invited then.
+    RecordInvalid for a wrong role or lifetime; no one is invited then.
     """
     lifetime = LIFETIME if lifetime is None else lifetime
     if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:

@@ -53,7 +53,7 @@ class Command(AccountCommand):
         parser.add_argument(
             "--verified-email",
             action="store_true",
-            help="let authentik report every address as verified: you vouch for all of them",
+            help="let authentik report every address as verified: you have checked all of them",
         )
         parser.add_argument(
             "--rotate-secret",

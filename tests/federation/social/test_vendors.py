@@ -90,7 +90,7 @@ def test_an_app_in_the_tables_of_allauth_is_not_used(offer, double, stranger, ow
     assert "client_id=client-gitlab&" in begin(stranger, "gitlab")
 
 
-def test_a_provider_without_addresses_registers_nobody_but_can_be_connected(
+def test_a_provider_without_addresses_registers_no_one_but_can_be_connected(
     offer, double, browser_of, viewer, stranger
 ) -> None:
     offer("reddit")
