@@ -182,7 +182,6 @@ IDENTIFIERS = {
     "LEAST_WORTH": "MIN_SCORE",
     "PEOPLE_BATCH": "USERS_BATCH",
     "Asked": "BenchRequest",
-    "make_people": "make_users",
     "World": "CaseContext",
     "DressedProviders": "BrandedProviders",
     "came_in": "sign_in_counts",
@@ -212,7 +211,7 @@ MODULES = {
     "gates", "doors", "facts", "stepup", "tally", "rolemaps", "arrivals", "fact_acts", "fact_cells",
     "longway", "learned", "refusedpage", "rulechecks", "ruletexts", "sessionstate", "keyrows",
     "familyrows", "keymeter", "keyring", "strangers", "nearest", "aftermath", "telling", "moving",
-    "proxytexts", "curves", "wire", "kinds", "sso", "entrance", "people",
+    "proxytexts", "curves", "wire", "kinds", "sso", "entrance",
 }  # fmt: skip
 TOOLS = ("devtools", "benchmarks", "scripts", "tests")
 THIS = "tests/architecture/test_words.py"
