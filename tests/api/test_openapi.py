@@ -352,7 +352,7 @@ def test_the_page_searches_and_copies(
     shown = context.new_page()
     shown.goto(f"{server.url}{PAGE}")
 
-    shown.get_by_label("Search").fill("withdraw invitation")
+    shown.get_by_label("Search").fill("DELETE invitations/{")
     assert shown.get_by_text("1 operation found.").is_visible()
     assert shown.locator(".api-operation:visible").count() == 1
     shown.get_by_label("Search").press("Enter")
