@@ -106,9 +106,9 @@ def test_invitations_are_filtered(admin: User, make_user: MakeUser, browser_of: 
     assert listed("?state=replaced") == [str(replaced.pk)]
     assert listed("?state=used") == [str(used.pk)]
     assert listed("?state=expired") == [str(expired.pk)]
-    everyone = listed("?state=all")
-    assert everyone == [str(row.pk) for row in (expired, used, replaced, live)]
-    assert str(hidden.pk) not in everyone
+    in_all_states = listed("?state=all")
+    assert in_all_states == [str(row.pk) for row in (expired, used, replaced, live)]
+    assert str(hidden.pk) not in in_all_states
     assert listed("?state=all&email=C@Example.com") == [str(used.pk)]
     assert listed("?state=all&role=editor") == [str(used.pk), str(live.pk)]
     assert listed("?state=all&role=owner") == []
