@@ -37,6 +37,9 @@ def test_a_first_start_creates_an_owner_who_cannot_sign_in_yet(stranger: Client)
 
     assert (owner.email, owner.username, owner.role) == ("admin@admin.com", "admin", "owner")
     assert (owner.setup_completed, owner.has_usable_password()) == (False, False)
+    event = AuditEvent.objects.get(action="account:user:create")
+    assert (event.actor_id, event.target_id) == (None, owner.pk)
+    assert event.detail == {"role": "owner", "source": "first-run"}
     stranger.post("/sign-in", {"login": "admin@admin.com", "password": "admin"}, **ELSEWHERE)
     assert stranger.get("/account/").status_code == 302
 

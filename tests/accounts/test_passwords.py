@@ -173,6 +173,21 @@ def test_a_reset_link_ends_after_ten_minutes(
     assert stranger.get(path).status_code == status
 
 
+@pytest.mark.parametrize("change", [{"is_active": False}, {"setup_completed": False}])
+def test_a_reset_link_sets_no_password_of_an_account_that_may_not_act(
+    viewer: User, stranger: Client, change: dict[str, bool]
+) -> None:
+    path = asked_reset(viewer)
+    User.objects.filter(pk=viewer.pk).update(**change)
+
+    answer = stranger.post(path, {"password": NEW})
+
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-ended")
+    viewer.refresh_from_db()
+    assert viewer.check_password(PASSWORD)
+    assert not AuditEvent.objects.filter(action="account:password:reset").exists()
+
+
 def test_opening_a_reset_link_does_not_consume_it(viewer: User, stranger: Client) -> None:
     path = asked_reset(viewer)
 
