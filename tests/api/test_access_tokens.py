@@ -17,7 +17,7 @@ from joserfc.jwk import KeySet
 from accounts.actors import SYSTEM
 from accounts.models import User
 from api.tokens import refresh_tokens, signing_keys
-from api.tokens.jws import ALGORITHMS
+from api.tokens.jws import ALGORITHMS, has_shape
 from api.tokens.keyset import make_key, private_key, public_key
 from tests.api.tokens import decoded, encoded, family_of_access, me, outcome, resigned, sign_in
 
@@ -364,3 +364,8 @@ def test_the_audience_is_configurable(viewer: User, settings: Any) -> None:
 
     assert decoded(new.split(".")[1])["aud"] == "https://api.example.com"
     assert (outcome(me(new)), outcome(me(old))) == ((200, ""), INVALID)
+
+
+@pytest.mark.parametrize(("length", "is_accepted"), [(6, True), (5, True), (4, False)])
+def test_a_token_may_be_as_long_as_the_limit(length: int, is_accepted: bool) -> None:
+    assert has_shape("a.b.c", length) is is_accepted
