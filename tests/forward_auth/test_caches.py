@@ -17,7 +17,7 @@ from api.models import ApiKey
 from api.tokens import refresh_tokens
 from forward_auth import authentication, cache
 from forward_auth import checker as checker_module
-from forward_auth.authentication import FastPathUnsupported
+from forward_auth.authentication import NOT_AUTHENTICATED, FastPathUnsupported
 from forward_auth.checker import Checker, HeaderTooLong
 from forward_auth.invalidation import postgresql
 from forward_auth.invalidation.data_version import current_data_version
@@ -189,15 +189,32 @@ def test_a_line_break_cannot_forge_a_cache_key(viewer: User) -> None:
         assert said == {key: [204] * 3, f"{key}\n": [401] * 3}
 
 
+@pytest.mark.parametrize(("version", "after"), [(None, [204, 204]), (b"unchanged", [401, 401])])
+def test_rules_are_read_again_without_a_data_version(
+    version: bytes | None, after: list[int]
+) -> None:
+    checker, environ = Checker(lambda: version), _check(**BOARD)
+
+    def statuses() -> list[int]:
+        results = [checker.check(environ), checker.decide(environ, NOT_AUTHENTICATED)]
+        return [each.decision.status for each in results]
+
+    assert statuses() == [401, 401]
+    AccessRule.objects.create(name="Open", effect="public")
+
+    assert statuses() == after
+
+
+@pytest.mark.parametrize(("is_active", "status"), [(True, 204), (False, 403)])
 def test_a_credential_is_read_once_for_all_places(
-    checker: Checker, viewer: User, asked: list[str]
+    checker: Checker, viewer: User, asked: list[str], is_active: bool, status: int
 ) -> None:
     key = made(viewer).text
-    for number in range(5):
-        place = {"HTTP_X_ORIGINAL_URL": f"https://app.example.com/{number}"}
-        _status(checker, _check(**BOARD | place, HTTP_X_API_KEY=key))
+    User.objects.filter(pk=viewer.pk).update(is_active=is_active)
+    places = [{"HTTP_X_ORIGINAL_URL": f"https://app.example.com/{number}"} for number in range(5)]
+    statuses = [_status(checker, _check(**BOARD | each, HTTP_X_API_KEY=key)) for each in places]
 
-    assert asked == ["key"]
+    assert (statuses, asked) == ([status] * 5, ["key"])
 
 
 @pytest.mark.parametrize(("seconds", "times"), [(4, 1), (6, 2)])

@@ -151,6 +151,33 @@ def test_a_reference_has_no_ambiguous_letters() -> None:
     assert set("01IO") & set(ALPHABET) == set()
 
 
+@pytest.mark.parametrize(
+    ("accepted", "mode", "is_signed_in", "status", "kind"),
+    [
+        ("text/html", "navigate", True, 403, "text/html"),
+        ("application/json", "cors", True, 403, "application/problem+json"),
+        ("text/html", "cors", False, 401, "application/problem+json"),
+        ("application/json", "cors", False, 401, "application/problem+json"),
+    ],
+)
+def test_only_a_denied_navigation_gets_a_page(
+    viewer: User,
+    stranger: Client,
+    browser_of: BrowserOf,
+    accepted: str,
+    mode: str,
+    is_signed_in: bool,
+    status: int,
+    kind: str,
+) -> None:
+    AccessRule.objects.create(name="Shut", effect="deny")
+    browser = browser_of(viewer) if is_signed_in else stranger
+
+    answer = ask(browser, "/x", **{"accept": accepted, "sec-fetch-mode": mode})
+
+    assert (answer.status_code, answer["content-type"].partition(";")[0]) == (status, kind)
+
+
 # The list
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.access_policy import DenialReason
+from accounts.actors import ANONYMOUS_ID
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.services.anonymous import sync_anonymous_user
@@ -397,3 +398,19 @@ def test_with_sign_in_off_a_request_without_credential_is_the_anonymous_user(
 
     assert answer.status_code == (204 if is_on else 401)
     assert answer.get("Remote-Groups", "") == ("editor" if is_on else "")
+
+
+def test_a_key_of_the_anonymous_user_works_only_while_sign_in_is_off(
+    db: None, settings: Any
+) -> None:
+    settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = Role.EDITOR, ()
+    sync_anonymous_user()
+    key = made(User.all_objects.get(pk=ANONYMOUS_ID)).text
+
+    found = []
+    for role in (Role.EDITOR, Role.VIEWER, None):
+        settings.ANONYMOUS_ROLE = role
+        found.append(authenticate("key", key, "", NOW().timestamp()))
+
+    assert [isinstance(each, Principal) for each in found] == [True, False, False]
+    assert [getattr(each, "code", "") for each in found[1:]] == ["account_disabled"] * 2
