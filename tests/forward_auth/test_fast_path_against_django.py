@@ -387,10 +387,41 @@ def test_a_credential_ends_at_its_moment(
     assert [isinstance(each, Principal) for each in found] == [True, not is_over, False]
 
 
+@pytest.mark.parametrize(
+    ("role", "scopes", "reading", "writing"),
+    [
+        ("editor", [], 403, 403),
+        ("editor", ["read"], 204, 403),
+        ("editor", ["write"], 403, 204),
+        ("editor", ["read", "write"], 204, 204),
+        # No scope gives more than the role of the owner.
+        ("viewer", ["read", "write"], 204, 403),
+    ],
+)
+def test_a_key_is_limited_to_its_scopes_and_the_role_of_its_owner(
+    rules: None,
+    make_user: Callable[..., User],
+    role: str,
+    scopes: list[str],
+    reading: int,
+    writing: int,
+) -> None:
+    offer = _offer(make_user(role, "p@example.com"), PLAIN | {"kind": "key", "scopes": scopes})
+    found = {}
+    for method in ("GET", "POST"):
+        environ = offer | _environ({"method": method, "url": "/", "style": "nginx", "query": ""})
+        results = _short(Checker(current_data_version), environ), _long(environ)
+        found[method] = [each and each.decision.status for each in results]
+
+    assert found == {"GET": [reading] * 2, "POST": [writing] * 2}
+
+
+@pytest.mark.parametrize("cookie", ["", "stale"])
 @pytest.mark.parametrize("is_on", [False, True])
 def test_with_sign_in_off_a_request_without_credential_is_the_anonymous_user(
-    db: None, settings: Any, client: Client, is_on: bool
+    db: None, settings: Any, client: Client, is_on: bool, cookie: str
 ) -> None:
+    client.cookies[options().forward_auth_cookie] = cookie
     settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = (Role.EDITOR if is_on else None), ()
     sync_anonymous_user()
 
