@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
@@ -356,6 +357,7 @@ def test_no_answer_is_remembered_past_an_end(
     [
         ("key", "expires_at", True),
         ("token", "expires_at", True),
+        ("token", "session_end", True),
         ("session", "expires_at", True),
         # The longest time of a session, which SessionStore.is_past_absolute_end() has in full.
         ("session", "created_at", False),
@@ -377,7 +379,8 @@ def test_a_credential_ends_at_its_moment(
     def find_exactly(kind: str, key: str) -> Any:
         """SQLite tells times to some microseconds only."""
         row, owner = find_credential(kind, key) or (None, None)
-        return row and (replace(row, **{column: time}), owner)
+        of_session = {"session_id": uuid4()} if column == "session_end" else {}
+        return row and (replace(row, **{column: time}, **of_session), owner)
 
     monkeypatch.setattr(authentication, "find_credential", find_exactly)
 
