@@ -279,7 +279,7 @@ REMEMBERED_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_remembered{COOKIE_SUFFIX}"
 DEVICE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_device{COOKIE_SUFFIX}"
 # Its Domain attribute is FORWARD_AUTH_DOMAIN, so it cannot have the prefix `__Host-`.
 FORWARD_AUTH_DOMAIN = ENV["FORWARD_AUTH_DOMAIN"]
-FORWARD_AUTH_COOKIE_NAME = f"{'__Secure-' if IS_HTTPS else ''}gatehouse_app{COOKIE_SUFFIX}"
+FORWARD_AUTH_COOKIE_NAME = f"{'__Secure-' if IS_HTTPS else ''}gatehouse_gate{COOKIE_SUFFIX}"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # Network

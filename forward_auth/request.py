@@ -32,7 +32,8 @@ UNIX_PEER = "127.0.0.1"
 # Methods that count as reading.
 READING = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
 # The purpose that the digest of a ForwardAuthCookie is bound to.
-COOKIE_PURPOSE = "app"
+# Browsers hold cookies with this purpose, and proxies remove the cookie by its name.
+COOKIE_PURPOSE = "gate"
 ROLES = {role.value: role for role in Role}
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")

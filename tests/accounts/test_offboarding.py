@@ -111,7 +111,7 @@ def check(**headers: str) -> int:
 def test_everything_is_refused_and_the_report_says_how_fast(
     armed: dict[str, Any], admin: User, owner: User
 ) -> None:
-    assert check(cookie=f"gatehouse_app={armed['cookie']}") == 204
+    assert check(cookie=f"gatehouse_gate={armed['cookie']}") == 204
     assert check(**{"x-api-key": armed["key"]}) == 204
 
     report = offboard(actor=owner, user=admin, reason="Left")
@@ -125,7 +125,7 @@ def test_everything_is_refused_and_the_report_says_how_fast(
     assert report.was_disabled is False
     # Requests of the real clients
     assert armed["client"].get("/account/").status_code == 302
-    assert check(cookie=f"gatehouse_app={armed['cookie']}") == 401
+    assert check(cookie=f"gatehouse_gate={armed['cookie']}") == 401
     assert check(**{"x-api-key": armed["key"]}) == 401
     assert problem(call_with(armed["key"])) == (403, "api_key_invalid")
     tokens = armed["pair"]

@@ -26,7 +26,7 @@ def statuses_at_endpoints(
 
 
 def cookies_at_app(site: Site, visitor: Visitor) -> dict[str, str]:
-    return site.at_app(visitor) if any("gatehouse_app" in name for name in visitor.cookies) else {}
+    return site.at_app(visitor) if any("gatehouse_gate" in name for name in visitor.cookies) else {}
 
 
 def code_of(answer: Answer) -> tuple[int, str]:

@@ -212,5 +212,5 @@ class Site:
 
     def at_app(self, visitor: Visitor) -> dict[str, str]:
         """The Cookie header that this browser sends to apps of the domain."""
-        names = [name for name in visitor.cookies if re.search("gatehouse_app", name)]
+        names = [name for name in visitor.cookies if re.search("gatehouse_gate", name)]
         return {"Cookie": "; ".join(f"{name}={visitor.cookies[name]}" for name in names)}

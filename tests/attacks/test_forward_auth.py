@@ -24,7 +24,7 @@ for position, name, effect, networks in [(10, "open", "public", []), (11, "shut"
     AccessRule.objects.create(position=position, name=f"wire {name}", effect=effect,
                               networks=networks, host="app.example.com", path=f"/wire-{name}")
 """
-NAME = "__Secure-gatehouse_app"
+NAME = "__Secure-gatehouse_gate"
 
 
 @dataclass
@@ -309,7 +309,7 @@ def test_the_forward_auth_cookie_never_reaches_the_app(
         f'{junk}; x="1;2"; {live}', f"{junk},{junk}; {live}", f"a=1;{live}", f"a=1;\t{live};\tb=2",
         f"a=1 ;  {live} ; b=2", f'{NAME}="{proxied.viewer}"', f"{NAME} ={proxied.viewer}",
         f"=; {live}",
-        f"{live}; {live}", f"x; {live}", f"gatehouse_app={proxied.viewer}; {live}",
+        f"{live}; {live}", f"x; {live}", f"gatehouse_gate={proxied.viewer}; {live}",
         "; ".join([*(f"c{number}={number}" for number in range(100)), live]),
         f"{junk}\r\nCookie: x=1,2\r\nCookie: {live}", f"{live}\r\nCookie: a=1",
     ]:  # fmt: skip

@@ -147,7 +147,7 @@ def test_every_cookie_is_host_only_and_http_only(site: Site) -> None:
         name = line.partition("=")[0]
         seen.add(name)
         found = attributes(line)
-        if name == "__Secure-gatehouse_app":
+        if name == "__Secure-gatehouse_gate":
             assert found == {*OWN, "domain=example.com"}, line
         elif "refresh" in name:
             assert {"httponly", "secure", "samesite=strict"} <= found, line
@@ -155,7 +155,7 @@ def test_every_cookie_is_host_only_and_http_only(site: Site) -> None:
         else:
             assert name.startswith("__Host-"), line
             assert found == OWN, line
-    assert {"__Host-gatehouse_session", "__Host-gatehouse_csrf", "__Secure-gatehouse_app"} <= seen
+    assert {"__Host-gatehouse_session", "__Host-gatehouse_csrf", "__Secure-gatehouse_gate"} <= seen
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/account/", "/admin/"])

@@ -112,7 +112,7 @@ def test_a_key_is_accepted_only_where_documented(site: Site) -> None:
     assert count_of_keys(site, email) == 1
     assert site.proxied_app.ask(f"/?api_key={key}").status == 401
     assert (
-        statuses_at_endpoints(site, {"Cookie": f"__Secure-gatehouse_app={key}"})
+        statuses_at_endpoints(site, {"Cookie": f"__Secure-gatehouse_gate={key}"})
         == ANONYMOUS_STATUSES
     )
 

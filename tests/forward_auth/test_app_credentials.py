@@ -66,9 +66,9 @@ def test_a_forward_auth_cookie_decides_beside_a_credential_of_the_app(
     ask: Any, viewer: User, browser_of: BrowserOf, app: dict[str, str], settings: LazySettings
 ) -> None:
     settings.FORWARD_AUTH_DOMAIN = "example.com"
-    proxied_app = browser_of(viewer).cookies["gatehouse_app"].value
+    proxied_app = browser_of(viewer).cookies["gatehouse_gate"].value
 
-    status, headers, _body = ask(HTTP_COOKIE=f"gatehouse_app={proxied_app}", **app)
+    status, headers, _body = ask(HTTP_COOKIE=f"gatehouse_gate={proxied_app}", **app)
 
     assert (status, headers["Remote-User"]) == (204, viewer.email)
 
@@ -143,8 +143,8 @@ def test_a_stale_session_cookie_does_not_hide_the_forward_auth_cookie(
     ask: Any, viewer: User, browser_of: BrowserOf, settings: LazySettings
 ) -> None:
     settings.FORWARD_AUTH_DOMAIN = "example.com"
-    proxied_app = browser_of(viewer).cookies["gatehouse_app"].value
-    both = f"gatehouse_session=stale; gatehouse_app={proxied_app}"
+    proxied_app = browser_of(viewer).cookies["gatehouse_gate"].value
+    both = f"gatehouse_session=stale; gatehouse_gate={proxied_app}"
 
     assert ask("/auth/forward", HTTP_COOKIE=both, **PAGE)[0] == 204
     BrowserSession.objects.all().delete()
@@ -184,7 +184,7 @@ def test_a_key_or_token_and_a_cookie_must_belong_to_one_user(
 ) -> None:
     settings.FORWARD_AUTH_DOMAIN = "example.com"
     browser = browser_of(viewer)
-    cookie = f"gatehouse_app={browser.cookies['gatehouse_app'].value}"
+    cookie = f"gatehouse_gate={browser.cookies['gatehouse_gate'].value}"
 
     for person, wanted in ((viewer, 204), (editor, 401)):
         token = refresh_tokens.start_by_password(person, timezone.now()).access

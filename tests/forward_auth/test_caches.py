@@ -115,7 +115,7 @@ def test_every_header_of_a_decision_changes_the_key(
         },
     )
     offers = [{}, {"HTTP_X_API_KEY": key}, {"HTTP_AUTHORIZATION": "Bearer x"},
-              {"HTTP_COOKIE": "gatehouse_session=x; gatehouse_app=y"}]  # fmt: skip
+              {"HTTP_COOKIE": "gatehouse_session=x; gatehouse_gate=y"}]  # fmt: skip
     looked_at: set[str] = set()
     for offer in offers:
         for place in (BOARD, forwarded):

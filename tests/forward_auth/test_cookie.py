@@ -19,7 +19,7 @@ from moderation.models import Ban
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
-COOKIE = "gatehouse_app"
+COOKIE = "gatehouse_gate"
 CHECK_PATHS = {"x-original-url": "https://app.example.com/", "x-original-method": "GET"}
 
 

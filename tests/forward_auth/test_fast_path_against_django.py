@@ -217,7 +217,7 @@ def _offer(user: User, credential: Any) -> Environ:
             return {"HTTP_COOKIE": f"gatehouse_session={cookie}"}
         case "app":
             cookie = _spoilt(_app_cookie(user, credential), credential)
-            return {"HTTP_COOKIE": f"gatehouse_app={cookie}"}
+            return {"HTTP_COOKIE": f"gatehouse_gate={cookie}"}
     return {}
 
 

@@ -45,7 +45,7 @@ def test_a_sign_in_leads_back_to_the_app_with_a_cookie_for_it_alone(
     sent = dict(json.loads(page.inner_text("body"))["headers"])
     app.stop()
 
-    assert [part.split("=")[0] for part in sent["cookie"].split("; ")] == ["gatehouse_app"]
+    assert [part.split("=")[0] for part in sent["cookie"].split("; ")] == ["gatehouse_gate"]
 
 
 Visit = Callable[..., BrowserContext]
@@ -104,7 +104,7 @@ def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit
         opened.append(own)
         context = own.new_context(ignore_https_errors=True)
         if role:
-            cookie = {"name": "__Secure-gatehouse_app", "value": forward_auth_cookie(server, role)}
+            cookie = {"name": "__Secure-gatehouse_gate", "value": forward_auth_cookie(server, role)}
             context.add_cookies(
                 [{**cookie, "domain": ".example.com", "path": "/", "secure": True}]  # type: ignore[list-item]
             )

@@ -98,7 +98,7 @@ def cookies(server: Gatehouse) -> Cookies:
 
     def of(role: str) -> dict[str, str]:
         if role not in known:
-            known[role] = {"Cookie": f"__Secure-gatehouse_app={forward_auth_cookie(server, role)}"}
+            known[role] = {"Cookie": f"__Secure-gatehouse_gate={forward_auth_cookie(server, role)}"}
         return known[role]
 
     return of
@@ -110,7 +110,7 @@ def forward_auth_cookie(server: Gatehouse, role: str) -> str:
     browser.get("/sign-in")
     answer = browser.post("/sign-in", {"login": f"{role}@example.com", "password": PASSWORD})
     assert answer.status == 302, answer.text
-    (line,) = [line for line in answer.set_cookies if "gatehouse_app" in line]
+    (line,) = [line for line in answer.set_cookies if "gatehouse_gate" in line]
     assert "Domain=example.com" in line
     assert "Secure" in line
     return re.split("[=;]", line)[1]
@@ -206,7 +206,7 @@ def test_a_banned_user_is_denied_without_identity_headers(
     proxied_app: ProxiedApp, server: Gatehouse, data: InstanceData, app: EchoApp
 ) -> None:
     """A053."""
-    cookie = {"Cookie": f"__Secure-gatehouse_app={forward_auth_cookie(server, 'admin')}"}
+    cookie = {"Cookie": f"__Secure-gatehouse_gate={forward_auth_cookie(server, 'admin')}"}
     assert proxied_app.ask("/", cookie).status == 200
     data.shell(BAN)
     before = app.seen
@@ -385,12 +385,12 @@ def test_the_app_does_not_get_the_forward_auth_cookie(
     """A145."""
     ours = cookies("viewer")["Cookie"]
     # An app may set one more for its own path, so that the first one to be found is not ours.
-    stolen = "__Secure-gatehouse_app=junk"
+    stolen = "__Secure-gatehouse_gate=junk"
     for sent in (ours, f"a=1; {ours}", f"{ours}; b=2", f"a=1; {ours}; b=2", f"{stolen}; {ours}"):
         reply = proxied_app.ask("/", {"Cookie": sent})
         left = "".join(reply.sent("Cookie"))
 
-        assert "gatehouse_app" not in left
+        assert "gatehouse_gate" not in left
         assert ("a=1" in left, "b=2" in left) == ("a=1" in sent, "b=2" in sent)
 
 
