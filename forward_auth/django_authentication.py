@@ -107,8 +107,8 @@ def _require_same_user(access: AuthContext, cookie: str) -> None:
 def _by_cookie(cookie: str) -> AuthResult:
     user = user_by_forward_auth_cookie(cookie, timezone.now())
     if user is None:
-        return AuthFailure("app", NotAuthenticated.code)
-    return principal_of(AuthContext(user=user), "app")
+        return AuthFailure("gate", NotAuthenticated.code)
+    return principal_of(AuthContext(user=user), "gate")
 
 
 def principal_of(access: AuthContext, kind: str = "") -> Principal:

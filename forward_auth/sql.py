@@ -120,7 +120,7 @@ _SESSIONS = _table(BrowserSession)
 CREDENTIALS = {
     "session": Credential(_SESSIONS, SessionRow, _SESSION_COLUMNS, "c.session_key = {key}"),
     # Found by its second cookie; see ForwardAuthCookie.
-    "app": Credential(
+    "gate": Credential(
         _SESSIONS,
         SessionRow,
         _SESSION_COLUMNS,

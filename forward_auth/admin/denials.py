@@ -34,7 +34,7 @@ MAX_CHOICES = 30
 MAX_BANS = 10
 CREDENTIALS = {
     "session": gettext_lazy("a session"),
-    "app": gettext_lazy("a session"),  # by the cookie of apps on other hosts
+    "gate": gettext_lazy("a session"),  # by the cookie of apps on other hosts
     "key": gettext_lazy("an API key"),
     "token": gettext_lazy("an access token"),
 }

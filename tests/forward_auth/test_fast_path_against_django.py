@@ -69,7 +69,7 @@ BESIDE = st.sampled_from([
     {}, {}, {}, *OF_APPS, {"HTTP_COOKIE": "gatehouse_session=stale"},
 ])  # fmt: skip
 CREDENTIALS = st.fixed_dictionaries({
-    "kind": st.sampled_from(["key", "token", "session", "app", "none"]),
+    "kind": st.sampled_from(["key", "token", "session", "gate", "none"]),
     "place": st.sampled_from(["x-api-key", "bearer", "basic"]),
     "expires": DAYS,
     "is_ended": st.sampled_from([False, False, True]),
@@ -160,7 +160,7 @@ def test_fast_path_and_django_give_the_same_response(
         assert short is None or _said(short) == _said(long)
     is_shipped = access_checks == SHIPPED
     # A session beside a credential is Django's work, and so is what has to be written.
-    by_django = credential["kind"] in ("session", "app") or "HTTP_COOKIE" in beside
+    by_django = credential["kind"] in ("session", "gate") or "HTTP_COOKIE" in beside
     assert answers[0] is not None or not is_shipped or by_django
     if CLOSED in access_checks:
         assert long.decision.principal is None
@@ -215,7 +215,7 @@ def _offer(user: User, credential: Any) -> Environ:
         case "session":
             cookie = _spoilt(_session(user, credential), credential)
             return {"HTTP_COOKIE": f"gatehouse_session={cookie}"}
-        case "app":
+        case "gate":
             cookie = _spoilt(_app_cookie(user, credential), credential)
             return {"HTTP_COOKIE": f"gatehouse_gate={cookie}"}
     return {}
@@ -312,7 +312,7 @@ def _change(user: User, person: Any) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["key", "token", "session", "app"])
+@pytest.mark.parametrize("kind", ["key", "token", "session", "gate"])
 @pytest.mark.parametrize("subject", ["account", "role"])
 @pytest.mark.parametrize("role", [Role.EDITOR, Role.ADMIN])
 def test_no_answer_is_remembered_past_an_end(
@@ -334,7 +334,7 @@ def test_no_answer_is_remembered_past_an_end(
     answers = [checker.check(environ) for _time in range(3)]
 
     is_let_in = role == Role.EDITOR or kind == "key"
-    refused = 401 if kind in ("session", "app") else 403
+    refused = 401 if kind in ("session", "gate") else 403
     assert [answer.decision.status for answer in answers] == [204 if is_let_in else refused] * 3
     generation = checker._generation
     caches = (generation.good, generation.bad, generation.results)
