@@ -244,7 +244,13 @@ def _only_at(folder: Path, name: str) -> Callable[[str, list[str]], set[str]]:
 
 def _link_files(source: Path, target: Path) -> None:
     """`collectstatic` replaces files and leaves unchanged ones alone: no copy changes another."""
-    shutil.copytree(source, target, copy_function=os.link)
+    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
+
+
+def _link(source: str, target: str) -> None:
+    """A test may put the data of two databases into one folder."""
+    Path(target).unlink(missing_ok=True)
+    os.link(source, target)
 
 
 def _sqlite_url(folder: Path) -> str:
