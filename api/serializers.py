@@ -1,16 +1,17 @@
 """Serializers that describe responses, and the base of those that read requests."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.fields import empty
 
 from accounts.models import ROLE_LABELS
 
@@ -105,6 +106,37 @@ class ExactMoment(serializers.DateTimeField):
                 _("Include the UTC offset, as in 2027-01-31T12:00:00Z.")
             )
         return super().enforce_timezone(value)
+
+
+class Seconds(serializers.IntegerField):
+    """How long something lasts, for callers that do not want to compute `expires_at`.
+
+    Its value is a timedelta.
+    """
+
+    def __init__(self, *, shortest: timedelta, longest: timedelta, **options: Any) -> None:
+        super().__init__(
+            required=False,
+            min_value=int(shortest.total_seconds()),
+            max_value=int(longest.total_seconds()),
+            help_text="Seconds; instead of `expires_at`.",
+            **options,
+        )
+
+    def run_validation(self, data: Any = empty) -> Any:
+        found = super().run_validation(data)
+        return timedelta(seconds=found) if isinstance(found, int) else found
+
+
+class EndsOnce(StrictSerializer):
+    """The base of requests with `expires_at` and a field of the kind Seconds: one, not both."""
+
+    span_field: ClassVar[str]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "expires_at" in attrs and self.span_field in attrs:
+            raise ValidationError({self.span_field: _("Send this or “expires_at”, not both.")})
+        return attrs
 
 
 class NoFields(StrictSerializer):

@@ -17,10 +17,11 @@ from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import (
     INVITATION_STATES,
+    EndsOnce,
     ExactMoment,
     InvitationRecord,
     IssuedInvitationRecord,
-    StrictSerializer,
+    Seconds,
     page_of,
     record,
 )
@@ -31,8 +32,11 @@ ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 SENSITIVE = (*ADMIN, RecentlyAuthenticated())
 
 
-class NewInvitation(StrictSerializer):
+class NewInvitation(EndsOnce):
     """The invited address and its role."""
+
+    span_field = "lifetime"
+    lifetime = Seconds(shortest=invitations.MIN_LIFETIME, longest=invitations.MAX_LIFETIME)
 
     email = serializers.CharField(max_length=254)
     role = serializers.ChoiceField(
@@ -110,6 +114,7 @@ class InvitationsView(APIView):
             name=given["name"],
             role_until=given["role_until"],
             role_after=given["role_after"],
+            lifetime=given.get("lifetime"),
             expires_at=given.get("expires_at"),
         )
         created = _record(

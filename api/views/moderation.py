@@ -23,8 +23,10 @@ from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import (
     BanRecord,
+    EndsOnce,
     ExactMoment,
     ReportedRecord,
+    Seconds,
     StrictSerializer,
     ViolationRecord,
     example,
@@ -135,8 +137,11 @@ class ViolationReport(SubjectFields):
         return value
 
 
-class BanTerms(StrictSerializer):
+class BanTerms(EndsOnce):
     """End and reason of a ban."""
+
+    span_field = "duration"
+    duration = Seconds(shortest=MIN_BAN, longest=MAX_DURATION, allow_null=True)
 
     expires_at = ExactMoment(
         required=False,
@@ -325,8 +330,8 @@ def _check_ban(actor: User, given: dict[str, Any]) -> None:
 def _duration(given: dict[str, Any]) -> timedelta | None:
     """How long the ban lasts; None until it is lifted. Raises RecordInvalid."""
     if "expires_at" not in given:
-        default: timedelta = settings.BAN_DURATION
-        return default
+        duration: timedelta | None = given.get("duration", settings.BAN_DURATION)
+        return duration
     end = given["expires_at"]
     return end and time_until(end, shortest=MIN_BAN, longest=MAX_DURATION)
 

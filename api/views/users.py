@@ -26,9 +26,11 @@ from accounts.services.verification import mark_verified
 from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import (
+    EndsOnce,
     ExactMoment,
     IssuedLinkRecord,
     ResetLinkRecord,
+    Seconds,
     StrictSerializer,
     UserRecord,
     page_of,
@@ -150,8 +152,11 @@ class UserChange(StrictSerializer):
     )
 
 
-class NewLink(StrictSerializer):
+class NewLink(EndsOnce):
     """When the link ends."""
+
+    span_field = "lifetime"
+    lifetime = Seconds(shortest=MIN_LIFETIME, longest=MAX_LIFETIME)
 
     expires_at = ExactMoment(
         required=False,
@@ -283,7 +288,7 @@ class UserLinkView(APIView):
         link = issue_link(
             user,
             actor=auth_of(request).user,
-            lifetime=settings.MAGIC_LINK_OPERATOR_EXPIRY,
+            lifetime=given.get("lifetime", settings.MAGIC_LINK_OPERATOR_EXPIRY),
             expires_at=given.get("expires_at"),
             source=source,
         )

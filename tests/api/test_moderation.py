@@ -314,6 +314,8 @@ def test_bans_are_listed_by_filters(app: Client, viewer: User) -> None:
     [
         ({}, timedelta(hours=2)),
         ({"expires_at": None}, None),
+        ({"duration": 3600}, timedelta(hours=1)),
+        ({"duration": None}, None),
     ],
 )
 def test_a_ban_lasts_for_its_duration(
@@ -356,6 +358,9 @@ def test_a_banned_user_has_access_again_after_the_ban_is_lifted(
         ({"network": OFFICE, "reason": "x", "expires_at": from_now()}, "expires_at"),
         ({"network": OFFICE, "reason": "x", "expires_at": 3600}, "expires_at"),
         ({"network": OFFICE, "reason": "x", "expires_at": "2h"}, "expires_at"),
+        ({"network": OFFICE, "reason": "x", "duration": 0}, "duration"),
+        ({"network": OFFICE, "reason": "x", "duration": 10**12}, "duration"),
+        ({"network": OFFICE, "reason": "x", "duration": 60, "expires_at": None}, "duration"),
         ({"network": OFFICE, "reason": "x", "expires_at": from_now(days=3660)}, "expires_at"),
     ],
 )
