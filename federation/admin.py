@@ -41,7 +41,8 @@ def _reason(row: ExternalIdentity, user: User) -> str | SafeString:
     """Why the account has its role, and since when."""
     text = row.role_reason or NOTHING
     if user.role_locked:
-        text = f"{_('Kept by an administrator')} ({text})"
+        kept = _("Kept by an administrator")
+        text = f"{kept} ({text})"
     if row.role_decided_at is None:
         return text
     return format_html('{} <span class="quiet">{}</span>', text, moment(row.role_decided_at))

@@ -83,11 +83,11 @@ def send_reminders() -> int:
     if not _find_due(timezone.now()):
         return 0
     with transaction.atomic():
-        admins = list(User.objects.people().filter(is_active=True, role__in=ADMIN_ROLES))
-        first = _find_due(timezone.now())
-        lock_users(*(due.user_id for due in first), *(admin.pk for admin in admins))
-        # Again, because another process may have sent them meanwhile.
-        now = timezone.now()
+        admins = User.objects.people().filter(is_active=True, role__in=ADMIN_ROLES)
+        first, keys = _find_due(timezone.now()), list(admins.values_list("pk", flat=True))
+        lock_users(*(due.user_id for due in first), *keys)
+        # Again, because another process may have sent them meanwhile, or deleted an administrator.
+        now, locked = timezone.now(), list(admins.filter(pk__in=keys))
         reminders = [due for due in _find_due(now) if due in set(first)]
         users = User.objects.in_bulk([due.user_id for due in reminders])
         rows = [
@@ -100,7 +100,7 @@ def send_reminders() -> int:
         lines = [(users[due.user_id], _line(users[due.user_id], due), due) for due in reminders]
         enqueue([_mail_to_user(user, line, due) for user, line, due in lines
                  if not is_placeholder(user.email)])  # fmt: skip
-        enqueue(_mails_to_admins(admins, [(user, line) for user, line, _due in lines]))
+        enqueue(_mails_to_admins(locked, [(user, line) for user, line, _due in lines]))
     return len(reminders)
 
 

@@ -105,7 +105,10 @@ def invite(
     Nothing has changed then.
     """
     now = timezone.now()
-    lifetime = expires_at - now if expires_at else lifetime or LIFETIME
+    if expires_at is not None:
+        lifetime = expires_at - now
+    elif lifetime is None:
+        lifetime = LIFETIME
     if role in list(Role) and not can_give(Role(actor.role), Role(role)):
         raise Forbidden(_("You may only give roles below your own."))
     email, given = _parse(email, role, lifetime)

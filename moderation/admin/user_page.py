@@ -34,8 +34,10 @@ def bans_in_force(_request: HttpRequest, user: User) -> Iterator[Notice]:
     """Each ban that keeps the user out, with its reason and end."""
     for ban in active_bans().filter(user=user).order_by("-pk")[:SHOWN]:
         reason = _("Reason: {reason}.").format(reason=shown(ban.reason).rstrip("."))
-        lasts = reason if ban.until else f"{reason} {_('It lasts until it is lifted.')}"
-        yield Notice("bad", _("Banned"), lasts, ban.until)
+        if ban.until is None:
+            lasts = _("It lasts until it is lifted.")
+            reason = f"{reason} {lasts}"
+        yield Notice("bad", _("Banned"), reason, ban.until)
 
 
 def violations_and_bans(_request: HttpRequest, user: User) -> Content:

@@ -153,8 +153,13 @@ def test_server_side_fields_of_a_key_cannot_be_set(site: Site) -> None:
         "state": "ended", "is_active": False, "actor": {"role": "owner"},
     }  # fmt: skip
 
+    before = count_of_keys(site, email)
     answer = site.visitor().send("POST", KEYS, {"name": "x", **more}, {"X-API-Key": key})
+    assert code_of(answer) == (402, "record_invalid")
+    assert set(json.loads(answer.body)["errors"]) == set(more)
+    assert count_of_keys(site, email) == before
 
+    answer = site.visitor().send("POST", KEYS, {"name": "x"}, {"X-API-Key": key})
     made = json.loads(answer.body)
     row = site.drive(
         f"row = ApiKey.objects.get(pk={made['id']!r})\n"

@@ -29,6 +29,8 @@ COUNTING = {"check_rate_limit", "check_mfa_rate_limit", "record_violation"}
 # Each call that can score: module and function -> scopes. A new one has to be weighed and named.
 # All of them want a form's token, or JSON that a foreign page may not send.
 CALLS = {
+    ("operations/demo/activity.py", "_violate_as"): ["record_violation"],
+    ("operations/demo/activity.py", "_violate_from"): ["record_violation"],
     ("accounts/services/verification.py", "request_email_change"): ["sign-in", "verify-email"],
     ("accounts/services/verification.py", "resend_verification"): ["verify-email"],
     ("accounts/views/passwords.py", "check_own_password"): ["sign-in"],
