@@ -18,7 +18,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import SentForm
-from accounts.sessions.resumption import masked_token_of, purge_resumptions, resume
+from accounts.sessions.resumption import (
+    masked_token_of,
+    purge_resumptions,
+    resume,
+    sent_fields,
+)
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.crypto.tokens import digest
 from core.locks import delete_free
@@ -132,8 +137,8 @@ def _key_of(request: HttpRequest) -> str | None:
     """The digest that identifies one submission of one form by one user; None if not a form."""
     if not masked_token_of(request) or not request.user.is_authenticated:
         return None
-    fields = sorted((name, values) for name, values in request.POST.lists())
-    return digest(PURPOSE, json.dumps([str(request.user.pk), request.get_full_path(), fields]))
+    submission = [str(request.user.pk), request.get_full_path(), sent_fields(request)]
+    return digest(PURPOSE, json.dumps(submission))
 
 
 def _claim(key: str, lifetime: timedelta) -> bool:

@@ -92,12 +92,16 @@ def masked_token_of(request: HttpRequest) -> str:
     return token if len(token) == TOKEN_LENGTH and not request.FILES else ""
 
 
+def sent_fields(request: HttpRequest) -> list[tuple[str, list[Any]]]:
+    """(name, values) of the form, sorted: the same for each submission of the same form."""
+    return sorted((name, values) for name, values in request.POST.lists())
+
+
 def _key_of(request: HttpRequest) -> str | None:
     """The digest that identifies one submission by one browser, for any user."""
     if not masked_token_of(request):
         return None
-    fields = sorted((name, values) for name, values in request.POST.lists())
-    return digest(PURPOSE, json.dumps([request.get_full_path(), fields]))
+    return digest(PURPOSE, json.dumps([request.get_full_path(), sent_fields(request)]))
 
 
 def _associated_data(key: str) -> str:
