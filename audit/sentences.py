@@ -91,7 +91,7 @@ def actor_name(event: Event) -> str:
 
 def target_name(event: Event) -> str:
     """The target without a name."""
-    return _("nobody known") if event.target_id is None else _deleted(event.target_id)
+    return _("an unknown account") if event.target_id is None else _deleted(event.target_id)
 
 
 def _deleted(key: Any) -> str:

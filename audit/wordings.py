@@ -261,7 +261,7 @@ WORDINGS: dict[str, Wording] = {
     ),
     "account:email:change": _CHANGE_EMAIL,
     "account:email:release": Wording(
-        _("{target} lost the email address {before}, which is somebody else's at {source}.")
+        _("{target} lost the email address {before}, which belongs to another account at {source}.")
     ),
     # Second factors, passkeys, providers
     "account:confirm:done": Wording(_("{target} confirmed that it was them ({method}).")),

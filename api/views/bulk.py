@@ -177,7 +177,7 @@ class ListedInvitationRecord(Shape):
 
     email = serializers.CharField()
     outcome = serializers.ChoiceField(OUTCOMES)
-    detail = serializers.CharField(allow_blank=True, help_text="Why nobody was invited.")
+    detail = serializers.CharField(allow_blank=True, help_text="Why the address was not invited.")
     id = serializers.UUIDField(allow_null=True)
     link = serializers.URLField(allow_null=True, help_text="The only copy of the secret.")
     mailed = serializers.BooleanField(help_text="Whether it is also sent by mail.")
@@ -277,7 +277,7 @@ class InvitationListView(APIView):
     def post(self, request: Request) -> Response:
         """Invite each person who has neither an account nor an open invitation.
 
-        So a request that is repeated invites nobody twice. Only this response contains each
+        So a request that is repeated invites no one twice. Only this response contains each
         `link`. An entry that cannot be invited keeps no other one back.
         """
         given = validate(InvitationList, request.data)

@@ -150,7 +150,7 @@ class UserSecondFactorsView(APIView):
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
         """Remove all second factors and recovery codes of a user whom you may manage.
 
-        For somebody who has lost them: make sure that it is them who asks. Ends their sign-ins and
+        For a user who has lost them: make sure that they themselves ask. Ends their sign-ins and
         notifies them by mail. A user without a second factor is not found.
         """
         user, actor = find_user(user_id), auth_of(request).user

@@ -38,7 +38,8 @@ class SimulationRequest(StrictSerializer):
         default="",
         allow_blank=True,
         max_length=254,
-        help_text="Id, email address or user name of a user, or id of an API key. Empty: nobody.",
+        help_text="Id, email address or user name of a user, or id of an API key. Empty: a client "
+        "that is not signed in.",
     )
     url = serializers.CharField(
         max_length=MAX_LENGTH, help_text="As in the browser; `https://` may be missing."

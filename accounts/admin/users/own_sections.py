@@ -55,7 +55,7 @@ def notices(request: HttpRequest, user: User) -> Iterator[Notice]:
     yield from _offboarded(user)
     yield from _ends(user)
     if user.setup_completed and not user.is_verified:
-        text = _("Nobody has shown yet that %(email)s is this person's address.")
+        text = _("It is not verified yet that %(email)s is this person's address.")
         yield Notice("warn", _("The address is not verified"), text % {"email": user.email})
     seconds = rate_limits.seconds_locked(request, user)
     if seconds > 0:

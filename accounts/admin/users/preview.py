@@ -30,7 +30,7 @@ def preview_page(
 ) -> HttpResponse | None:
     """The confirmation page with two lists: who is affected, and who is left out and why.
 
-    None, and a warning message, if nobody is affected. context: called with the affected users.
+    None, and a warning message, if no user is affected. context: called with the affected users.
     """
     actor = acting_admin(request)
     rules = list(refusals)
@@ -68,7 +68,10 @@ def own_account(actor: User, reason: str) -> Refusal:
 
 
 def last_owner() -> Refusal:
-    """Refuses the owner without whom nobody could administer; count on it being asked in order."""
+    """Refuses the owner who would be the last one to go.
+
+    It counts whom it has not refused, so ask it for each user in their order.
+    """
     owners = {user.pk for user in User.objects.active_owners() if access_policy.may_act(user)}
 
     def refusal(user: User) -> str:

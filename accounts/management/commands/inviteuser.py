@@ -39,7 +39,7 @@ class Command(AccountCommand):
         "well if a mail service is configured. One address: replaces older invitations of it. "
         "Several addresses, or a file: prints `address TAB link` a line, and leaves out addresses "
         "that have an account or an open invitation, so the same list can be sent again. Exits "
-        "with 1 if nobody was invited or an entry is wrong; the others are invited."
+        "with 1 if no one was invited or an entry is wrong; the others are invited."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -69,7 +69,7 @@ class Command(AccountCommand):
             "--resend", action="store_true", help="also replace open invitations of the list"
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="show what would happen and invite nobody"
+            "--dry-run", action="store_true", help="show what would happen, and invite no one"
         )
 
     def act(self, **options: Any) -> None:
