@@ -3,22 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.actors import Actor
-from accounts.admin.actions import CONFIRMED, PageAction, confirmation_page, user_action
+from accounts.admin.actions import CONFIRMED, PageAction, user_action
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS
 from accounts.admin.columns import moment
 from accounts.admin.users.actions import chosen_users, report, run_on_users
 from accounts.admin.users.filters import badges_of, user_badge
 from accounts.admin.users.list_columns import ListColumn, user_state_detail
+from accounts.admin.users.preview import Question, ask, by_rank, preview_page, unless
 from accounts.models import User
 from core.errors import RecordInvalid
 from moderation.admin.forms import BanForm
@@ -91,21 +91,21 @@ def _ask(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User], form: BanForm
 ) -> HttpResponse | None:
     """The confirmation page; None, and a warning, if none of the users can be banned."""
-    reasons_by_user = [(user, refusal_reason(acting_admin(request), user)) for user in users]
-    affected = [user for user, reason in reasons_by_user if not reason]
-    left_out = [(user, reason) for user, reason in reasons_by_user if reason]
-    if not affected:
-        reasons = " ".join(sorted({reason for _user, reason in left_out}))
-        text = _("No one was banned. %(reasons)s") % {"reasons": reasons}
-        messages.warning(request, text)
-        return None
-    context = {
-        "title": _("Ban people"),
-        "people": affected,
-        "left_out": left_out,
-        "form": form,
-    }
-    return confirmation_page(modeladmin, request, "admin/moderation/ban_people.html", context)
+    actor = acting_admin(request)
+
+    def refusal(user: User) -> str:
+        return refusal_reason(actor, user)
+
+    context = {"title": _("Ban people"), "form": form}
+    return preview_page(
+        modeladmin,
+        request,
+        users,
+        [refusal],
+        "admin/moderation/ban_people.html",
+        lambda _affected: context,
+        nothing=_("No one was banned. %(reasons)s"),
+    )
 
 
 def refusal_reason(actor: User, user: User) -> str:
@@ -127,12 +127,29 @@ def refusal_reason(actor: User, user: User) -> str:
     ),
 )
 def lift_bans_of_people(
-    _modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
-) -> None:
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
+) -> HttpResponse | None:
     """Lift all bans of the chosen users that are in force."""
     users = chosen_users(request, queryset, MAX_ROWS)
-    if users is not None:
-        report(request, run_on_users(acting_admin(request), users, _lift))
+    if users is None:
+        return None
+    actor = acting_admin(request)
+    if CONFIRMED not in request.POST:
+        rules = [by_rank(actor), unless(_bears_badge, gettext_lazy("They are not banned."))]
+        return ask(modeladmin, request, users, rules, _LIFT)
+    report(request, run_on_users(actor, users, _lift))
+    return None
+
+
+_LIFT = Question(
+    gettext_lazy("Lift ban"),
+    ngettext_lazy(
+        "Lift every ban of this person that is in force? They may sign in again.",
+        "Lift every ban of these %(count)d people that is in force? They may sign in again.",
+        "count",
+    ),
+    gettext_lazy("Lift ban"),
+)
 
 
 def _lift(actor: Actor, user: User) -> int:

@@ -78,7 +78,7 @@ def test_multiple_choice_fields_may_repeat(
     key = {"name": "Nightly", "scopes": ["read", "write"], "life": "7"}
     rule = {"name": "Wiki", "effect": "role", "role": "viewer", "methods": ["GET", "POST"],
             "path": "/wiki", "is_enabled": "on"}  # fmt: skip
-    ticked = {"action": "disable_people", "index": "0",
+    ticked = {"action": "disable_people", "confirmed": "yes",
               "_selected_action": [str(viewer.pk), str(owner.pk)]}  # fmt: skip
 
     assert browser.post("/account/keys", key).status_code == 200

@@ -81,7 +81,7 @@ def test_the_admin_shows_when_a_reset_link_expires(
         page = browser.post(f"{people}{viewer.pk}/reset/").content.decode()
     else:
         chosen = {"action": "start_reset_of_people", "_selected_action": [str(viewer.pk)]}
-        page = browser.post(people, chosen).content.decode()
+        page = browser.post(people, chosen | {"confirmed": "yes"}).content.decode()
 
     token = viewer.tokens.get()
     assert f"Ends {spoken_end(token.expires_at, timezone.now())}." in page

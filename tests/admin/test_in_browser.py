@@ -178,6 +178,7 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "delete": lambda panel: panel.open(f"{USERS}{panel.person}/delete/"),
     "role": lambda panel: panel.choose(USERS, "change_role_of_people"),
     "end": lambda panel: panel.choose(USERS, "set_end_of_people"),
+    "disable": lambda panel: panel.choose(USERS, "disable_people"),
     "offboard": lambda panel: panel.press(f"{USERS}{panel.person}/change/", "Offboard…"),
     "offboarding": lambda panel: panel.read_report(),
     "offboarding on paper": lambda panel: panel.read_report("Page for printing"),

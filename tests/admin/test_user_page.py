@@ -318,8 +318,8 @@ def test_a_button_leads_to_a_user_page_or_to_the_list(
 ) -> None:
     browser, _owner = as_role("owner")
 
-    fields = {"action": "disable_people", "_selected_action": str(jon.pk), "user_page": given}
-    answer = browser.post(LIST, fields)
+    fields = {"_selected_action": str(jon.pk), "confirmed": "yes", "user_page": given}
+    answer = browser.post(LIST, fields | {"action": "disable_people"})
 
     assert (answer.status_code, answer["Location"]) == (302, LIST)
 

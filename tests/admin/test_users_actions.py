@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 
 from accounts.models import BrowserSession, User
 from audit.models import AuditEvent
+from moderation.services.bans import ban
 from tests.admin.conftest import BrowserOf, MakeUser, bulk, edited, notices, page_of
 from tests.mfa.authenticator import set_up_app
 
@@ -70,14 +72,27 @@ BULK_ACTIONS = {
         "account:role:change",
         lambda p: p.role == "viewer",
     ),
-    "reset": Case(_tick("start_reset_of_people"), "account:password:reset-start", _is_reset, 200),
-    "disable": Case(_tick("disable_people"), "account:user:disable", lambda p: not p.is_active),
-    "end sessions": Case(_tick("end_sessions_people"), "account:session:end-all", _no_sessions),
+    "reset": Case(
+        _tick("start_reset_of_people", confirmed="yes"),
+        "account:password:reset-start",
+        _is_reset,
+        200,
+    ),
+    "disable": Case(
+        _tick("disable_people", confirmed="yes"), "account:user:disable", lambda p: not p.is_active
+    ),
+    "end sessions": Case(
+        _tick("end_sessions_people", confirmed="yes"), "account:session:end-all", _no_sessions
+    ),
     "delete": Case(
         _tick("delete_selected", confirmed="yes"), "account:user:delete", lambda p: p is None
     ),
-    "enable": Case(_tick("enable_people"), "account:user:enable", lambda p: p.is_active),
-    "verify": Case(_tick("verify_people"), "account:email:vouch", lambda p: p.is_verified),
+    "enable": Case(
+        _tick("enable_people", confirmed="yes"), "account:user:enable", lambda p: p.is_active
+    ),
+    "verify": Case(
+        _tick("verify_people", confirmed="yes"), "account:email:vouch", lambda p: p.is_verified
+    ),
 }
 REACHES = {
     "stranger": set(),
@@ -204,7 +219,7 @@ LAST_OWNER_ACTIONS = {
     "disable": _press("disable"),
     "delete": ACTIONS["delete"].do,
     "bulk demote": _tick("change_role_of_people", role="admin", confirmed="yes"),
-    "bulk disable": _tick("disable_people"),
+    "bulk disable": _tick("disable_people", confirmed="yes"),
     "bulk delete": _tick("delete_selected", confirmed="yes"),
 }
 
@@ -300,6 +315,73 @@ def test_a_reset_of_factors_leaves_out_who_has_none(as_role: AsRole, make_user: 
         (without.email, "They have no second factor."),
         (operator.email, "Change your own factors on your account page."),
     ]
+
+
+RANK, LAST = "Their role is not below yours.", "The last active owner must stay."
+# Action -> whom it leaves out of each role's account, and why; the others are affected. The viewer
+# is disabled, the editor is not verified.
+LEFT_OUT = {
+    "disable_people": {
+        "owner": RANK, "admin": RANK, "viewer": "They are disabled already.",
+    },
+    "enable_people": {"owner": RANK, "admin": RANK, "editor": "They are not disabled."},
+    "end_sessions_people": {"owner": RANK},
+    "verify_people": {"owner": RANK, "admin": RANK, "viewer": "Their address is verified."},
+    "start_reset_of_people": {
+        "owner": RANK,
+        "admin": RANK,
+        "viewer": "This account is disabled. Ask an administrator.",
+    },
+    "lift_bans_of_people": {
+        "owner": RANK, "admin": RANK, "viewer": "They are not banned.",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("action", LEFT_OUT)
+def test_a_bulk_action_tells_whom_it_leaves_out_and_does_nothing_yet(
+    as_role: AsRole, make_user: MakeUser, action: str
+) -> None:
+    client, operator = as_role("admin")
+    people = {role: make_user(role) for role in ("viewer", "editor", "owner")} | {"admin": operator}
+    User.objects.filter(pk=people["viewer"].pk).update(is_active=False)
+    User.objects.filter(pk=people["editor"].pk).update(email_verified_at=None)
+    if action == "lift_bans_of_people":
+        ban(actor=people["owner"], user=people["editor"], duration=timedelta(hours=1), reason="-")
+    before = [_row(user) for user in people.values()], AuditEvent.objects.count()
+
+    page = bulk(client, action, list(people.values()))
+
+    assert page.status_code == 200
+    affected, left_out = _lists(page)
+    reasons = {people[role].email: reason for role, reason in LEFT_OUT[action].items()}
+    assert dict(left_out) == reasons
+    assert sorted(affected) == sorted({user.email for user in people.values()} - set(reasons))
+    content = page.content.decode()
+    for user in people.values():
+        field = f'name="_selected_action" value="{user.pk}"'
+        assert (field in content) == (user.email in affected)
+    assert ([_row(user) for user in people.values()], AuditEvent.objects.count()) == before
+
+
+def test_disabling_all_owners_leaves_out_the_last(as_role: AsRole, make_user: MakeUser) -> None:
+    client, operator = as_role("owner")
+    other = make_user("owner", "other@example.com")
+
+    page = bulk(client, "disable_people", [operator, other])
+
+    assert _lists(page) == ([other.email], [(operator.email, LAST)])
+
+
+def test_a_password_reset_leaves_out_the_own_account(as_role: AsRole, make_user: MakeUser) -> None:
+    client, operator = as_role("owner")
+    viewer = make_user("viewer")
+
+    page = bulk(client, "start_reset_of_people", [operator, viewer])
+
+    own = "Change your own password on your account page."
+    assert _lists(page) == ([viewer.email], [(operator.email, own)])
+    assert "Remove the password of this person?" in page.content.decode()
 
 
 def test_an_action_that_would_affect_nobody_says_why(as_role: AsRole, make_user: MakeUser) -> None:

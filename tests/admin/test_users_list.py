@@ -344,7 +344,9 @@ def test_reset_links_of_several_users_are_shown_once_above_the_list(
     disabled = User.objects.get(pk=editor.pk)
     User.objects.filter(pk=editor.pk).update(is_active=False)
 
-    answer = bulk(browser, "start_reset_of_people", [viewer, disabled, owner, admin])
+    answer = bulk(
+        browser, "start_reset_of_people", [viewer, disabled, owner, admin], confirmed="yes"
+    )
 
     rows = answer.context["panel"]["rows"]
     content = answer.content.decode()
@@ -386,7 +388,7 @@ def test_selections_that_are_no_ids_change_nothing(browser: Client, viewer: User
 def test_an_action_on_all_pages_applies_to_the_filtered_users(
     browser: Client, viewer: User, editor: User
 ) -> None:
-    ticked = {"action": "disable_people", "index": "0", "select_across": "1"}
+    ticked = {"action": "disable_people", "confirmed": "yes", "select_across": "1"}
 
     browser.post(f"{LIST}?role=viewer", ticked | {"_selected_action": [viewer.pk]})
 

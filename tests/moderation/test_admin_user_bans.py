@@ -163,7 +163,7 @@ def test_lifting_ends_all_bans_of_the_selected_users(
     for user in (viewer, viewer, owner):
         banned(user=user, since=now)
 
-    act(panel, "lift_bans_of_people", [viewer, editor, owner])
+    act(panel, "lift_bans_of_people", [viewer, editor, owner], confirmed="yes")
 
     assert notices(panel) == ["1 done, 1 skipped: not banned, 1 skipped: rank"]
     active = Ban.objects.active(timezone.now())

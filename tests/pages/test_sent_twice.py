@@ -393,7 +393,10 @@ CASES: dict[str, Case] = {
     ),
     "get_login_url": Case(ticked("get_login_url"), count(LoginLink), [1], (200, "/magic-link/")),
     "start_reset_of_people": Case(
-        ticked("start_reset_of_people"), count(AccountToken), [1], (200, "/password/reset/")
+        ticked("start_reset_of_people", confirmed="yes"),
+        count(AccountToken),
+        [1],
+        (200, "/password/reset/"),
     ),
     "ban_people": Case(
         ticked("ban_people", confirmed="yes", duration="1h", reason="Spam"),
@@ -433,15 +436,19 @@ CASES: dict[str, Case] = {
     "reset_factors_of_people": Case(
         ticked("reset_factors_of_people", confirmed="yes"), count(), [], (302, USERS)
     ),
-    "disable_people": Case(ticked("disable_people"), count(), [], (302, USERS)),
-    "enable_people": Case(ticked("enable_people"), count(), [], (302, USERS)),
-    "end_sessions_people": Case(ticked("end_sessions_people"), count(), [], (302, USERS)),
-    "verify_people": Case(ticked("verify_people"), count(), [], (302, USERS)),
+    "disable_people": Case(ticked("disable_people", confirmed="yes"), count(), [], (302, USERS)),
+    "enable_people": Case(ticked("enable_people", confirmed="yes"), count(), [], (302, USERS)),
+    "end_sessions_people": Case(
+        ticked("end_sessions_people", confirmed="yes"), count(), [], (302, USERS)
+    ),
+    "verify_people": Case(ticked("verify_people", confirmed="yes"), count(), [], (302, USERS)),
     "delete_selected": Case(
         ticked("delete_selected", confirmed="yes"), count(User), [2], (302, USERS)
     ),
     "lift_bans_of_people": Case(
-        lambda context: (_ban(context) and None) or ticked("lift_bans_of_people")(context),
+        lambda context: (
+            (_ban(context) and None) or ticked("lift_bans_of_people", confirmed="yes")(context)
+        ),
         count(),
         [],
         (302, USERS),

@@ -14,9 +14,17 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.bulk_actions import BulkResult, run_on_each
+from accounts.admin.users.preview import (
+    Refusal,
+    by_rank,
+    last_owner,
+    own_account,
+    unless,
+    without_access,
+)
 from accounts.models import User
 from accounts.services import passwords, users
 from accounts.services.email_tokens import IssuedToken
@@ -33,7 +41,9 @@ class UserAction:
     """An action on one user.
 
     label: of the button; bulk_label: in the list of actions; done: the message afterwards.
-    question: what the page of the user asks before; %(name)s is the user. group: of the button.
+    question: what the page of the user asks before; %(name)s is the user. bulk_question: what is
+    asked before the action is done for several, made by ngettext_lazy() with %(count)d. refusals:
+    called with the administrator; whom the bulk action leaves out. group: of the button.
     """
 
     run: Run
@@ -41,6 +51,8 @@ class UserAction:
     bulk_label: Any
     done: Any
     question: Any
+    bulk_question: Any
+    refusals: Callable[[User], list[Refusal]]
     group: str
     is_useful: Callable[[User], bool] = lambda _user: True
 
@@ -63,6 +75,18 @@ USER_ACTIONS: dict[str, UserAction] = {
             "Disable the account of %(name)s? They are signed out everywhere, their API keys stop "
             "working, and they cannot sign in until you enable the account."
         ),
+        ngettext_lazy(
+            "Disable this account? The person is signed out everywhere, their API keys stop "
+            "working, and they cannot sign in until you enable the account.",
+            "Disable these %(count)d accounts? The people are signed out everywhere, their API "
+            "keys stop working, and they cannot sign in until you enable the accounts.",
+            "count",
+        ),
+        lambda actor: [
+            by_rank(actor),
+            unless(lambda user: user.is_active, gettext_lazy("They are disabled already.")),
+            last_owner(),
+        ],
         "access",
         lambda user: user.is_active,
     ),
@@ -75,6 +99,17 @@ USER_ACTIONS: dict[str, UserAction] = {
             "Enable the account of %(name)s? They may sign in again. Sessions and API keys from "
             "before stay invalid."
         ),
+        ngettext_lazy(
+            "Enable this account? The person may sign in again. Sessions and API keys from before "
+            "stay invalid.",
+            "Enable these %(count)d accounts? The people may sign in again. Sessions and API keys "
+            "from before stay invalid.",
+            "count",
+        ),
+        lambda actor: [
+            by_rank(actor),
+            unless(lambda user: not user.is_active, gettext_lazy("They are not disabled.")),
+        ],
         "access",
         lambda user: not user.is_active,
     ),
@@ -87,6 +122,14 @@ USER_ACTIONS: dict[str, UserAction] = {
             "Sign %(name)s out everywhere? All devices and programs are signed out, and links that "
             "were not used yet stop working. API keys stay valid."
         ),
+        ngettext_lazy(
+            "Sign this person out everywhere? All devices and programs are signed out, and links "
+            "that were not used yet stop working. API keys stay valid.",
+            "Sign these %(count)d people out everywhere? All devices and programs are signed out, "
+            "and links that were not used yet stop working. API keys stay valid.",
+            "count",
+        ),
+        lambda actor: [by_rank(actor, may_be_self=True)],
         "sessions",
     ),
     "verify": UserAction(
@@ -98,10 +141,27 @@ USER_ACTIONS: dict[str, UserAction] = {
             "Mark the address of %(name)s as verified? Do this only if you know that the address "
             "is theirs. It cannot be undone."
         ),
+        ngettext_lazy(
+            "Mark this address as verified? Do this only if you know that the address is theirs. "
+            "It cannot be undone.",
+            "Mark these %(count)d addresses as verified? Do this only if you know that each "
+            "address is theirs. It cannot be undone.",
+            "count",
+        ),
+        lambda actor: [
+            by_rank(actor),
+            unless(lambda user: not user.is_verified, gettext_lazy("Their address is verified.")),
+        ],
         "sign-in",
         lambda user: not user.is_verified,
     ),
 }
+
+
+def reset_refusals(actor: User) -> list[Refusal]:
+    """Whom a bulk password reset leaves out; see start_reset()."""
+    own = own_account(actor, _("Change your own password on your account page."))
+    return [by_rank(actor), own, without_access]
 
 
 def chosen_users(request: HttpRequest, users: "QuerySet[User]", maximum: int) -> list[User] | None:

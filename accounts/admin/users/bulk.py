@@ -8,7 +8,7 @@ from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.actions import (
     CONFIRMED,
@@ -22,11 +22,14 @@ from accounts.admin.users.actions import (
     USER_ACTIONS,
     chosen_users,
     report,
+    reset_refusals,
     run_on_users,
     start_reset,
 )
 from accounts.admin.users.forms import ChooseEndForm, ChooseRoleForm
 from accounts.admin.users.preview import (
+    Question,
+    ask,
     by_rank,
     last_owner,
     own_account,
@@ -58,8 +61,20 @@ def _action(name: str, description: Any, *, permission: str, maximum: int, body:
 def _simple(name: str) -> Action:
     action = USER_ACTIONS[name]
 
-    def body(_admin: "ModelAdmin[User]", request: HttpRequest, users: list[User]) -> None:
-        report(request, run_on_users(acting_admin(request), users, action.run))
+    def body(
+        modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
+    ) -> HttpResponse | None:
+        actor = acting_admin(request)
+        if CONFIRMED not in request.POST:
+            return ask(
+                modeladmin,
+                request,
+                users,
+                action.refusals(actor),
+                Question(action.bulk_label, action.bulk_question, action.label),
+            )
+        report(request, run_on_users(actor, users, action.run))
+        return None
 
     function = f"{name.replace('-', '_')}_people"
     return _action(function, action.bulk_label, permission="change", maximum=MAX_ROWS, body=body)
@@ -105,7 +120,10 @@ def _set_end(
 def _start_resets(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
 ) -> HttpResponse | None:
-    result = run_on_users(acting_admin(request), users, start_reset)
+    actor = acting_admin(request)
+    if CONFIRMED not in request.POST:
+        return ask(modeladmin, request, users, reset_refusals(actor), _RESET)
+    result = run_on_users(actor, users, start_reset)
     report(request, result)
     if not result.results:
         return None
@@ -149,6 +167,17 @@ def _delete(
     return None
 
 
+_RESET = Question(
+    gettext_lazy("Start password reset"),
+    ngettext_lazy(
+        "Remove the password of this person? The old password stops working, every device is "
+        "signed out, and you get a link to hand over with which they choose a new one.",
+        "Remove the passwords of these %(count)d people? The old passwords stop working, every "
+        "device is signed out, and you get a link for each with which they choose a new one.",
+        "count",
+    ),
+    gettext_lazy("Start password reset"),
+)
 BULK_ACTIONS: tuple[Action, ...] = (
     _action(
         "change_role_of_people",

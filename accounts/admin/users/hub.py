@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.actions import PageAction, page_actions
+from accounts.admin.actions import CONFIRMED, PageAction, page_actions
 from accounts.admin.base import USER_PAGE, acting_admin
 from accounts.admin.columns import badge
 from accounts.admin.users.actions import USER_ACTIONS
@@ -100,12 +100,14 @@ def _groups(actor: User, user: User) -> list[ButtonGroup]:
 
 def _list_button(name: str, action: PageAction, user: User) -> ActionButton:
     """A button that runs an action of the user list on this user."""
-    fields = (("action", name), ("_selected_action", str(user.pk)), (USER_PAGE, str(user.pk)))
+    fields = [("action", name), ("_selected_action", str(user.pk)), (USER_PAGE, str(user.pk))]
+    if action.question:
+        fields.append((CONFIRMED, "yes"))
     return ActionButton(
         action.label,
         reverse("admin:accounts_user_changelist"),
         _ask(action.question, user),
-        fields,
+        tuple(fields),
         action.is_danger,
     )
 

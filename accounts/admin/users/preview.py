@@ -4,7 +4,7 @@ The services decide again, one user at a time: what changes in the meantime is t
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
@@ -27,10 +27,12 @@ def preview_page(
     refusals: Iterable[Refusal],
     template: str,
     context: Callable[[list[User]], dict[str, Any]],
+    nothing: str = "",
 ) -> HttpResponse | None:
     """The confirmation page with two lists: who is affected, and who is left out and why.
 
     None, and a warning message, if no user is affected. context: called with the affected users.
+    nothing: that message, with %(reasons)s.
     """
     actor = acting_admin(request)
     rules = list(refusals)
@@ -45,10 +47,39 @@ def preview_page(
             affected.append(user)
     if not affected:
         reasons = " ".join(sorted({reason for _user, reason in left_out}))
-        messages.warning(request, _("Nothing was changed. %(reasons)s") % {"reasons": reasons})
+        text = nothing or _("Nothing was changed. %(reasons)s")
+        messages.warning(request, text % {"reasons": reasons})
         return None
     lists = {"people": affected, "left_out": left_out, "actor_id": actor.pk}
     return confirmation_page(modeladmin, request, template, lists | context(affected))
+
+
+class Question(NamedTuple):
+    """What is asked before a bulk action that needs no other input.
+
+    text: made by ngettext_lazy() with %(count)d. label: of the button that confirms.
+    """
+
+    title: Any
+    text: Any
+    label: Any
+
+
+def ask(
+    modeladmin: "ModelAdmin[User]",
+    request: HttpRequest,
+    users: list[User],
+    refusals: Iterable[Refusal],
+    question: Question,
+) -> HttpResponse | None:
+    """See preview_page(); with a sentence and a button."""
+
+    def context(affected: list[User]) -> dict[str, Any]:
+        text = question.text % {"count": len(affected)}
+        return {"title": question.title, "question": text, "label": question.label}
+
+    template = "admin/accounts/user/ask.html"
+    return preview_page(modeladmin, request, users, refusals, template, context)
 
 
 def by_rank(actor: User, *, may_be_self: bool = False) -> Refusal:
@@ -65,6 +96,17 @@ def by_rank(actor: User, *, may_be_self: bool = False) -> Refusal:
 def own_account(actor: User, reason: str) -> Refusal:
     """Refuses the administrator's own account."""
     return lambda user: reason if user.pk == actor.pk else ""
+
+
+def unless(is_useful: Callable[[User], bool], reason: Any) -> Refusal:
+    """Refuses users who are in no state that the action changes."""
+    return lambda user: "" if is_useful(user) else str(reason)
+
+
+def without_access(user: User) -> str:
+    """Refuses users whose account may not act now, with the reason of the access policy."""
+    denial = access_policy.get_denial(user)
+    return "" if denial is None else denial.message
 
 
 def last_owner() -> Refusal:
