@@ -30,7 +30,7 @@ def signed_in(user: User, app: App) -> Client:
 
 
 def seed_on(page: str) -> App:
-    found = re.search(r'<p class="qr-key"><code>([A-Z2-7 ]+)</code>', page)
+    found = re.search(r'<p class="qr-key"><code id="totp-key">([A-Z2-7 ]+)</code>', page)
     assert found is not None
     return App(totp.from_text(found[1].replace(" ", "")))
 

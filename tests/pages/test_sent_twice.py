@@ -111,7 +111,7 @@ def _program(context: CaseContext) -> Form:
 
 def _app(context: CaseContext) -> Form:
     page = context.client.get("/account/authenticator/set-up").content.decode()
-    found = re.search(r'<p class="qr-key"><code>([A-Z2-7 ]+)</code>', page)
+    found = re.search(r'<p class="qr-key"><code id="totp-key">([A-Z2-7 ]+)</code>', page)
     assert found is not None
     app = App(totp.from_text(found[1].replace(" ", "")))
     return "/account/authenticator/set-up", {"code": app.code(), "name": "Phone"}
@@ -1064,7 +1064,7 @@ def test_the_first_factor_sent_twice_is_created_once(context: CaseContext, setti
     form = {"login": context.viewer.email, "password": PASSWORD}
     browser.post("/sign-in", form | {"csrfmiddlewaretoken": token_for(browser, "/sign-in")})
     page = browser.get("/second-factor/set-up").content.decode()
-    found = re.search(r'<p class="qr-key"><code>([A-Z2-7 ]+)</code>', page)
+    found = re.search(r'<p class="qr-key"><code id="totp-key">([A-Z2-7 ]+)</code>', page)
     assert found is not None
     app = App(totp.from_text(found[1].replace(" ", "")))
     code = {"code": app.code(), "name": "", "csrfmiddlewaretoken": token_for(
