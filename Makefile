@@ -12,7 +12,8 @@ PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test lint docs messages setup-ldap attacks mutants soak bench
+.PHONY: help run demo setup test lint reference docs pictures messages setup-ldap attacks mutants soak \
+	bench
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
@@ -41,11 +42,15 @@ lint: setup ## Check style and types with ruff and mypy.
 
 # After changes
 
-docs: ## Generate the reference pages of settings, commands and the API.
+reference: ## Generate the reference pages of settings, commands and the API.
 	@sh scripts/environment.sh base
 	$(BIN)/python -m config.environment --write
 	$(BIN)/python -m scripts.reference
 	$(BIN)/python -m scripts.openapi
+
+docs: ## Make a site of docs/ in site/; ARGS=serve: show it while you write.
+	@sh scripts/environment.sh base docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(or $(ARGS),build) --strict
 
 messages: ## Collect and compile the German texts; needs gettext. Translate empty ones in between.
 	@sh scripts/environment.sh base

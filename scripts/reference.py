@@ -20,7 +20,7 @@ INTRODUCTION = """\
 
 Run them as `.venv/bin/python manage.py COMMAND`, with the same environment as the server. Every
 command works with registration closed, exits non-zero when it did nothing, and asks before it
-destroys. This page is made by `make docs` from what each command says with `--help`.
+destroys. This page is made by `make reference` from what each command says with `--help`.
 """
 
 

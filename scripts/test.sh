@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/test-packages.sh
-sh scripts/environment.sh base dev ldap?
+sh scripts/environment.sh base dev docs ldap?
 case " $*" in
     *" tests/"*)
         case " $*" in

@@ -147,7 +147,7 @@ def test_the_committed_description_is_current() -> None:
     kept = settings.BASE_DIR / "docs" / "reference" / "openapi.json"
 
     assert json.loads(kept.read_text()) == json.loads(json.dumps(document(), default=str)), (
-        "run `make docs`"
+        "run `make reference`"
     )
 
 

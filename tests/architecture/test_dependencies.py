@@ -13,7 +13,7 @@ import pytest
 
 from tests.architecture.sources import ROOT, imports, modules
 
-LOCKS = ("base", "dev", "ldap", "bench")
+LOCKS = ("base", "dev", "ldap", "bench", "docs")
 OPTIONAL = ("ldap", "django_auth_ldap")
 NEEDS_LDAP = ("federation.ldap.backend", "federation.ldap.rehearsal")
 DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)*")

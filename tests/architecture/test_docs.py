@@ -96,4 +96,4 @@ def test_command_reference_is_what_the_commands_say() -> None:
         [sys.executable, "-m", "scripts.reference", "--check"], cwd=ROOT, capture_output=True
     )
 
-    assert done.returncode == 0, "run `make docs`"
+    assert done.returncode == 0, "run `make reference`"

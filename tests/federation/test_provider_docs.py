@@ -10,6 +10,7 @@ from config.environment import load
 from config.environment.dotenv import parse_dotenv
 from config.providers import sign_in_providers
 from federation.providers import Provider
+from tests.architecture.markdown import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "providers"
@@ -25,8 +26,8 @@ SOURCES = [
 
 def _settings(page: Path) -> dict[str, str]:
     """What the page tells people to write into .env."""
-    lines = re.findall(r"(?m)^ {4,}([A-Z][A-Z0-9_]+=.*)$", page.read_text())
-    found, problems = parse_dotenv("\n".join(lines))
+    written = [block.text for block in blocks(page) if block.language == "ini"]
+    found, problems = parse_dotenv("\n".join(written))
     assert problems == []
     return {name: line.value for name, line in found.items()}
 

@@ -216,7 +216,7 @@ SITE = Section(
     text(
         "DOCS_URL",
         default="",
-        example="https://docs.example.com/gatehouse/{page}/",
+        example="https://docs.example.com/{page}.html",
         check=check_docs_url,
     ).with_help(
         "Where your team reads the documentation: an address with {page} in place of the name of a "
