@@ -311,6 +311,12 @@ WORDINGS: dict[str, Wording] = {
     "account:identity:move": Wording(
         _("{actor} moved {count} connections from {before} to {after}."),
     ),
+    "settings:provider:switch-off": Wording(
+        _("{actor} switched off sign-in through {provider}."),
+    ),
+    "settings:provider:switch-on": Wording(
+        _("{actor} switched on sign-in through {provider}."),
+    ),
     # Sign-in links
     "link:login:request": Wording(
         _("{target} asked for a sign-in link."),

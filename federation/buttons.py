@@ -11,6 +11,7 @@ from accounts.models import User
 from accounts.services.credentials import has_other_sign_in_method
 from federation.flow import knows_server
 from federation.models import ExternalIdentity
+from federation.paused import paused_ids, without_paused
 from federation.providers import Provider, configured
 from federation.services.identities import is_directory_managed, is_usable
 
@@ -31,7 +32,7 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A connected identity. is_off: its provider is no longer configured.
+    """A connected identity. is_off: its provider is switched off or no longer configured.
 
     is_directory_managed: the directory manages it, so the user cannot disconnect it.
     """
@@ -54,7 +55,8 @@ def button_of(provider: Provider) -> Button:
 
 def buttons() -> list[Button]:
     """One for each configured provider that can be used, in the order of the settings."""
-    return [button_of(provider) for provider in configured() if knows_server(provider)]
+    known = [provider for provider in configured() if knows_server(provider)]
+    return [button_of(provider) for provider in without_paused(known)]
 
 
 def methods_of(user: User) -> list[Method]:
@@ -86,7 +88,8 @@ def method_of(
 
 def connectable(user: User) -> list[Button]:
     """Buttons of the providers that `user` has not connected at their current issuer."""
-    taken = {row.provider for row in user.identities.all() if is_usable(row)}
+    paused = paused_ids()
+    taken = {row.provider for row in user.identities.all() if is_usable(row, paused)}
     return [button for button in buttons() if button.id not in taken]
 
 

@@ -20,6 +20,7 @@ from federation.oidc.authorization_request import (
     remember,
 )
 from federation.oidc.errors import SignInFailed
+from federation.paused import require_on
 from federation.providers import OIDC, Provider, find
 from federation.services.identities import ExternalUserInfo
 from federation.social.flow import SocialFlow
@@ -76,6 +77,7 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
 
     process: SIGN_IN, or CONNECT for the signed-in user. Raises SignInFailed.
     """
+    require_on(provider.id)
     pending = make_authorization_request(request, provider, process=process, next_url=next_url)
     url = flow_of(provider).authorize_url(request, provider, pending)
     response = redirect_page(request, url, provider)

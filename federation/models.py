@@ -1,4 +1,4 @@
-"""Identities of users at external providers and in the directory."""
+"""Identities of users at external providers and in the directory, and providers switched off."""
 
 from django.conf import settings
 from django.db import models
@@ -52,3 +52,17 @@ class ExternalIdentity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} of {self.provider}"
+
+
+class PausedProvider(models.Model):
+    """A configured provider, or the directory, that is switched off: no one signs in through it.
+
+    Only the settings can add a provider; a row here takes one away. See federation.paused.
+    """
+
+    # The id of a configured provider, or "ldap".
+    provider = models.CharField(_("provider"), max_length=40, primary_key=True)
+    paused_at = models.DateTimeField(_("switched off"), default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.provider

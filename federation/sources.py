@@ -11,6 +11,7 @@ from federation.flow import redirect_page, stay_signed_out, to_default_provider
 from federation.ldap import sign_in as ldap_sign_in
 from federation.ldap.usernames import directory_problems
 from federation.oidc.signout import ProviderLogout, prepare_logout
+from federation.paused import paused_ids
 from federation.services.identities import is_usable
 from federation.services.profile_updates import held_user_ids
 
@@ -31,7 +32,8 @@ class ExternalAccounts(AccountSource):
         return ldap_sign_in.managed_user_ids(users)
 
     def can_sign_in(self, user: User, *, besides: Any) -> bool:
-        return any(is_usable(identity) for identity in user.identities.exclude(pk=besides))
+        paused = paused_ids()
+        return any(is_usable(identity, paused) for identity in user.identities.exclude(pk=besides))
 
     def sign_in_redirect(self, request: HttpRequest) -> HttpResponse | None:
         return to_default_provider(request)

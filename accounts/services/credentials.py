@@ -45,11 +45,21 @@ def find_by_credentials(request: HttpRequest, login: str, password: str) -> Foun
 
 def has_other_sign_in_method(user: User, besides: Any) -> bool:
     """Whether `user` can still sign in without `besides`, one of their identities or passkeys."""
+    return can_sign_in(user, besides=besides.pk)
+
+
+def can_sign_in(user: User, *, besides: Any = None, mail_works: bool = True) -> bool:
+    """Whether `user` has a way to sign in.
+
+    besides: the key of an identity or passkey that does not count. mail_works=False: links by mail
+    do not count.
+    """
+    gets_links = settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and gets_mail(user)
     return (
         (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and can_use_local_password(user))
-        or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and gets_mail(user))
-        or any(source.can_sign_in(user, besides=besides.pk) for source in account_sources())
-        or user.authenticators.filter(kind="passkey").exclude(pk=besides.pk).exists()
+        or (mail_works and gets_links)
+        or any(source.can_sign_in(user, besides=besides) for source in account_sources())
+        or user.authenticators.filter(kind="passkey").exclude(pk=besides).exists()
     )
 
 

@@ -20,6 +20,7 @@ from api.models import ForeignIdentity
 from core.errors import Forbidden, RecordInvalid
 from core.text.email_addresses import is_allowed, placeholder
 from federation.models import ExternalIdentity
+from federation.paused import require_issuer_on
 
 SEEN_EVERY = timedelta(hours=1)
 
@@ -28,8 +29,9 @@ def find_or_create_user(claims: ExternalClaims) -> User:
     """Return the user of this subject; creates one with the role `none` if that is allowed.
 
     Raises Forbidden if there is no user and none may be created. Saves the last visit at most once
-    an hour.
+    an hour. Raises IssuerOff if sign-in through the issuer is switched off.
     """
+    require_issuer_on(claims.issuer)
     identity = _identity(claims)
     if identity is None:
         linked = _linked_user(claims)

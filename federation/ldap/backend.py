@@ -24,7 +24,7 @@ from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services.passwords import MAX_LOGIN_LENGTH, is_directory_managed_account
 from accounts.sign_in.methods import SignInMethod
 from core import sql
-from federation.ldap.conf import LDAPConfig
+from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.connection import (
     SUBTREE,
     Connection,
@@ -36,6 +36,7 @@ from federation.ldap.connection import (
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.sign_in import sign_in
 from federation.ldap.users import DirectoryUser, attributes, describe, find_entry
+from federation.paused import DirectoryOff, is_paused
 
 logger = logging.getLogger("gatehouse.directory")
 
@@ -93,8 +94,11 @@ class LDAPBackend(AccountBackend, django_auth_ldap.LDAPBackend):
         }
 
     def find_user(self, request: HttpRequest | None, login: str, password: str) -> User | None:
-        """None for a wrong password, an unknown name and a local one, after the same work."""
-        if not password or len(password) > MAX_PASSWORD_LENGTH:
+        """None for a wrong password, an unknown name and a local one, after the same work.
+
+        None for everyone, and nothing is asked, while the directory is switched off.
+        """
+        if not password or len(password) > MAX_PASSWORD_LENGTH or is_paused(PROVIDER):
             return None
         if is_local_account(login):
             with _logged(), opened_as_service(self.config) as connection:
@@ -125,7 +129,9 @@ class LDAPBackend(AccountBackend, django_auth_ldap.LDAPBackend):
         return self.account_of(_read(ldap_user, self.config)), False
 
     def account_of(self, directory_user: DirectoryUser) -> User:
-        """See federation.ldap.sign_in.sign_in()."""
+        """See federation.ldap.sign_in.sign_in(). Raises DirectoryOff."""
+        if is_paused(PROVIDER):
+            raise DirectoryOff
         return sign_in(self.config, directory_user)
 
 

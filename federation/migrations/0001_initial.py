@@ -17,6 +17,13 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='PausedProvider',
+            fields=[
+                ('provider', models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name='provider')),
+                ('paused_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='switched off')),
+            ],
+        ),
+        migrations.CreateModel(
             name='ExternalIdentity',
             fields=[
                 ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),

@@ -13,6 +13,10 @@ MESSAGES = {
     "provider_error": _("The provider answered with an error. Please try again."),
     "sign_in_there": _("The provider wants you to sign in there first. Do that, then start again."),
     "provider_busy": _("The provider cannot sign anyone in right now. Try again later."),
+    "provider_off": _(
+        "Sign-in through this provider is switched off. Sign in another way, or ask an "
+        "administrator."
+    ),
     "token_refused": _("The provider's response could not be verified. You were not signed in."),
 }
 STATUSES = {
@@ -22,6 +26,7 @@ STATUSES = {
     "provider_error": 502,
     "sign_in_there": 403,
     "provider_busy": 503,
+    "provider_off": 403,
     "token_refused": 403,
 }
 

@@ -6,7 +6,7 @@ alone (OpenID Connect Core 1.0, section 5.7). An email address connects an ident
 account only where that cannot give one person the account of another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ from core.text.plain_text import clean_name
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.ldap.usernames import directory_problems
 from federation.models import ExternalIdentity
+from federation.paused import paused_ids
 from federation.providers import SignInSource
 from federation.role_mapping import Decision
 from federation.services.profile_updates import ProfileUpdate, note_reassigned_email, update_profile
@@ -231,14 +232,20 @@ def find_identity(source: SignInSource, info: ExternalUserInfo) -> ExternalIdent
     return rows.filter(provider=source.id, issuer=info.issuer, subject=info.subject).first()
 
 
-def is_usable(identity: ExternalIdentity) -> bool:
-    """Is the provider of `identity` still configured, with the same issuer?"""
+def is_usable(identity: ExternalIdentity, paused: Collection[str] | None = None) -> bool:
+    """Is the provider of `identity` on, and still configured with the same issuer?
+
+    paused: the result of paused_ids(), if it is known.
+    """
+    off = paused_ids() if paused is None else paused
     if identity.provider == DIRECTORY:
-        return settings.LDAP is not None
-    return any(
-        (provider.id, provider.issuer) == (identity.provider, identity.issuer)
-        for provider in settings.SIGN_IN_PROVIDERS
-    )
+        is_configured = settings.LDAP is not None
+    else:
+        is_configured = any(
+            (provider.id, provider.issuer) == (identity.provider, identity.issuer)
+            for provider in settings.SIGN_IN_PROVIDERS
+        )
+    return is_configured and identity.provider not in off
 
 
 def _refuse(

@@ -35,6 +35,7 @@ from federation.oidc.authorization_request import (
 )
 from federation.oidc.errors import SignInFailed
 from federation.oidc.signout import remember_logout
+from federation.paused import require_on
 from federation.providers import Provider, configured, find
 from federation.services import identities
 from federation.services.identities import (
@@ -71,10 +72,11 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
     found = find(provider)
     if request.user.is_authenticated:
         return redirect(safe_next(request) or "accounts:profile")
-    if request.method != "POST":
-        context = {"provider": found, "next": safe_next(request)}
-        return render(request, "accounts/provider_start.html", context)
     try:
+        require_on(found.id)
+        if request.method != "POST":
+            context = {"provider": found, "next": safe_next(request)}
+            return render(request, "accounts/provider_start.html", context)
         check_rate_limit(request, PROVIDER)
         return begin(request, found, process=SIGN_IN, next_url=safe_next(request))
     except SignInFailed as error:
@@ -146,7 +148,9 @@ def _handle(request: HttpRequest, provider: Provider, state: str) -> HttpRespons
     error = request.GET.get("error", "")
     if error:
         raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "error response")
+    require_on(provider.id)
     info = flow_of(provider).finish(request, provider, pending)
+    require_on(provider.id)
     if pending.process == CONNECT:
         identities.connect(user=current_user(request), source=provider.source, info=info)
         remember_destination(request, pending)

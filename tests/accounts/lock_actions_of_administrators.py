@@ -29,7 +29,7 @@ from federation.ldap.users import DirectoryUser, Groups
 from federation.models import ExternalIdentity
 from federation.providers import SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
-from federation.services import identities, identity_moves, profile_updates
+from federation.services import identities, identity_moves, profile_updates, switching
 from federation.services.profile_updates import ProfileUpdate
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services import denials, key_usage, rules
@@ -38,7 +38,7 @@ from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
 from tests.accounts.lock_table import LOCAL, PREPARATIONS, act, person, with_local_settings
 
-with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys)
+with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys, switching)
 MAPPING = RoleMapping(
     requirements=(Requirement(ClaimPath("authorization_filter"), frozenset({"met"})),),
     rules=(RoleRule(ClaimPath("group_names"), frozenset({"editors"}), Role.EDITOR),),
@@ -164,6 +164,14 @@ if find_spec("ldap") is not None:
                 {"subject": uuid.uuid4().hex, "email": "new@example.com", "username": "new"},
             ):
                 backend.account_of(DIRECTORY_DOUBLE.dora(**changes))
+
+
+@act
+def switch_the_directory() -> None:
+    """Two owners do it at once; dora may sign in by the directory meanwhile."""
+    with LOCAL.using(LDAP=DIRECTORY):
+        switching.switch_off(actor=person("owner"), provider_id="ldap")
+        switching.switch_on(actor=person("owner"), provider_id="ldap")
 
 
 @act

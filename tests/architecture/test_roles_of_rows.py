@@ -21,6 +21,7 @@ ALLOWED = {
     "accounts.services.signup": "whether anybody was ever made administrator",
     "federation.ldap.rehearsal": "the default owner, whose role has no end",
     "federation.ldap.sign_in": "the default owner, and whether anybody was ever made owner",
+    "federation.services.switching": "an owner whose role has just ended is stricter",
     "federation.ldap.sync": "undoing writes only where the stored role is what the run has stored",
 }
 QUERIES = {"filter", "exclude", "get", "values", "values_list", "Q"}

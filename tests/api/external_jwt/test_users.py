@@ -18,6 +18,9 @@ from api.permissions import require_account_access
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
 from devtools.servers.databases import InstanceData
+from federation.models import PausedProvider
+from federation.providers import Provider as SignInProvider
+from federation.providers import SignInSource
 from tests.api.external_jwt.providers import Provider, SigningKey, authenticate
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +79,23 @@ def test_the_second_request_finds_the_same_user() -> None:
     assert second.pk == first.pk
     assert User.objects.get().email == "anna@example.com"
     assert ForeignIdentity.objects.count() == 1
+
+
+@pytest.mark.usefixtures("registration")
+def test_no_token_of_an_issuer_that_is_switched_off_is_accepted(settings: Any) -> None:
+    source = SignInSource("team", "Team")
+    settings.SIGN_IN_PROVIDERS = (
+        SignInProvider(source, kind="oidc", client_id="x", issuer=ISSUER),
+    )
+    find_or_create_user(_claims())
+    PausedProvider.objects.create(provider="team")
+
+    for subject in ("anna", "new"):
+        with pytest.raises(Forbidden, match="switched off"):
+            find_or_create_user(_claims(subject))
+
+    assert User.objects.count() == 1
+    find_or_create_user(_claims(issuer="https://other.example"))
 
 
 @pytest.mark.usefixtures("registration")

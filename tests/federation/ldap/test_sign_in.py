@@ -18,9 +18,11 @@ from accounts.services.users import Profile
 from audit.models import AuditEvent
 from core.errors import RecordInvalid
 from core.text.email_addresses import limit_key
+from federation.ldap.backend import LDAPBackend
 from federation.ldap.connection import Connection, opened
 from federation.ldap.failures import DirectoryError
-from federation.models import ExternalIdentity
+from federation.models import ExternalIdentity, PausedProvider
+from federation.services.switching import LocksOwnersOut, switch_off, switch_on
 from tests.conftest import MakeUser
 from tests.federation.ldap.conftest import SignIn, UseDirectory
 from tests.servers.ldap import (
@@ -743,3 +745,56 @@ def test_unknown_local_and_known_logins_take_the_same_work(
     expected = ["hash", "__init__", "bind", "search", "bind"]
     assert done == dict.fromkeys(done, expected)
     assert len(done) == 3
+
+
+def test_while_the_directory_is_switched_off_it_signs_no_one_in(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, owner: User
+) -> None:
+    server.add_user("anna")
+    use_directory()
+    switch_off(actor=owner, provider_id="ldap")
+
+    answer = sign_in("anna")
+
+    assert SORRY in answer.content.decode()
+    assert not ExternalIdentity.objects.exists()
+    assert answer.client.get("/account/").status_code == 302
+    switch_on(actor=owner, provider_id="ldap")
+    assert sign_in("anna").status_code == 302
+    assert who().email == "anna@example.org"
+
+
+def test_a_password_that_was_verified_before_the_switch_signs_no_one_in(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    owner: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.add_user("anna")
+    use_directory()
+    real = LDAPBackend.verify_password
+
+    def slow(backend: LDAPBackend, ldap_user: Any, password: str) -> User | None:
+        switch_off(actor=owner, provider_id="ldap")
+        return real(backend, ldap_user, password)
+
+    monkeypatch.setattr(LDAPBackend, "verify_password", slow)
+    answer = sign_in("anna")
+
+    assert "is switched off" in answer.content.decode()
+    assert not ExternalIdentity.objects.exists()
+
+
+def test_the_directory_of_an_owner_without_another_way_stays_on(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, owner: User
+) -> None:
+    server.add_user("anna")
+    use_directory()
+    sign_in("anna")
+    users.change_role(actor=owner, user=who(), role="owner")
+
+    with pytest.raises(LocksOwnersOut, match=r"anna@example\.org"):
+        switch_off(actor=owner, provider_id="ldap")
+
+    assert not PausedProvider.objects.exists()
