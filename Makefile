@@ -52,6 +52,10 @@ docs: ## Make a site of docs/ in site/; ARGS=serve: show it while you write.
 	@sh scripts/environment.sh base docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(or $(ARGS),build) --strict
 
+pictures: ## Make the pictures of README and docs/ from made-up people; ARGS="users denial": those.
+	@sh scripts/environment.sh base dev
+	@$(BIN)/python -m devtools.pictures $(ARGS)
+
 messages: ## Collect and compile the German texts; needs gettext. Translate empty ones in between.
 	@sh scripts/environment.sh base
 	$(BIN)/python manage.py makemessages -l de --no-location --no-obsolete -e html,txt,py \

@@ -39,8 +39,9 @@ def history(start: datetime) -> Iterator[HistoryClock]:
 
     # Fields of models hold the function timezone.now itself, so what it calls is replaced.
     names = vars(timezone)
+    before = names["datetime"]
     names["datetime"] = StoryDatetime
     try:
         yield clock
     finally:
-        names["datetime"] = datetime
+        names["datetime"] = before

@@ -4,7 +4,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -278,6 +278,20 @@ def test_the_clock_is_right_again_after_a_failure() -> None:
         raise ZeroDivisionError
 
     assert timezone.now() > start + timedelta(days=2)
+
+
+def test_a_clock_that_was_set_before_is_set_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make pictures` runs the command under a clock of its own."""
+
+    class OtherDatetime(datetime):
+        pass
+
+    monkeypatch.setattr(timezone, "datetime", OtherDatetime)
+
+    with history(timezone.now() - timedelta(days=2)):
+        assert vars(timezone)["datetime"] is not OtherDatetime
+
+    assert vars(timezone)["datetime"] is OtherDatetime
 
 
 # The command

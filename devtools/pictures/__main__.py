@@ -1,0 +1,119 @@
+"""`make pictures`: make the pictures of README.md and docs/ in docs/images/.
+
+Each run makes up a new instance in a temporary folder and removes it afterwards. Names choose some:
+make pictures ARGS="users denial". Needs Chromium.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Response, sync_playwright
+
+from devtools.pictures.catalogue import EDITOR, NO_ONE, OWNER, PICTURES, WHOLE, Picture
+from devtools.pictures.instance import URL, DemoInstance
+from devtools.pictures.png import size, smaller
+from devtools.servers.processes import ROOT, program
+
+FOLDER = ROOT / "docs" / "images"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the pictures, and print what was written."""
+    names = [picture.name for picture in PICTURES]
+    parser = argparse.ArgumentParser(prog="make pictures", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    chosen = set(parser.parse_args(arguments).names)
+    if unknown := chosen - set(names):
+        parser.error(f"no such picture: {', '.join(sorted(unknown))}")
+    if "denial" in chosen:
+        chosen.add("denied")  # which causes it
+    with (
+        tempfile.TemporaryDirectory(prefix="gatehouse-pictures-") as folder,
+        DemoInstance(Path(folder)) as instance,
+        _browser(instance) as browser,
+    ):
+        camera = Camera(browser, instance)
+        for picture in PICTURES:
+            if not chosen or picture.name in chosen:
+                camera.take(picture)
+    return 0
+
+
+@contextmanager
+def _browser(instance: DemoInstance) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program("chromium", "chromium-browser", "google-chrome"),
+            args=[
+                "--no-sandbox",
+                "--hide-scrollbars",
+                f"--host-resolver-rules=MAP localhost:8000 127.0.0.1:{instance.port}",
+            ],
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Camera:
+    """A signed-in browser window of each person that looks at a page."""
+
+    def __init__(self, browser: Browser, instance: DemoInstance) -> None:
+        listed = instance.manage("listusers", "--role", "editor", "--json").splitlines()
+        editors = [user for user in map(json.loads, listed) if user["is_active"]]
+        self._editor = str(editors[0]["email"])
+        links = {OWNER: instance.link, EDITOR: instance.manage("magiclink", self._editor).strip()}
+        self._pages = {
+            who: self._signed_in(_window(browser), links.get(who))
+            for who in (OWNER, EDITOR, NO_ONE)
+        }
+
+    @staticmethod
+    def _signed_in(page: Page, link: str | None) -> Page:
+        if link:
+            page.goto(link)
+            page.click("main button[type=submit]")
+            page.wait_for_url(f"{URL}/account/")
+        return page
+
+    def take(self, picture: Picture) -> None:
+        """Write its files, and print each."""
+        page = self._pages[picture.seen_by]
+        width, height = picture.size
+        page.set_viewport_size({"width": width, "height": picture.height or height})
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        statuses: list[int] = []
+
+        def note(response: Response) -> None:
+            if response.request.is_navigation_request():
+                statuses.append(response.status)
+
+        page.on("response", note)
+        picture.open(page, self._editor)
+        page.wait_for_load_state("networkidle")
+        page.remove_listener("response", note)
+        if statuses[-1] != picture.status:
+            raise ValueError(f"{picture.name}: {page.url} answers {statuses[-1]}")
+        if picture.height == WHOLE:
+            height = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({"width": width, "height": height})
+        for file, scheme in zip(picture.files, ("light", "dark"), strict=False):
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            png = smaller(page.screenshot(animations="disabled", caret="hide"))
+            (FOLDER / file).write_bytes(png)
+            print(f"docs/images/{file}  {'x'.join(map(str, size(png)))}  {len(png) // 1024} kB")
+
+
+def _window(browser: Browser) -> Page:
+    context = browser.new_context(base_url=URL, locale="en-GB", timezone_id="UTC")
+    return context.new_page()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
