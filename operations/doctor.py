@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError
-from django.utils.timesince import timesince
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.passwords.hashers import hashes_at_once
@@ -17,6 +17,7 @@ from accounts.roles import ADMIN_ROLES
 from core.crypto.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import counters_answer
+from core.text.time_display import spoken_moment
 from federation.services.identity_moves import orphaned_identities
 from forward_auth.rules.display import self_registration_warning
 from forward_auth.services.rules import is_used, rules_beyond_ascii, rules_open_to_registration
@@ -182,7 +183,7 @@ def _proxies() -> Iterator[Finding]:
 
 
 def _ago(at: datetime | None) -> str:
-    return f" ({timesince(at, depth=1)} ago)" if at else ""
+    return f" ({spoken_moment(at, timezone.now())})" if at else ""
 
 
 def _way(seen: ProxyObservation) -> str:

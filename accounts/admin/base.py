@@ -22,6 +22,7 @@ from accounts.admin.lists import COUNT_CAP, GatehouseList, capped_count
 from accounts.admin.navigation import MenuGroup
 from accounts.models import User
 from core.text.email_addresses import search_forms
+from mail.outage import Outage, current_outage
 
 SEARCH_MAX_LENGTH = 254
 # The field by which a button on the page of one user says so: the id of that user.
@@ -75,7 +76,7 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     menu_group: ClassVar[MenuGroup] = MenuGroup.OTHER
     menu_position: ClassVar[int] = 100
     menu_pages: ClassVar[tuple[tuple[str, Any], ...]] = ()
-    # menu_alarm(), if a table has it, returns what is wrong there, in a word or two, or "".
+    # menu_alarm(request), if a table has it, returns what is wrong there, in a word or two, or "".
     # The page of docs/, without `.md`, to which the link "Help" of these pages leads.
     help_page: ClassVar[str] = ""
     # The columns by which the list can be sorted: those that an index of the database sorts.
@@ -229,6 +230,15 @@ class ReadOnlyAdmin(GatehouseModelAdmin):
         fields = {field.name: field for field in self.opts.fields}
         is_time = not hasattr(self, name) and isinstance(fields.get(name), DateTimeField)
         return exact_field(name, fields[name].verbose_name) if is_time else name
+
+
+def mail_outage(request: HttpRequest) -> Outage | None:
+    """The outage of the mail service, asked once for each request; see mail.outage."""
+    kept = vars(request)
+    if "mail_outage" not in kept:
+        kept["mail_outage"] = current_outage()
+    found: Outage | None = kept["mail_outage"]
+    return found
 
 
 def acting_admin(request: HttpRequest) -> User:

@@ -79,6 +79,33 @@ def text_column(field: str, description: Any) -> Column:
     return column
 
 
+def network_column(field: str, description: Any) -> Column:
+    """A column that shows the network address in `field`; see network_cell()."""
+
+    @admin.display(description=description)
+    def column(_table: Any, row: Any) -> str:
+        return network_cell(getattr(row, field))
+
+    return column
+
+
+def network_cell(address: str | None) -> str:
+    """A network address; a word where none is known."""
+    return address or _("unknown")
+
+
+def used_cell(at: datetime, address: str | None) -> str | SafeString:
+    """When something was used, and from which network address, if that is known."""
+    if not address:
+        return moment(at)
+    return format_html('{} <span class="quiet">{}</span>', moment(at), address)
+
+
+def origin_cell(event: AuditEvent) -> str:
+    """From where an event came: a network address, or what ran without one."""
+    return event.ip or str(_ORIGINS.get(event.channel, _("unknown")))
+
+
 def user_column(field: str, description: Any) -> Column:
     """A column that shows the user in the foreign key `field`; see user_link()."""
 
@@ -139,6 +166,10 @@ def result_badge(event: AuditEvent) -> SafeString:
     return badge(tone, text)
 
 
+_ORIGINS: dict[str, Any] = {
+    "command": gettext_lazy("command line"),
+    "worker": gettext_lazy("background job"),
+}
 _RESULTS: dict[str, tuple[str, Any]] = {
     "success": ("good", gettext_lazy("done")),
     "refused": ("warn", gettext_lazy("refused")),

@@ -12,16 +12,18 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.admin.base import mail_outage
 from accounts.admin.charts import Chart, Series, by_day
 from accounts.admin.columns import actor_cell, result_badge, target_cell
 from accounts.admin.lists import COUNT_CAP, capped_count
-from accounts.admin.users.filters import State
+from accounts.admin.users.filters import State, in_state
 from accounts.models import BrowserSession, Invitation, User
 from accounts.models.audit_events import sentence_of, with_emails
 from accounts.roles import Role
@@ -93,24 +95,25 @@ def add_part(name: str, part: Part) -> None:
     _parts[name] = part
 
 
-def context() -> dict[str, Any]:
-    """Template context of the dashboard."""
-    days, outage = _days(), current_outage()
+def context(request: HttpRequest | None = None) -> dict[str, Any]:
+    """Template context of the dashboard. request: shares what the menu of the page asks, too."""
+    days, outage = _days(), current_outage() if request is None else mail_outage(request)
+    waiting = capped_count(User.objects.people().filter(in_state(State.NO_ACCESS)))
     return {
-        "cards": _cards(outage) + [card for part in _parts.values() for card in part.cards()],
+        "cards": _cards(outage, waiting)
+        + [card for part in _parts.values() for card in part.cards()],
         "charts": _charts(days)
         + [chart for part in _parts.values() for chart in part.charts(days)],
         "warnings": _warnings(outage)
         + [warning for part in _parts.values() for warning in part.warnings()],
-        "tasks": _tasks() + [task for part in _parts.values() for task in part.tasks()],
+        "tasks": _tasks(waiting) + [task for part in _parts.values() for task in part.tasks()],
         "events": _events(),
         "days": DAYS,
     }
 
 
-def _cards(outage: Outage | None) -> list[Card]:
+def _cards(outage: Outage | None, waiting: int) -> list[Card]:
     users, mails = reverse("admin:accounts_user_changelist"), _mails_url()
-    waiting = capped_count(User.objects.people().filter(is_active=True, role=Role.NONE))
     live = BrowserSession.objects.filter(expire_date__gt=timezone.now(), user__isnull=False)
     held = [Status.QUEUED, Status.SENDING, Status.WAITING]
     queued = capped_count(OutboxMail.objects.filter(status__in=held))
@@ -121,7 +124,7 @@ def _cards(outage: Outage | None) -> list[Card]:
             _("Waiting for access"),
             shown(waiting),
             _("have no role yet: give one"),
-            f"{users}?state=no-access",
+            f"{users}?state={State.NO_ACCESS.value}",
             "warn" if waiting else "plain",
         ),
         Card(
@@ -147,10 +150,9 @@ def _cards(outage: Outage | None) -> list[Card]:
     ]
 
 
-def _tasks() -> list[Task]:
+def _tasks(waiting: int) -> list[Task]:
     users, now = reverse("admin:accounts_user_changelist"), timezone.now()
     people = User.objects.people().filter(is_active=True, setup_completed=True)
-    waiting = capped_count(people.filter(role=Role.NONE))
     unused = capped_count(people.exclude(role=Role.NONE).filter(last_login__lt=now - UNUSED_AFTER))
     soon = Invitation.objects.usable(now).filter(expires_at__lt=now + ENDS_SOON)
     invited = capped_count(soon)

@@ -8,6 +8,7 @@ you add, are listed last. The order is the same in every language.
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.admin import ModelAdmin
@@ -59,7 +60,7 @@ def menu(tables: Iterable["ModelAdmin[Any]"], request: HttpRequest) -> dict[str,
     for table in tables:
         if table.has_view_or_change_permission(request):
             group = getattr(table, "menu_group", MenuGroup.OTHER)
-            groups[group] += _links_of(table)
+            groups[group] += _links_of(table, request)
     found = {
         LABELS[group]: [link for _position, link in sorted(links, key=lambda pair: pair[0])]
         for group, links in groups.items()
@@ -69,8 +70,15 @@ def menu(tables: Iterable["ModelAdmin[Any]"], request: HttpRequest) -> dict[str,
     return {
         "menu": found.items(),
         "menu_current": current.url if current else "",
+        "menu_label": current.label if current else "",
         "help_url": help_url(current.help_page if current else "admin-panel"),
     }
+
+
+def below_user(key: UUID, label: str) -> dict[str, Any]:
+    """Template context of a page below that of one user, whom its breadcrumb names."""
+    url = reverse("admin:accounts_user_change", args=[key])
+    return {"row_url": url, "row_label": label}
 
 
 def help_url(page: str) -> str:
@@ -78,12 +86,12 @@ def help_url(page: str) -> str:
     return str(settings.DOCS_URL).replace("{page}", page) if page and settings.DOCS_URL else ""
 
 
-def _links_of(table: "ModelAdmin[Any]") -> Iterator[tuple[int, MenuLink]]:
+def _links_of(table: "ModelAdmin[Any]", request: HttpRequest) -> Iterator[tuple[int, MenuLink]]:
     position = getattr(table, "menu_position", 100)
     help_page = getattr(table, "help_page", "")
     label = getattr(table, "title", "") or str(table.opts.verbose_name_plural).capitalize()
     names = f"admin:{table.opts.app_label}_{table.opts.model_name}_changelist"
-    alarm = getattr(table, "menu_alarm", str)()
+    alarm = table.menu_alarm(request) if hasattr(table, "menu_alarm") else ""
     yield position, MenuLink(reverse(names), label, help_page, alarm)
     for name, text in getattr(table, "menu_pages", ()):
         yield PAGES_POSITION + position, MenuLink(reverse(name), text, help_page)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin, as_uuid
+from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin, as_uuid, mail_outage
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import (
     NOTHING,
@@ -26,6 +26,8 @@ from accounts.admin.columns import (
     exact_column,
     moment,
     moment_column,
+    network_column,
+    origin_cell,
     result_badge,
     target_cell,
     text_column,
@@ -52,7 +54,6 @@ from accounts.services.sessions import end_session
 from accounts.sessions.link_binding import device_name
 from audit.models import AuditEvent
 from mail.models import OutboxMail
-from mail.outage import current_outage
 
 MAX_USERS_FOUND = 50
 
@@ -102,7 +103,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     when = moment_column("at", gettext_lazy("when"))
     number = text_column("seq", gettext_lazy("number"))
-    network = text_column("ip", gettext_lazy("network address"))
+    network = network_column("ip", gettext_lazy("network address"))
 
     exactly = exact_column("at", gettext_lazy("when"))
 
@@ -128,9 +129,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     target_key = text_column("target_id", gettext_lazy("id of the target"))
 
     @admin.display(description=gettext_lazy("from"))
-    def where(self, event: AuditEvent) -> SafeString:
-        parts = event.ip or NOTHING, event.channel
-        return format_html('{} <span class="quiet">{}</span>', *parts)
+    def where(self, event: AuditEvent) -> str:
+        return origin_cell(event)
 
     @admin.display(description=gettext_lazy("result"))
     def outcome(self, event: AuditEvent) -> SafeString:
@@ -218,9 +218,9 @@ class OutboxMailAdmin(RowActionsAdmin):
         "id",
     )
 
-    def menu_alarm(self) -> str:
+    def menu_alarm(self, request: HttpRequest) -> str:
         """Shown in the menu of every page."""
-        return _("failing") if current_outage() else ""
+        return _("failing") if mail_outage(request) else ""
 
     def get_urls(self) -> list[URLPattern]:
         ask = require_http_methods(["GET", "HEAD", "POST"])(self.test_view)
@@ -349,7 +349,7 @@ class BrowserSessionAdmin(RowActionsAdmin):
         return device_name(session.user_agent)
 
     person = user_column("user", gettext_lazy("person"))
-    network = text_column("ip", gettext_lazy("network address"))
+    network = network_column("ip", gettext_lazy("network address"))
     begun = moment_column("created_at", gettext_lazy("signed in"))
     seen = moment_column("last_seen_at", gettext_lazy("last seen"), ordering="expire_date")
 

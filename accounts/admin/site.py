@@ -86,7 +86,7 @@ class GatehouseAdminSite(AdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The dashboard."""
-        context = dashboard.context() | (extra_context or {})
+        context = dashboard.context(request) | (extra_context or {})
         return super().index(request, context)
 
     def login(

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
-from accounts.admin.columns import NOTHING, badge, moment, moment_column, user_link
+from accounts.admin.columns import badge, moment, moment_column, used_cell, user_link
 from accounts.admin.dashboard import UNUSED_AFTER
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -184,9 +184,8 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("last used"))
     def used(self, key: ApiKey) -> str | SafeString:
         if key.last_used_at is None:
-            return NOTHING
-        beside = key.last_used_ip or NOTHING
-        return format_html('{} <span class="quiet">{}</span>', moment(key.last_used_at), beside)
+            return _("never")
+        return used_cell(key.last_used_at, key.last_used_ip)
 
     @admin.action(description=gettext_lazy("Revoke"), permissions=["action"])
     def revoke_chosen(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:

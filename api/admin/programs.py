@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
-from accounts.admin.columns import moment_column, text_column, user_column
+from accounts.admin.columns import moment_column, network_column, user_column
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.models import User
@@ -69,7 +69,7 @@ class TokenFamilyAdmin(RowActionsAdmin):
         return device_name(family.user_agent)
 
     person = user_column("user", gettext_lazy("person"))
-    network = text_column("ip", gettext_lazy("network address"))
+    network = network_column("ip", gettext_lazy("network address"))
     begun = moment_column("created_at", gettext_lazy("signed in"))
     refreshed = moment_column("rotated_at", gettext_lazy("last refreshed"))
     end = moment_column("expires_at", gettext_lazy("ends"))

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import NOTHING, badge, moment
+from accounts.admin.columns import badge, moment, network_cell, used_cell
 from accounts.admin.users.sections import Button, Content, Row, add_section, found_in, newest
 from accounts.models import User
 from accounts.sessions.link_binding import device_name
@@ -52,8 +52,7 @@ def _key_row(key: ApiKey, user: User) -> Row:
 def _use_of(key: ApiKey) -> str | SafeString:
     if key.last_used_at is None:
         return _("never")
-    beside = key.last_used_ip or NOTHING
-    return format_html('{} <span class="quiet">{}</span>', moment(key.last_used_at), beside)
+    return used_cell(key.last_used_at, key.last_used_ip)
 
 
 def programs(_request: HttpRequest, user: User) -> Content:
@@ -82,7 +81,7 @@ def _program_row(row: TokenFamily, user: User) -> Row:
         question % {"name": user.name or user.email, "program": name},
     )
     times = moment(row.created_at), moment(row.rotated_at), moment(row.expires_at)
-    return Row((name, row.ip or NOTHING, *times), button)
+    return Row((name, network_cell(row.ip), *times), button)
 
 
 add_section("keys", gettext_lazy("API keys"), keys)

@@ -10,10 +10,9 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from core.text.time_spans import format_span
+from core.text.time_spans import format_distance, format_span
 
 
 def spoken_end(end: datetime, now: datetime) -> str:
@@ -31,9 +30,7 @@ def spoken_moment(value: datetime, now: datetime) -> str:
     """`3 hours ago`, `in 2 days` or `just now`."""
     if abs(now - value) < timedelta(minutes=1):
         return _("just now")
-    if value > now:
-        return _("in %(time)s") % {"time": timesince(now, value, depth=1)}
-    return _("%(time)s ago") % {"time": timesince(value, now, depth=1)}
+    return format_distance(value, now)
 
 
 def exact_moment(value: datetime) -> str:

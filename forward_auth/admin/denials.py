@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import access_policy
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, RowPage, as_uuid
-from accounts.admin.columns import NOTHING, badge, exact_moment, moment, user_link
+from accounts.admin.columns import badge, exact_moment, moment, network_cell, user_link
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
@@ -140,7 +140,7 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("who"))
     def who(self, row: Denial) -> str:
         if row.user is None:
-            return row.ip or NOTHING
+            return network_cell(row.ip)
         user = user_link(row.user.pk, row.user.email)
         return format_html('{} <span class="quiet">{}</span>', user, row.ip)
 
@@ -150,7 +150,7 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("from network address"))
     def client(self, row: Denial) -> str:
-        return row.ip or NOTHING
+        return network_cell(row.ip)
 
     @admin.display(description=gettext_lazy("with"))
     def credential_name(self, row: Denial) -> str:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
-from accounts.admin.columns import NOTHING, user_link
+from accounts.admin.columns import NOTHING, network_cell, user_link
 from accounts.models import User
 from moderation.admin.labels import target_cell
 from moderation.models import Ban, Violation
@@ -44,7 +44,7 @@ class SubjectAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("network address"))
     def place(self, row: Row) -> str:
-        return row.network or NOTHING
+        return network_cell(row.network)
 
 
 def _search_condition(search_term: str) -> Q:

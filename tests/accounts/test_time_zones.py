@@ -19,6 +19,7 @@ from accounts.services.users import Profile, edit_profile
 from audit.models import AuditEvent
 from core.errors import RecordInvalid
 from core.text.time_display import exact_moment, moment_html, spoken_moment
+from core.text.time_spans import SINCE, UNTIL
 from core.text.time_zones import zone_names, zone_of
 from mail.outbox import draft_mail
 from tests.conftest import text_of
@@ -182,3 +183,39 @@ def test_tables_show_times_as_every_page_does(table: Any, owner: User, rf: Reque
     names = {*table.get_list_display(request), *(name for name in fields if isinstance(name, str))}
 
     assert not {name for name in names & times if not hasattr(type(table), name)}
+
+
+@pytest.mark.parametrize(
+    ("span", "until", "since"),
+    [
+        (timedelta(seconds=59), "just now", "just now"),
+        (timedelta(minutes=1), "in 1 minute", "1 minute ago"),
+        (timedelta(minutes=59), "in 59 minutes", "59 minutes ago"),
+        (timedelta(hours=1), "in 1 hour", "1 hour ago"),
+        (timedelta(hours=47), "in 1 day", "1 day ago"),
+        (timedelta(days=6), "in 6 days", "6 days ago"),
+        (timedelta(days=7), "in 1 week", "1 week ago"),
+        (timedelta(days=28), "in 4 weeks", "4 weeks ago"),
+        (timedelta(days=31), "in 1 month", "1 month ago"),
+        (timedelta(days=95), "in 3 months", "3 months ago"),
+        (timedelta(days=365), "in 1 year", "1 year ago"),
+        (timedelta(days=800), "in 2 years", "2 years ago"),
+    ],
+)
+def test_a_span_is_told_in_its_largest_unit(span: timedelta, until: str, since: str) -> None:
+    assert spoken_moment(NOW + span, NOW).replace("\xa0", " ") == until
+    assert spoken_moment(NOW - span, NOW).replace("\xa0", " ") == since
+
+
+def test_only_the_number_and_its_unit_stay_on_one_line() -> None:
+    assert spoken_moment(NOW + timedelta(days=28), NOW) == "in 4\xa0weeks"
+    assert spoken_moment(NOW - timedelta(days=28), NOW) == "4\xa0weeks ago"
+
+
+def test_each_unit_and_direction_is_a_text_of_its_own() -> None:
+    """Put together from a span and "ago", German says "vor 2 Tage"."""
+    texts = [str(text % {"num": 3}) for text in (*UNTIL.values(), *SINCE.values())]
+
+    assert list(UNTIL) == list(SINCE) == ["year", "month", "week", "day", "hour", "minute"]
+    assert len(set(texts)) == 12
+    assert all("3" in text and len(text.split()) == 3 for text in texts)

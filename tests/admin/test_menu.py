@@ -14,9 +14,13 @@ from pytest_django.fixtures import Settings
 from accounts.admin.navigation import MenuGroup, menu
 from accounts.admin.site import site
 from accounts.models import AccountToken, User
+from accounts.offboarding.report import latest_report
+from accounts.services.offboard import offboard
+from tests.admin.conftest import LIST, MakeUser, bulk, page_of
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
+AsRole = Callable[[str], tuple[Client, User]]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GROUPS = [
     (
@@ -151,3 +155,56 @@ def test_the_account_menu_holds_account_language_and_sign_out(
     assert 'href="/account/"' in account
     assert 'name="language" value="de"' in account
     assert 'action="/sign-out"' in account
+
+
+def _crumbs(page: Any) -> list[str]:
+    """The breadcrumb of a page, as read."""
+    found = re.search(r'<div class="breadcrumbs">(.*?)</div>', page.content.decode(), re.DOTALL)
+    assert found is not None
+    return [" ".join(part.split()) for part in re.sub(r"<[^>]+>", "", found[1]).split("&rsaquo;")]
+
+
+def test_a_breadcrumb_names_the_list_the_row_and_the_page(
+    as_role: AsRole, make_user: MakeUser
+) -> None:
+    browser, owner = as_role("owner")
+    jon = make_user("viewer", "jon@example.com", name="Jon")
+    offboard(actor=owner, user=jon, reason="")
+    event = latest_report(jon.pk)
+    assert event is not None
+    people = ["Overview", "People"]
+
+    found = {
+        "add": browser.get(f"{LIST}add/"),
+        "change": browser.get(page_of(jon)),
+        "delete": browser.get(page_of(jon, "delete")),
+        "offboard": browser.post(page_of(jon, "offboard")),
+        "report": browser.get(f"{LIST}{jon.pk}/offboarding/{event.seq}/"),
+        "import": browser.get(f"{LIST}import/"),
+        "bulk": bulk(browser, "enable_people", [jon]),
+        "event": browser.get(f"/admin/audit/auditevent/{event.pk}/change/"),
+        "test mail": browser.get("/admin/mail/outboxmail/test/"),
+    }
+
+    assert {name: _crumbs(page) for name, page in found.items()} == {
+        "add": [*people, "Add user"],
+        "change": [*people, "jon@example.com"],
+        "delete": [*people, "jon@example.com", "Delete"],
+        "offboard": [*people, "jon@example.com", "Offboard"],
+        "report": [*people, "jon@example.com", "Offboarding"],
+        "import": [*people, "Import users"],
+        "bulk": [*people, "Enable"],
+        "event": ["Overview", "Audit log", f"{event.pk} account:offboarding:verify"],
+        "test mail": ["Overview", "Send a test mail"],
+    }
+
+
+def test_the_page_of_a_new_password_link_names_its_user(
+    as_role: AsRole, make_user: MakeUser
+) -> None:
+    browser, _owner = as_role("owner")
+    jon = make_user("viewer", "jon@example.com")
+
+    page = browser.post(page_of(jon, "reset"))
+
+    assert _crumbs(page)[1:] == ["People", "jon@example.com", "Password reset started"]

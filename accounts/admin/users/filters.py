@@ -51,6 +51,11 @@ def _in_state(now: datetime) -> dict[State, Q]:
     }
 
 
+def in_state(state: State) -> Q:
+    """The condition of one state, now."""
+    return _in_state(timezone.now())[state]
+
+
 def state_of(user: User) -> State:
     """The state of one account, by the same rule as the filter."""
     if not user.setup_completed:

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.admin.actions import CONFIRMED
 from accounts.admin.base import acting_admin
+from accounts.admin.navigation import below_user
 from accounts.admin.users.actions import sign_out_if_ended
 from accounts.models import User
 from accounts.offboarding.credential_kinds import credential_kinds
@@ -73,8 +74,10 @@ def _confirmation(
 ) -> HttpResponse:
     now = timezone.now()
     found = [(kind.label, len(kind.find(user, now))) for kind in credential_kinds()]
-    context = modeladmin.admin_site.each_context(request) | {
+    context = modeladmin.admin_site.each_context(request) | below_user(user.pk, user.email)
+    context |= {
         "title": _("Offboard %(name)s") % {"name": user.get_full_name()},
+        "here": _("Offboard"),
         "opts": modeladmin.opts,
         "original": user,
         "form": form,
@@ -131,7 +134,13 @@ def _page(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, key: UUID, number: int) -> HttpResponse:
         report = _report(modeladmin, request, key, number)
         context = modeladmin.admin_site.each_context(request) | _context(report)
-        context |= {"title": _("Offboarding of %(person)s") % context, "opts": modeladmin.opts}
+        context |= {
+            "title": _("Offboarding of %(person)s") % context,
+            "here": _("Offboarding"),
+            "opts": modeladmin.opts,
+        }
+        if report.email:  # the account still exists
+            context |= below_user(report.user_id, context["person"])
         return render(request, "admin/accounts/user/offboarding.html", context)
 
     return view

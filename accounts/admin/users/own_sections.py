@@ -17,6 +17,8 @@ from accounts.admin.columns import (
     NOTHING,
     badge,
     moment,
+    network_cell,
+    origin_cell,
     result_badge,
     user_link,
 )
@@ -124,7 +126,7 @@ def _session_row(row: BrowserSession, user: User) -> Row:
         _("Sign out"),
         question % {"name": user.name or user.email, "device": name},
     )
-    cells = name, row.ip or NOTHING, moment(row.created_at), moment(row.last_seen_at)
+    cells = name, network_cell(row.ip), moment(row.created_at), moment(row.last_seen_at)
     return Row(cells, button)
 
 
@@ -190,4 +192,4 @@ def history(_request: HttpRequest, user: User) -> Content:
 def _event_row(event: AuditEvent) -> Row:
     page = reverse("admin:audit_auditevent_change", args=[event.pk])
     told = format_html('<a href="{}">{}</a>', page, sentence_of(event))
-    return Row((moment(event.at), told, event.ip or NOTHING, result_badge(event)))
+    return Row((moment(event.at), told, origin_cell(event), result_badge(event)))

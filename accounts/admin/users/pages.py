@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.admin.actions import CONFIRMED, confirmation_page
 from accounts.admin.base import acting_admin
+from accounts.admin.navigation import below_user
 from accounts.admin.users import offboarding
 from accounts.admin.users.actions import (
     USER_ACTIONS,
@@ -84,7 +85,8 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
         except GatehouseError as error:
             messages.error(request, error.sentences)
             return _user_page(user)
-        context = modeladmin.admin_site.each_context(request) | {
+        context = modeladmin.admin_site.each_context(request) | below_user(user.pk, user.email)
+        context |= {
             "title": _("Password reset started"),
             "opts": modeladmin.opts,
             "original": user,

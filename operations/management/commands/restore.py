@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandParser
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.timesince import timesince
 
+from core.text.time_display import spoken_moment
 from operations.backup.archive import read_manifest
 from operations.backup.restore import RestoreOptions, check_manifest, restore
 from operations.command import OperationCommand
@@ -57,4 +58,4 @@ class Command(OperationCommand):
 
 def _ago(text: str) -> str:
     made_at = parse_datetime(text)
-    return f" ({timesince(made_at)} ago)" if made_at else ""
+    return f" ({spoken_moment(made_at, timezone.now())})" if made_at else ""
