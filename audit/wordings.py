@@ -378,6 +378,9 @@ WORDINGS: dict[str, Wording] = {
         _("{actor} moved the access rule “{name}” from place {before} to place {after}.")
     ),
     # Mail, instance
+    "instance:branding:change": Wording(
+        _("{actor} changed the appearance from {before} to {after}.")
+    ),
     "mail:outbox:dead": Wording(
         _("A mail to {target} could not be sent ({kind})."),
         refused=_("A mail to {target} could not be sent ({kind})."),

@@ -22,7 +22,6 @@ from core.web.problem_details import prefers_json, problem_document
 from core.web.request_context import get_request_context
 
 logger = logging.getLogger("gatehouse.pages")
-SITE_NAME = "Gatehouse"
 RETRY_SECONDS = "5"
 
 
@@ -47,7 +46,6 @@ def site(request: HttpRequest) -> dict[str, Any]:
     has_mail: can mail leave this server? language_page: where the language switch leads back to.
     """
     return {
-        "site_name": SITE_NAME,
         "anonymous_role": _anonymous_role(),
         "anonymous_settings": settings.ANONYMOUS_SETTINGS,
         "has_mail": settings.MAIL.transport != "none",

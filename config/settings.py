@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from accounts.roles import Role
+from config.branding import BRANDING_VARIABLES, branding_settings
 from config.environment import (
     action_limits,
     anonymous_role,
@@ -93,6 +94,7 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "api.middleware.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "core.branding.middleware.BrandingMiddleware",
     "moderation.middleware.ProxyNoteMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -447,6 +449,10 @@ TIME_ZONE = ENV["TIME_ZONE"]
 USE_TZ = True
 
 DOCS_URL = ENV["DOCS_URL"]
+
+# Name, logo, color and support address (core/branding): what the environment fixes
+BRANDING = branding_settings(ENV)
+BRANDING_LOCKS = {field: BRANDING_VARIABLES[field] for field in BRANDING}
 
 # Static files
 STATIC_URL = f"{PUBLIC_PATH}/static/"

@@ -32,6 +32,7 @@ urlpatterns = [
     path("api/v1/", include("forward_auth.api.urls")),
     path(".well-known/jwks.json", jwks.key_set, name="jwks"),
     path("account/keys", include("api.views.page_urls")),
+    path("branding/", include("core.branding.urls")),
     path("", include("magiclinks.urls")),
     path("", include("moderation.urls")),
     path("", include("forward_auth.urls")),

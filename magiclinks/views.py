@@ -2,7 +2,7 @@
 
 import hmac
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 
 from django.conf import settings
 from django.db import transaction
@@ -32,6 +32,7 @@ from accounts.views.common import (
     secret_page,
     unusable_link,
 )
+from core.branding import current as branding
 from core.errors import FeatureClosed, TokenEnded, TokenInvalid
 from core.text.email_addresses import mask_email
 from core.web.client_ip import client_ip
@@ -65,12 +66,13 @@ def request_link(request: HttpRequest) -> HttpResponse:
         binding=binding.digest,
         next_url=safe_next(request),
     )
-    page = _sent_page(get_language() or "en", settings.MAIL.transport != "none")
+    has_transport = settings.MAIL.transport != "none"
+    page = _sent_page(get_language() or "en", has_transport, branding.current())
     return binding.keep_in(HttpResponse(page.replace(EMAIL_PLACEHOLDER, escape(email))))
 
 
-@cache
-def _sent_page(_language: str, has_transport: bool) -> str:
+@lru_cache(maxsize=8)
+def _sent_page(_language: str, has_transport: bool, _brand: branding.Brand) -> str:
     """The response to a request for a link, with EMAIL_PLACEHOLDER for the address.
 
     Cached, because rendering is half the cost of the request. So nothing on the page may depend

@@ -31,6 +31,8 @@ from django.utils.translation import gettext as _
 
 from audit import audit_log
 from core import sql
+from core.branding import current as branding
+from core.branding.colors import to_hex
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.locks import delete_free, lock_users
 from core.text.email_addresses import is_reserved
@@ -166,7 +168,8 @@ def draft_mail(
     # Of another model than ours, the zone is that of the server.
     zone = getattr(user, "time_zone", "")
     values = tuple(sorted(rest.items()))
-    text = _render(kind, values, bool(url), language or settings.LANGUAGE_CODE, zone)
+    brand = branding.current()
+    text = _render(kind, values, bool(url), language or settings.LANGUAGE_CODE, zone, brand)
     mail = OutboxMail(
         user=user,  # type: ignore[misc]  # whatever AUTH_USER_MODEL is
         recipient=recipient,
@@ -184,7 +187,8 @@ def draft_mail(
 
 def render_message(kind: str, recipient: str, *, language: str = "") -> Message:
     """A mail of `kind` without a link, to send at once instead of queueing it."""
-    text = _render(kind, (), False, language or settings.LANGUAGE_CODE, "")
+    brand = branding.current()
+    text = _render(kind, (), False, language or settings.LANGUAGE_CODE, "", brand)
     return Message(str(uuid7()), recipient, text.subject, text.plain, text.html)
 
 
@@ -351,7 +355,12 @@ def _retry_delay(attempts: int) -> timedelta:
 
 @lru_cache(maxsize=64)
 def _render(
-    kind: str, context: tuple[tuple[str, Any], ...], has_url: bool, language: str, zone: str
+    kind: str,
+    context: tuple[tuple[str, Any], ...],
+    has_url: bool,
+    language: str,
+    zone: str,
+    brand: branding.Brand,
 ) -> _Text:
     """Render the template of `kind` as text and HTML; its first line is the subject.
 
@@ -359,14 +368,27 @@ def _render(
     """
     url = {"url": URL_PLACEHOLDER} if has_url else {}
     with translation.override(language), timezone.override(zone_of(zone)):
-        values = {**dict(context), **url, "public_url": settings.PUBLIC_URL}
+        values = {
+            **dict(context),
+            **url,
+            "public_url": settings.PUBLIC_URL,
+            "site_name": brand.name,
+            "support": brand.support,
+        }
         rendered = render_to_string(f"mail/{kind}.txt", values)
         # A line break in a subject would start a new header.
         subject, _line_end, rest = rendered.strip().partition("\n")
         paragraphs = [part.strip() for part in rest.split("\n\n") if part.strip()]
         parts = [_part(text) for text in paragraphs]
-        html = render_to_string("mail/layout.html", {"parts": parts, "language": language})
+        page = {"parts": parts, "language": language, **_colors(brand)}
+        html = render_to_string("mail/layout.html", page)
     return _Text(subject.strip()[:SUBJECT_MAX_LENGTH], "\n\n".join(paragraphs) + "\n", html)
+
+
+def _colors(brand: branding.Brand) -> dict[str, str]:
+    """Of the button in the HTML."""
+    palette = brand.palette
+    return {"fill": to_hex(palette.fill), "on_fill": to_hex(palette.on_fill)}
 
 
 def _part(paragraph: str) -> dict[str, str]:

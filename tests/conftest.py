@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import os
 import re
 import time
@@ -16,6 +17,7 @@ from django.utils import timezone, translation
 from accounts.models import User
 from accounts.roles import Role
 from api.tokens.signing_keys import key_set_cache
+from core.branding import current
 from core.crypto.encryption import decrypt
 from forward_auth.checker import CHECKER
 from forward_auth.services import denials, key_usage
@@ -76,6 +78,12 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
         key_set_cache.forget()
         # A test that is undone leaves no change behind for the next one to see.
         CHECKER._forget_settings()
+
+
+@pytest.fixture(autouse=True)
+def _default_branding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look is that of the settings, without a query, until a test calls current.forget()."""
+    monkeypatch.setattr(current, "_cached", (current.combine(None), math.inf))
 
 
 @pytest.fixture(autouse=True)

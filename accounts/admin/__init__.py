@@ -1,6 +1,6 @@
 """The admin. Importing it registers the tables of accounts on accounts.admin.site.site."""
 
-from accounts.admin import invitations, read_only
+from accounts.admin import branding, invitations, read_only
 from accounts.admin.users import model_admin
 
-__all__ = ["invitations", "model_admin", "read_only"]
+__all__ = ["branding", "invitations", "model_admin", "read_only"]

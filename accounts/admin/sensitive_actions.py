@@ -50,6 +50,7 @@ _LABELS: dict[str, Any] = {
     "reset-factors": _("Reset second factors"),
     "enable": _("Enable"),
     "verify": _("Mark address as verified"),
+    "edit": _("Change the appearance"),
 }
 MAX_NAMES = 3
 

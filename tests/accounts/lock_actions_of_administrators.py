@@ -18,6 +18,7 @@ from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.services import anonymous, ended_access, first_run, offboard, sessions, signup, users
 from accounts.services import mail as mail_services
+from accounts.services.branding import change_branding
 from accounts.services.bulk import exports, imports
 from api.apikeys import services
 from api.models import ApiKey
@@ -337,6 +338,7 @@ def change_rules() -> None:
     rules.set_rule_enabled(actor=owner, rule=first, is_enabled=False)
     rules.edit_rule(actor=owner, rule=first, changes={"is_enabled": True, "name": "r"})
     rules.move_rule(actor=owner, rule=made[1], places=-1)
+    change_branding(actor=owner, changes={"name": "Example", "color": "#1d4ed8"})
     rules.move_rule_to(actor=owner, rule=made[1], position=2)
     Denial.objects.bulk_create(
         Denial(reference=uuid.uuid4().hex[:8].upper(), status=403, code="x", why="", rule=rule)

@@ -60,6 +60,7 @@ SENSITIVE_PAGES = {
     "accounts_user_export",
     "moderation_ban_add",
     "moderation_ban_lift",
+    "core_branding_edit",
     "forward_auth_accessrule_add",
     "forward_auth_accessrule_change",
     "forward_auth_accessrule_delete",
