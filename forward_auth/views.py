@@ -116,6 +116,8 @@ def denied_page(request: HttpRequest, result: CheckResult, reference: str) -> Ht
     }
     page = render(request, "forward_auth/denied.html", context, status=status)
     page["Cache-Control"] = "no-store"
+    if reference:
+        page["X-Gatehouse-Reference"] = reference
     page["Content-Security-Policy"] = content_security_policy(settings.PUBLIC_URL)
     return page
 

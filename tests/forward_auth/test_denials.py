@@ -459,6 +459,18 @@ def test_the_page_works_on_the_host_of_the_app(viewer: User, browser_of: Browser
     assert viewer.email in text
 
 
+def test_a_program_that_gets_the_page_finds_the_reference_in_the_header(viewer: User) -> None:
+    """curl accepts everything, so it gets the page."""
+    asked = {"x-original-url": f"https://{HOST}/x", "x-original-method": "POST", "accept": "*/*"}
+
+    response = Client().get("/auth/forward", headers=asked | {"x-api-key": made(viewer).text})
+
+    assert response.status_code == 403
+    assert response["Content-Type"] == "text/html; charset=utf-8"
+    assert response["X-Gatehouse-Reference"] in response.content.decode()
+    assert len(response["X-Gatehouse-Reference"]) == 8
+
+
 def test_its_stylesheet_can_be_loaded_from_another_origin(stranger: Client, settings: Any) -> None:
     settings.WHITENOISE_USE_FINDERS = True
 
