@@ -287,8 +287,12 @@ WORDINGS: dict[str, Wording] = {
         _("{target} chose to trust a browser, which is asked for no second factor.")
     ),
     "account:factor:forget-browser": Wording(
-        _("{actor} made {target}'s trusted browsers ask for the second factor again."),
-        _("{actor} made their trusted browsers ask for the second factor again."),
+        _("{actor} made a trusted browser of {target} ask for the second factor again."),
+        _("{actor} made one of their trusted browsers ask for the second factor again."),
+    ),
+    "account:factor:forget-browsers": Wording(
+        _("{actor} made all {count} trusted browsers of {target} ask for the second factor again."),
+        _("{actor} made all {count} of their trusted browsers ask for the second factor again."),
     ),
     "account:recovery-codes:make": Wording(
         _("{actor} made {count} recovery codes for {target}."),

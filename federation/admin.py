@@ -1,5 +1,7 @@
 """Providers in the admin: the section of the page of one user."""
 
+from uuid import UUID
+
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -7,10 +9,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.columns import NOTHING, moment
+from accounts.admin.users.row_actions import RowAction, add_row_action, row_button
 from accounts.admin.users.sections import Content, Row, add_section, newest
 from accounts.models import User
 from federation.buttons import label_of
 from federation.models import ExternalIdentity
+from federation.services.identities import disconnect, is_directory_managed
 
 MAX_SUBJECT_LENGTH = 60
 
@@ -26,15 +30,35 @@ def identities(_request: HttpRequest, user: User) -> Content:
 
 
 def _row(row: ExternalIdentity, user: User) -> Row:
-    return Row(
-        (
-            label_of(row.provider),
-            row.email or row.subject[:MAX_SUBJECT_LENGTH],
-            moment(row.created_at),
-            moment(row.last_used_at, empty=_("never")),
-            _reason(row, user),
-        )
+    label = label_of(row.provider)
+    cells = (
+        label,
+        row.email or row.subject[:MAX_SUBJECT_LENGTH],
+        moment(row.created_at),
+        moment(row.last_used_at, empty=_("never")),
+        _reason(row, user),
     )
+    if is_directory_managed(row):
+        return Row(cells)
+    question = _(
+        "Disconnect %(name)s from %(provider)s? They can no longer sign in with it, every device "
+        "is signed out, and they are notified by mail."
+    ) % {"name": user.name or user.email, "provider": label}
+    return Row(cells, row_button("disconnect", user, row.pk, question))
+
+
+def _disconnect(*, actor: User, user: User, key: UUID) -> None:
+    disconnect(actor=actor, user=user, identity_id=key)
+
+
+add_row_action(
+    "disconnect",
+    RowAction(
+        _disconnect,
+        gettext_lazy("Disconnect"),
+        gettext_lazy("Disconnected, and signed out everywhere."),
+    ),
+)
 
 
 def _reason(row: ExternalIdentity, user: User) -> str | SafeString:

@@ -12,12 +12,15 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from accounts.actors import Actor
 from accounts.models import User
+from accounts.services.ranks import require_rank_now
 from accounts.sessions import known_devices
 from audit import audit_log
 from core.crypto.tokens import digest, make_token
-from core.errors import NotFound
+from core.errors import NotFound, RecordInvalid
 from core.locks import lock_users
 from core.web.cookies import set_cookie
 from mfa.models import TrustedBrowser
@@ -69,13 +72,35 @@ def browsers_of(user: User) -> "QuerySet[TrustedBrowser]":
     return live.order_by("-created_at")
 
 
-def forget(user: User, browser_id: uuid.UUID) -> None:
-    """End the trust in one browser. Raises NotFound."""
+def forget(*, actor: Actor, user: User, browser_id: uuid.UUID) -> None:
+    """End the trust of `user` in one browser. Raises Forbidden, NotFound."""
     with transaction.atomic():
-        lock_users(user.pk)
+        _lock(actor, user)
         if not user.trusted_browsers.filter(pk=browser_id).delete()[0]:
             raise NotFound
-        audit_log.record("account:factor:forget-browser", actor=user, target=user)
+        audit_log.record("account:factor:forget-browser", actor=actor, target=user)
+
+
+def forget_all(*, actor: Actor, user: User) -> int:
+    """End the trust of `user` in every browser; returns in how many.
+
+    Sessions stay: see end_sessions(). Raises Forbidden, RecordInvalid when there are none.
+    """
+    with transaction.atomic():
+        _lock(actor, user)
+        count: int = user.trusted_browsers.all().delete()[0]
+        if not count:
+            raise RecordInvalid({"user": [_("there is no trusted browser")]})
+        audit_log.record("account:factor:forget-browsers", actor=actor, target=user, count=count)
+    return count
+
+
+def _lock(actor: Actor, user: User) -> None:
+    """Lock the user; an administrator's rank is compared under the lock."""
+    if actor.pk == user.pk:
+        lock_users(user.pk)
+    else:
+        require_rank_now(actor, user)
 
 
 def _digest(user: User, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -67,6 +68,8 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     view_on_site = False
     # Names of URLs and actions that need no recent authentication; see sensitive_actions.
     exempt_pages: ClassVar[frozenset[str]] = frozenset()
+    # Name in the URL of a page -> what it does, for the question of /confirm.
+    page_labels: Any = MappingProxyType({})
     exempt_actions: Any = frozenset()
     # Fields of the form that may have several values; see core.web.single_values.
     repeatable: ClassVar[frozenset[str]] = frozenset()

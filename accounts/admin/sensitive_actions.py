@@ -67,7 +67,8 @@ def describe(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> str:
             action = table.get_actions(request).get(request.POST.get("action", ""))
             ticks = request.POST.getlist(ACTION_CHECKBOX_NAME)
             return _sentence(action[2], _names(table, request, ticks)) if action else ""
-        label = _LABELS.get(name.removeprefix(prefix)) if name.startswith(prefix) else None
+        labels = _LABELS | getattr(table, "page_labels", {})
+        label = labels.get(name.removeprefix(prefix)) if name.startswith(prefix) else None
         if label is not None and request.resolver_match is not None:
             return _sentence(label, _names(table, request, _row_of(request.resolver_match.kwargs)))
     return ""

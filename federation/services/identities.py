@@ -15,11 +15,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.actors import SYSTEM
+from accounts.actors import SYSTEM, Actor
 from accounts.models import Invitation, User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation, role_offered, take_up
 from accounts.services.credentials import LastSignInMethod, gets_mail, has_other_sign_in_method
+from accounts.services.ranks import require_rank_now
 from accounts.services.sessions import Renew, revoke_sessions
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
@@ -113,6 +114,15 @@ class IdentityTaken(Forbidden):
     default_message = _("This identity is already connected to another account.")
 
 
+class LastSignInMethodOfOther(LastSignInMethod):
+    """An administrator would leave the user without any method."""
+
+    default_message = _(
+        "This is their only way to sign in. Let them choose a password with a password reset "
+        "first, or disable the account."
+    )
+
+
 def resolve_user(source: SignInSource, info: ExternalUserInfo) -> User:
     """The account of a user of `source`; creates, connects and updates its role where allowed.
 
@@ -195,23 +205,30 @@ def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> Exte
     return found
 
 
-def disconnect(*, user: User, identity_id: Any, renew: Renew | None = None) -> None:
+def disconnect(
+    *, user: User, identity_id: Any, renew: Renew | None = None, actor: Actor | None = None
+) -> None:
     """Disconnect one of the user's identities. Their sessions end; `renew` renews the current one.
 
-    Raises NotFound, LastSignInMethod. Sends a mail.
+    actor: an administrator; without one it is the user. Raises Forbidden, NotFound,
+    LastSignInMethod. Sends a mail.
     """
+    acting = actor or user
     with transaction.atomic():
         # Serializes removals: two at once must not remove the last sign-in method.
-        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if acting.pk == user.pk:
+            User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        else:
+            require_rank_now(acting, user)
         identity = user.identities.filter(pk=identity_id).first()
         if identity is None or is_directory_managed(identity):
             raise NotFound
         if not has_other_sign_in_method(user, identity):
-            raise LastSignInMethod
+            raise LastSignInMethod if acting.pk == user.pk else LastSignInMethodOfOther
         identity.delete()
         revoke_sessions(user, "identity disconnected")
         audit_log.record(
-            "account:identity:disconnect", actor=user, target=user, provider=identity.provider
+            "account:identity:disconnect", actor=acting, target=user, provider=identity.provider
         )
         _notify(user, "identity-disconnected", identity.provider)
         if renew:

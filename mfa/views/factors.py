@@ -115,5 +115,6 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 @require_POST
 def forget_browser(request: HttpRequest, browser_id: uuid.UUID) -> HttpResponse:
     """End the trust in one browser."""
-    trusted_browsers.forget(current_user(request), browser_id)
+    user = current_user(request)
+    trusted_browsers.forget(actor=user, user=user, browser_id=browser_id)
     return redirect_with_notice("accounts:profile", "browser-forgotten")

@@ -279,6 +279,14 @@ def connect_and_disconnect() -> None:
 
 
 @act
+def connect_and_be_disconnected_by_an_administrator() -> None:
+    user = person("anna")
+    info = identities.ExternalUserInfo(subject="anna2", issuer="https://id.example")
+    made = identities.connect(user=user, source=source(mapping=RoleMapping()), info=info)
+    identities.disconnect(actor=person("owner"), user=user, identity_id=made.pk)
+
+
+@act
 def invite_and_withdraw() -> None:
     issued = invitations.invite(actor=person("owner"), email="new@example.com", role="editor")
     invitations.withdraw(actor=person("owner"), invitation=issued.invitation)

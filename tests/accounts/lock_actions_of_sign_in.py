@@ -122,7 +122,18 @@ def remember_and_forget_browsers() -> None:
     trusted_browsers.remember(request, cookie, anna)
     for user in (bert, anna):
         for row in trusted_browsers.browsers_of(user)[:2]:
-            trusted_browsers.forget(user, row.pk)
+            trusted_browsers.forget(actor=user, user=user, browser_id=row.pk)
+
+
+@act
+def forget_the_browsers_of_another() -> None:
+    """By an administrator: one, then the others."""
+    anna, owner = person("anna"), person("owner")
+    for _number in range(2):
+        trusted_browsers.remember(request_of_a_stranger(), HttpResponse(), anna)
+    row = trusted_browsers.browsers_of(anna)[0]
+    trusted_browsers.forget(actor=owner, user=anna, browser_id=row.pk)
+    trusted_browsers.forget_all(actor=owner, user=anna)
 
 
 @act

@@ -33,11 +33,12 @@ EXEMPT_PAGES = {
     "accounts_user_end-sessions",
     "accounts_invitation_many",
     "accounts_user_import",
+    "accounts_user_forget-browser",
     "mail_outboxmail_test",
     "forward_auth_try",
 }
 EXEMPT_ACTIONS = {
-    "accounts.user": {"disable_people", "end_sessions_people"},
+    "accounts.user": {"disable_people", "end_sessions_people", "forget_browsers_of_people"},
     "accounts.browsersession": {"end_chosen"},
     "accounts.invitation": {"withdraw_chosen"},
     "mail.outboxmail": {"send_again"},
@@ -54,6 +55,7 @@ SENSITIVE_PAGES = {
     "accounts_user_reset",
     "accounts_user_reset-factors",
     "accounts_user_offboard",
+    "accounts_user_disconnect",
     "accounts_invitation_add",
     "accounts_invitation_send-many",
     "accounts_user_run-import",
@@ -112,7 +114,7 @@ def _request(path: str, user: User, form: dict[str, Any]) -> Any:
 
 def _path(name: str) -> str:
     key = "00000000-0000-0000-0000-000000000007"
-    for args in ([], [key], [key, "up"]):
+    for args in ([], [key], [key, "up"], [key, key]):
         try:
             return reverse(f"admin:{name}", args=args)
         except NoReverseMatch:

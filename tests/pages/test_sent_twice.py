@@ -135,11 +135,14 @@ def _passkey(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
     return make
 
 
-def _browser(context: CaseContext) -> Form:
-    row = TrustedBrowser.objects.create(
-        user=context.owner, digest="d" * 64, expires_at=timezone.now() + timedelta(days=1)
+def _browser_of(user: User) -> TrustedBrowser:
+    return TrustedBrowser.objects.create(
+        user=user, digest="d" * 64, expires_at=timezone.now() + timedelta(days=1)
     )
-    return f"/account/browsers/{row.pk}/forget", {}
+
+
+def _browser(context: CaseContext) -> Form:
+    return f"/account/browsers/{_browser_of(context.owner).pk}/forget", {}
 
 
 def _session(context: CaseContext) -> Form:
@@ -150,9 +153,12 @@ def _session(context: CaseContext) -> Form:
     return f"/account/sessions/{row.public_id}/end", {}
 
 
+def _identity_of(user: User) -> ExternalIdentity:
+    return ExternalIdentity.objects.create(user=user, provider="github", subject="1")
+
+
 def _identity(context: CaseContext) -> Form:
-    row = ExternalIdentity.objects.create(user=context.owner, provider="github", subject="1")
-    return f"/account/identities/{row.pk}/disconnect", {}
+    return f"/account/identities/{_identity_of(context.owner).pk}/disconnect", {}
 
 
 def _unverified(context: CaseContext) -> Form:
@@ -424,6 +430,33 @@ CASES: dict[str, Case] = {
     "admin:accounts_user_offboard": Case(
         person("offboard", confirmed="yes", reason="Left"), count(), [], (302, USERS)
     ),
+    "admin:accounts_user_forget-browser": Case(
+        lambda context: (
+            f"{USERS}{context.viewer.pk}/forget-browser/{_browser_of(context.viewer).pk}/",
+            {},
+        ),
+        count(TrustedBrowser),
+        [0],
+        (302, USERS),
+    ),
+    "admin:accounts_user_disconnect": Case(
+        lambda context: (
+            f"{USERS}{context.viewer.pk}/disconnect/{_identity_of(context.viewer).pk}/",
+            {},
+        ),
+        count(ExternalIdentity),
+        [0],
+        (302, USERS),
+    ),
+    "forget_browsers_of_people": Case(
+        lambda context: (
+            (_browser_of(context.viewer) and None)
+            or ticked("forget_browsers_of_people", confirmed="yes")(context)
+        ),
+        count(TrustedBrowser),
+        [0],
+        (302, USERS),
+    ),
     "change_role_of_people": Case(
         ticked("change_role_of_people", confirmed="yes", role="editor"), count(), [], (302, USERS)
     ),
@@ -546,6 +579,9 @@ AUDIT = {
     "mfa:app-remove": ["account:factor:remove"],
     "mfa:app-rename": ["account:factor:rename"],
     "mfa:app-set-up": ["account:factor:add", "account:recovery-codes:make"],
+    "admin:accounts_user_forget-browser": ["account:factor:forget-browser"],
+    "admin:accounts_user_disconnect": ["account:identity:disconnect"],
+    "forget_browsers_of_people": ["account:factor:forget-browsers"],
     "mfa:browser-forget": ["account:factor:forget-browser"],
     "accounts:change-email": ["account:email:change-request"],
     "accounts:change-password": ["account:password:change", "account:session:start"],

@@ -24,10 +24,11 @@ from accounts.admin.users.actions import (
     sign_out_if_ended,
     start_reset,
 )
+from accounts.admin.users.row_actions import RowAction, row_actions
 from accounts.models import User
 from accounts.sent_forms import show_once
 from accounts.services import second_factors
-from core.errors import GatehouseError
+from core.errors import GatehouseError, NotFound
 
 
 def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
@@ -44,7 +45,15 @@ def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
         )
         for name, view in views.items()
     ]
-    return [*buttons, *offboarding.report_urls(modeladmin)]
+    rows = [
+        path(
+            f"<uuid:key>/{name}/<uuid:row>/",
+            modeladmin.admin_site.admin_view(require_POST(_row_view(modeladmin, action))),
+            name=f"accounts_user_{name}",
+        )
+        for name, action in row_actions().items()
+    ]
+    return [*buttons, *rows, *offboarding.report_urls(modeladmin)]
 
 
 def user_for_change(modeladmin: "ModelAdmin[User]", request: HttpRequest, key: UUID) -> User:
@@ -66,6 +75,23 @@ def _action_view(modeladmin: "ModelAdmin[User]", action: UserAction) -> Callable
         user = user_for_change(modeladmin, request, key)
         try:
             action.run(actor=acting_admin(request), user=user)
+        except GatehouseError as error:
+            messages.error(request, error.sentences)
+        else:
+            sign_out_if_ended(request)
+            messages.success(request, f"{user.email}: {action.done}")
+        return _user_page(user)
+
+    return view
+
+
+def _row_view(modeladmin: "ModelAdmin[User]", action: RowAction) -> Callable[..., HttpResponse]:
+    def view(request: HttpRequest, key: UUID, row: UUID) -> HttpResponse:
+        user = user_for_change(modeladmin, request, key)
+        try:
+            action.run(actor=acting_admin(request), user=user, key=row)
+        except NotFound:
+            raise Http404 from None
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:

@@ -23,7 +23,8 @@ SHOWN = 10
 class Button(NamedTuple):
     """A button of a row: runs the action `action` of the list at `url` on the row `key`.
 
-    question: names the object and the consequence; it is shown before the button that confirms.
+    For rows without a list see accounts.admin.users.row_actions. question: names the object and
+    the consequence; it is shown before the button that confirms.
     """
 
     url: str
