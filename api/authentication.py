@@ -34,6 +34,7 @@ from api.external_jwt.verify import ExternalToken
 from api.permissions import AuthContext, Scope, combine, require_account_access
 from api.tokens.jwt import AccessToken
 from api.tokens.refresh_tokens import family_of_access
+from core.row_cache import reuse_rows
 from core.web.csrf import CsrfMiddleware
 from core.web.request_context import get_request_context
 
@@ -60,7 +61,10 @@ class CredentialAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, AuthContext] | None:
         """Return the user and the context, which are `request.user` and `request.auth`."""
         http = request._request
-        found = find_auth(http) if self.is_sent(http) else None
+        if not self.is_sent(http):
+            return None
+        with reuse_rows(http.method in SAFE_METHODS):
+            found = find_auth(http)
         return None if found is None else (found.user, found)
 
     def authenticate_header(self, request: Request) -> str:

@@ -20,8 +20,8 @@ from django.db import close_old_connections  # noqa: E402
 from config.server.dispatch import fast_path_only  # noqa: E402
 from config.server.subpath import mount  # noqa: E402
 from config.worker import NOTE_JOBS, POLL_SECONDS, run_jobs_once  # noqa: E402
+from core.invalidation.postgresql import start_listener  # noqa: E402
 from forward_auth.checker import CHECKER  # noqa: E402
-from forward_auth.invalidation.postgresql import start_listener  # noqa: E402
 from forward_auth.wsgi import CHECK_PATHS, KEY_SET, LIVE, Environ, FastPath, Start  # noqa: E402  # noqa: E402
 
 ANSWERED = CHECK_PATHS | {KEY_SET, LIVE, "/health/ready", "/metrics"}

@@ -31,8 +31,8 @@ from config.providers import (
     internal_urls,
     sign_in_providers,
 )
+from core.invalidation.sqlite import FileConnection
 from federation.providers import Provider
-from forward_auth.invalidation.sqlite import FileConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = load(os.environ, BASE_DIR / ".env")
@@ -146,6 +146,12 @@ else:
         "tcp_user_timeout": 10_000,
         **DATABASES["default"]["OPTIONS"],
     }
+# What a process reads from these tables it may keep until one of them changes (core.invalidation).
+WATCHED_MODELS = (
+    *("accounts.User", "accounts.BrowserSession", "mfa.Authenticator", "moderation.Ban"),
+    *("api.ApiKey", "api.TokenFamily", "api.SigningKey"),
+    *("forward_auth.AccessRule", "forward_auth.ForwardAuthCookie"),
+)
 IN_DATABASE = {
     "BACKEND": "core.cache.AtomicDatabaseCache",
     "LOCATION": "core_cacheentry",

@@ -12,8 +12,8 @@ django = get_wsgi_application()
 from config.server.dispatch import fast_path_only  # noqa: E402
 from config.server.subpath import mount  # noqa: E402
 from config.worker import start_worker  # noqa: E402
+from core.invalidation.postgresql import start_listener  # noqa: E402
 from forward_auth.checker import CHECKER  # noqa: E402
-from forward_auth.invalidation.postgresql import start_listener  # noqa: E402
 from forward_auth.wsgi import FastPath  # noqa: E402
 
 # Calling a method takes less than calling an object.

@@ -10,10 +10,14 @@ from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from django.db import connections, models, router
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections, models, router
+
+from core.row_cache import rows_here
 
 Row = TypeVar("Row", bound=models.Model)
 CACHED_ROWS = 1024
+_MISSING: Any = object()
 # The smallest step of the times that the databases store.
 TICK = timedelta(microseconds=1)
 
@@ -28,22 +32,40 @@ class PreparedRowQuery:
     """Reads one row of joined tables by one column, with a statement that is built once.
 
     fields: the columns of the row that fetch_one() returns. source: everything from FROM on; its
-    only parameter is the value of `by`. Names in it come from our code, never from input.
+    only parameter is the value of `by`. more: further columns as SQL, returned as the database has
+    them. Names come from our code, never from input.
     """
 
-    def __init__(self, fields: Sequence[Any], source: str, by: Any) -> None:
+    def __init__(self, fields: Sequence[Any], source: str, by: Any, *more: str) -> None:
         self.fields, self.by = tuple(fields), by
-        columns = ", ".join(
+        columns = [
             f"{_quoted(field.model._meta.db_table)}.{_quoted(field.column)}" for field in fields
-        )
-        self.statement = f"SELECT {columns} {source}"
+        ]
+        self.statement = f"SELECT {', '.join((*columns, *more))} {source}"
         # A busy row is read with the same values again and again.
         self._converted = lru_cache(maxsize=CACHED_ROWS)(self._convert)
         self._converters: dict[str, list[tuple[int, Any, Any]]] = {}
+        models_read = {self.by.model, *(field.model for field in self.fields)}
+        self._is_watched = {model._meta.label for model in models_read} <= {
+            *settings.WATCHED_MODELS
+        }
 
     def fetch_one(self, value: Any) -> tuple[Any, ...] | None:
-        """The row as Python values, or None."""
+        """The row as Python values, or None. Inside reuse_rows() one that was read before may do.
+
+        Then all tables of `source` have to be watched, also those without a column in `fields`.
+        """
         using = router.db_for_read(self.by.model)
+        rows = rows_here() if self._is_watched and using == DEFAULT_DB_ALIAS else None
+        if rows is None:
+            return self._fetch_one(value, using)
+        key = (self.statement, value)
+        found: tuple[Any, ...] | None = rows.get(key, _MISSING)
+        if found is _MISSING:
+            found = rows[key] = self._fetch_one(value, using)
+        return found
+
+    def _fetch_one(self, value: Any, using: str) -> tuple[Any, ...] | None:
         connection = connections[using]
         with connection.cursor() as cursor:
             cursor.execute(self.statement, [self.by.get_db_prep_value(value, connection)])
@@ -90,14 +112,6 @@ def change(statement: str, model: type[models.Model], **values: Any) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(statement, _parameters(model, values, connection))
         return bool(cursor.rowcount)
-
-
-def exists(statement: str, model: type[models.Model], **values: Any) -> bool:
-    """Whether a SELECT whose parameters are these columns, in order, finds a row."""
-    connection = connections[router.db_for_read(model)]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, _parameters(model, values, connection))
-        return cursor.fetchone() is not None
 
 
 def _parameters(model: type[models.Model], values: dict[str, Any], connection: Any) -> list[Any]:

@@ -13,8 +13,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from accounts.sessions.store import PURPOSE as SESSION
 from api.tokens.signing_keys import key_set_cache
 from core.crypto.tokens import digest
+from core.invalidation.data_version import DataVersion
 from forward_auth.decisions import AuthResult, Decision, Headers, Principal, identity_headers
-from forward_auth.invalidation.data_version import DataVersion
 from forward_auth.request import COOKIE_PURPOSE, Target
 from forward_auth.rules.matching import Requirement, Rule
 from forward_auth.services.rules import load_rules

@@ -23,6 +23,7 @@ from typing import Any
 from django.core.signals import setting_changed
 
 from accounts.roles import Role
+from core.invalidation.data_version import DataVersion, current_data_version
 from core.web.client_ip import is_in, parse_address, resolve
 from forward_auth.authentication import (
     NOT_AUTHENTICATED,
@@ -42,7 +43,6 @@ from forward_auth.cache import (
 )
 from forward_auth.conf import Options, options
 from forward_auth.decisions import AuthResult, Principal, decide, identity_headers
-from forward_auth.invalidation.data_version import DataVersion, current_data_version
 from forward_auth.request import (
     CREDENTIAL_PARTS,
     MAX_HEADER_LENGTH,

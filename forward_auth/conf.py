@@ -34,7 +34,7 @@ class Options:
     anonymous_role: str | None
     has_custom_access_checks: bool
     mfa_required_roles: Sequence[str]
-    trusted_proxies: Sequence[Network]
+    trusted_proxies: tuple[Network, ...]
     proxy_hops: int
     session_seconds: float
     session_hash_key: bytes = field(repr=False)

@@ -16,8 +16,8 @@ from django.db.models import Model
 
 from accounts.models import BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
+from core.invalidation.data_version import opened
 from forward_auth.decisions import NEVER
-from forward_auth.invalidation.data_version import opened
 from forward_auth.metrics import count_lookup
 from forward_auth.models import AccessRule, ForwardAuthCookie
 from mfa.models import Authenticator

@@ -22,12 +22,12 @@ from django.conf import settings
 
 from accounts.middleware import REQUEST_ID
 from core import metrics
+from core.invalidation.data_version import drop, drop_broken
 from core.web.response_headers import bare_headers, encoded
 from forward_auth.authentication import FastPathUnsupported
 from forward_auth.cache import CheckResult, EncodedDenial, Message, TTLCache
 from forward_auth.checker import Checker, HeaderTooLong
 from forward_auth.decisions import from_wsgi, is_browser
-from forward_auth.invalidation.data_version import drop, drop_broken
 from forward_auth.metrics import FAST, count_failed, count_passed, count_too_long
 from forward_auth.request import MAX_HEADER_LENGTH, Scope, cookie_value
 from forward_auth.services.denials import note_denial

@@ -72,9 +72,13 @@ def require_usable(key: ApiKey, now: datetime, *, ip: str | None) -> None:
 
 def context_for_key(key: ApiKey) -> AuthContext:
     """The context of an authenticated key; its scopes never exceed the owner's present role."""
-    stored = key.scopes if isinstance(key.scopes, list | tuple) else ()
-    scopes = frozenset(scope for scope in Scope if scope in stored)
-    return AuthContext(user=key.user, scopes=scopes & scopes_of(Role(key.user.role)), key=key)
+    stored = tuple(key.scopes) if isinstance(key.scopes, list | tuple) else ()
+    return AuthContext(user=key.user, scopes=_effective_scopes(stored, key.user.role), key=key)
+
+
+@lru_cache(maxsize=256)
+def _effective_scopes(stored: tuple[str, ...], role: str) -> frozenset[Scope]:
+    return frozenset(scope for scope in Scope if scope in stored) & scopes_of(Role(role))
 
 
 def _require_live(key: ApiKey, now: datetime) -> None:

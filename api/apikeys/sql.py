@@ -7,6 +7,7 @@ from accounts.models import User
 from api.apikeys.quota import NOTE_EVERY
 from api.models import ApiKey
 from core import sql
+from moderation.services.bans import note_no_ban, unlifted_ban_sql
 
 _KEYS, _USERS = ApiKey._meta.db_table, User._meta.db_table
 # Contains names of our own tables and columns only, never input.
@@ -21,7 +22,9 @@ def find_key(key_id: str) -> ApiKey | None:
         return None
     count = len(sql.columns_of(ApiKey))
     key = sql.instance(ApiKey, found[:count])
-    key.user = sql.instance(User, found[count:])
+    key.user = sql.instance(User, found[count:-1])
+    if not found[-1]:
+        note_no_ban(key.user)
     return key
 
 
@@ -43,5 +46,6 @@ def _query() -> sql.PreparedRowQuery:
         (*sql.columns_of(ApiKey), *sql.columns_of(User)),
         f"""FROM "{_KEYS}" JOIN "{_USERS}" ON "{_USERS}"."id" = "{_KEYS}"."user_id"
             WHERE "{_KEYS}"."id" = %s""",
-        by=ApiKey._meta.pk,
+        ApiKey._meta.pk,
+        unlifted_ban_sql(f'"{_USERS}"."id"'),
     )

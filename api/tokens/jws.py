@@ -1,11 +1,12 @@
-"""Read and verify signed tokens (RFC 7515, compact serialization), strictly. Pure.
+"""Sign tokens, and read and verify them strictly (RFC 7515, compact serialization). Pure.
 
-For our own tokens and those of other issuers. PyJWT's algorithms verify the signatures; its reader
-is as strict, but slower (docs/decisions/0014-seams-of-drf.md).
+For our own tokens and those of other issuers. PyJWT's algorithms sign and verify; its reader and
+writer are as strict, but slower (docs/decisions/0014-seams-of-drf.md).
 """
 
 import base64
 import binascii
+import json
 import re
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -50,6 +51,13 @@ def parse(text: str, max_length: int) -> ParsedToken:
     return ParsedToken(_header(header), _decoded(payload), signed.encode(), _decoded(signature))
 
 
+def sign(claims: dict[str, Any], typ: str, kid: str, key: Any, algorithm: str) -> str:
+    """Return the signed token. kid: "" for a shared secret."""
+    payload = _encoded(json.dumps(claims, separators=(",", ":")).encode())
+    signed = f"{_encoded_header(algorithm, kid, typ)}.{payload}"
+    return f"{signed}.{_encoded(ALGORITHMS[algorithm].sign(signed.encode(), key))}"
+
+
 def unverified_claims(text: str, max_length: int) -> dict[str, Any]:
     """Return the claims of a token, to select who verifies it; {} if it cannot be read."""
     if not has_shape(text, max_length):
@@ -66,13 +74,23 @@ def _header(part: str) -> dict[str, Any]:
     return _read_object(_decoded(part))
 
 
+@lru_cache(maxsize=64)
+def _encoded_header(algorithm: str, kid: str, typ: str) -> str:
+    header = {"alg": algorithm, **({"kid": kid} if kid else {}), "typ": typ}
+    return _encoded(json.dumps(header, separators=(",", ":")).encode())
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
 def _decoded(part: str) -> bytes:
     """Decode a part; refuses non-canonical base64url, which would give a token several forms."""
     try:
         content = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except binascii.Error:
         raise AccessTokenInvalid from None
-    if base64.urlsafe_b64encode(content).rstrip(b"=").decode() != part:
+    if _encoded(content) != part:
         raise AccessTokenInvalid
     return content
 

@@ -7,16 +7,16 @@ Refresh tokens (`typ: rt+jwt`) are opaque to programs. `AccessToken.read(text)` 
 
 import uuid
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
-import jwt
 from django.conf import settings
 from django.utils import timezone
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.tokens import Token
 
 from api.errors import AccessTokenExpired, AccessTokenInvalid
-from api.tokens.jws import has_shape, parse, unverified_claims
+from api.tokens.jws import ParsedToken, has_shape, parse, sign, unverified_claims
 from api.tokens.keyset import CLOCK_SKEW, HS256, Keys
 from api.tokens.signing_keys import AccessKeys, RefreshKeys
 
@@ -44,8 +44,7 @@ class KeySetBackend(TokenBackend):
     def encode(self, payload: dict[str, Any]) -> str:
         """Return the signed token."""
         signer = self.keys.signer()
-        headers = {"typ": self.typ, **({"kid": signer.kid} if signer.kid else {})}
-        return jwt.encode(payload, signer.key, algorithm=signer.algorithm, headers=headers)
+        return sign(payload, self.typ, signer.kid, signer.key, signer.algorithm)
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """Return the claims of a token with a valid signature; Token.verify() checks the claims.
@@ -54,7 +53,7 @@ class KeySetBackend(TokenBackend):
         """
         parsed = parse(token, MAX_BYTES)
         algorithm, key = self._find_key(parsed.header)
-        if not parsed.is_signed_by(key, algorithm):
+        if not _is_signed_by(parsed, key, algorithm):
             raise AccessTokenInvalid
         return parsed.read_claims()
 
@@ -87,9 +86,12 @@ class SignedToken(Token):
 
     @classmethod
     def issue(cls, claims: dict[str, Any]) -> Self:
-        """Return a new token with exactly these claims."""
-        token = cls()
-        token.payload = claims
+        """Return a new token with exactly these claims.
+
+        The parent's constructor would first make claims of its own, only to have them replaced.
+        """
+        token = cls.__new__(cls)
+        token.token, token.current_time, token.payload = None, timezone.now(), claims
         return token
 
     def get_token_backend(self) -> KeySetBackend:
@@ -156,6 +158,32 @@ class RefreshToken(SignedToken):
         if type(number) is not int or number < 0:
             raise AccessTokenInvalid
         return number
+
+
+# Digests of tokens whose signatures were right. A full set is emptied.
+MAX_VERIFIED = 5_000
+_verified: set[bytes] = set()
+
+
+def _is_signed_by(parsed: ParsedToken, key: Any, algorithm: str) -> bool:
+    """Whether the key signed the token. A right signature is right for ever, so it is remembered.
+
+    Whether the key is still trusted is asked each time, before. `kid` is the thumbprint of the key
+    (RFC 7638), so it stands for the key; a shared secret has none, and is as quick as the digest.
+    """
+    kid = parsed.header.get("kid")
+    if not kid:
+        return parsed.is_signed_by(key, algorithm)
+    written = b"\n".join((kid.encode(), algorithm.encode(), parsed.signed, parsed.signature))
+    digest = blake2b(written, digest_size=32).digest()
+    if digest in _verified:
+        return True
+    if not parsed.is_signed_by(key, algorithm):
+        return False
+    if len(_verified) >= MAX_VERIFIED:
+        _verified.clear()
+    _verified.add(digest)
+    return True
 
 
 def looks_like_token(text: str) -> bool:

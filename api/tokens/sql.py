@@ -7,6 +7,7 @@ from functools import cache
 from accounts.models import BrowserSession, User
 from api.models import TokenFamily
 from core import sql
+from moderation.services.bans import note_no_ban, unlifted_ban_sql
 
 _FAMILIES, _USERS = TokenFamily._meta.db_table, User._meta.db_table
 _SESSIONS = BrowserSession._meta.db_table
@@ -24,8 +25,11 @@ def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | N
         return None
     count = len(sql.columns_of(TokenFamily))
     family = sql.instance(TokenFamily, found[:count])
-    family.user = sql.instance(User, found[count:-1])
-    return family, found[-1]
+    *of_user, session_end, has_ban = found[count:]
+    family.user = sql.instance(User, of_user)
+    if not has_ban:
+        note_no_ban(family.user)
+    return family, session_end
 
 
 def advance(family: TokenFamily, now: datetime) -> bool:
@@ -65,5 +69,6 @@ def _query() -> sql.PreparedRowQuery:
             LEFT JOIN "{_SESSIONS}" ON "{_SESSIONS}"."public_id" = "{_FAMILIES}"."session_id"
                 AND "{_SESSIONS}"."user_id" = "{_FAMILIES}"."user_id"
             WHERE "{_FAMILIES}"."id" = %s""",
-        by=TokenFamily._meta.pk,
+        TokenFamily._meta.pk,
+        unlifted_ban_sql(f'"{_USERS}"."id"'),
     )

@@ -5,6 +5,7 @@ allauth, rate limits, bans and the audit log all call it, so that they cannot di
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -33,6 +34,8 @@ PROXY_HEADERS = frozenset(
      "HTTP_REMOTE_ADDR", "HTTP_REMOTE_USER", "HTTP_PROXY_CONNECTION", "HTTP_MAX_FORWARDS",
      "HTTP_X_REQUEST_START", "HTTP_X_SCHEME", "HTTP_X_HOST"}
 )  # fmt: skip
+# Clients choose the length of the header; longer ones are not cached.
+MAX_CACHED_LENGTH = 200
 FORWARDING_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
@@ -52,10 +55,18 @@ def parse_address(text: str) -> Address | None:
     return address
 
 
-def resolve(peer: str, forwarded_for: str, networks: Sequence[Network], hops: int) -> str:
+def resolve(peer: str, forwarded_for: str, networks: tuple[Network, ...], hops: int) -> str:
     """The client's address as text; "" only when the peer itself is unknown (a Unix socket)."""
+    is_short = len(forwarded_for) <= MAX_CACHED_LENGTH
+    return (_cached if is_short else _resolve)(peer, forwarded_for, networks, hops)
+
+
+def _resolve(peer: str, forwarded_for: str, networks: tuple[Network, ...], hops: int) -> str:
     chain = trusted_proxy_chain(peer, forwarded_for, networks, hops)
     return str(chain[-1]) if chain else ""
+
+
+_cached = lru_cache(maxsize=1024)(_resolve)
 
 
 def trusted_proxy_chain(

@@ -1,6 +1,7 @@
 """Bans by administrators: add, lift, look up. services.violations adds automatic bans."""
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from django.db import transaction
 from django.db.models import F
@@ -22,13 +23,8 @@ from moderation.models import Ban, BanQuerySet
 from moderation.networks import is_exempt, network_name
 
 MAX_DURATION = timedelta(days=3653)
-# BanQuerySet.active() as SQL, by column; it is built from constants only.
-IS_BANNED = {
-    field: f"""SELECT 1 FROM "{Ban._meta.db_table}" WHERE "{column}" = %s
-        AND "lifted_at" IS NULL AND ("until" IS NULL OR "until" > %s) LIMIT 1"""  # noqa: S608
-    for field, column in (("user", "user_id"), ("network", "network"))
-}
 MAX_REASON_LENGTH = 200
+_HAS_NO_BAN = "_has_no_ban"
 
 
 def ban(
@@ -110,7 +106,24 @@ def active_bans() -> BanQuerySet:
 
 def ban_of(user: User) -> Ban | None:
     """The longest ban of `user` that is in force, or None."""
+    if user.__dict__.pop(_HAS_NO_BAN, False):
+        return None
     return _longest("user", user.pk)
+
+
+def unlifted_ban_sql(user_id: str) -> str:
+    """SQL: whether the user of this column has a ban that was not lifted; it may be over."""
+    table = Ban._meta.db_table
+    return f"""EXISTS (SELECT 1 FROM "{table}" WHERE "{table}"."user_id" = {user_id}
+        AND "{table}"."lifted_at" IS NULL)"""  # noqa: S608 - our own names
+
+
+def note_no_ban(user: User) -> None:
+    """Spare the next ban_of(user) its query: the statement that read `user` found no ban.
+
+    Holds for that one question only, so for the access policy that is asked right after.
+    """
+    user.__dict__[_HAS_NO_BAN] = True
 
 
 def ban_at(network: str) -> Ban | None:
@@ -125,12 +138,24 @@ def ban_at(network: str) -> Ban | None:
 
 
 def _longest(column: str, value: object) -> Ban | None:
-    """Runs in every request and nearly always finds none, so an EXISTS comes first."""
-    if not sql.exists(IS_BANNED[column], Ban, **{column: value, "until": timezone.now()}):
+    """Asked in every request, and there is nearly never one: so its end is read first."""
+    found = _end_of_longest(column).fetch_one(value)
+    if found is None or (found[0] is not None and found[0] <= timezone.now()):
         return None
     lasting = active_bans().filter(**{column: value}).order_by(F("until").desc(nulls_first=True))
-    found: Ban | None = lasting.first()
-    return found
+    longest: Ban | None = lasting.first()
+    return longest
+
+
+@cache
+def _end_of_longest(column: str) -> sql.PreparedRowQuery:
+    """Reads the end of the longest ban that was not lifted; it may be over. Null: it has no end."""
+    table, by = Ban._meta.db_table, Ban._meta.get_field(column)
+    name = str(by.column)  # type: ignore[union-attr]  # a column
+    # Contains names of our own table and columns only, never input.
+    source = f"""FROM "{table}" WHERE "{name}" = %s AND "lifted_at" IS NULL
+        ORDER BY "until" IS NULL DESC, "until" DESC LIMIT 1"""
+    return sql.PreparedRowQuery((Ban._meta.get_field("until"),), source, by)
 
 
 def _require_admin(actor: Actor) -> None:

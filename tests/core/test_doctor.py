@@ -9,8 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
+from core.invalidation.sqlite import FileConnection
 from devtools.servers.processes import free_port
-from forward_auth.invalidation.sqlite import FileConnection
 from forward_auth.models import AccessRule
 from mail.conf import MailSettings
 from operations import doctor

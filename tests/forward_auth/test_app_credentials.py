@@ -16,8 +16,8 @@ from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
 from audit.models import AuditEvent
+from core.invalidation.data_version import current_data_version
 from forward_auth.checker import Checker
-from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services.denials import write_denials
 from forward_auth.wsgi import FastPath

@@ -15,12 +15,12 @@ import api.middleware
 from accounts.models import User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
+from core.invalidation import postgresql
+from core.invalidation.data_version import current_data_version
 from forward_auth import authentication, cache
 from forward_auth import checker as checker_module
 from forward_auth.authentication import NOT_AUTHENTICATED, FastPathUnsupported
 from forward_auth.checker import Checker, HeaderTooLong
-from forward_auth.invalidation import postgresql
-from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
 from forward_auth.request import MAX_HEADER_LENGTH, cache_key_parts
 from tests.api.keys import made

@@ -22,6 +22,7 @@ from accounts.services.anonymous import sync_anonymous_user
 from accounts.sessions.store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
+from core.invalidation.data_version import current_data_version
 from core.web.request_context import RequestContext, use_context
 from forward_auth import authentication
 from forward_auth.authentication import (
@@ -34,7 +35,6 @@ from forward_auth.checker import Checker
 from forward_auth.conf import options
 from forward_auth.decisions import AuthFailure, Principal
 from forward_auth.django_authentication import authenticate_with_django
-from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
 from forward_auth.services.cookies import issue_forward_auth_cookie
 from mfa.models import Authenticator

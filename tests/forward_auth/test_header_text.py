@@ -8,10 +8,10 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
 
 from accounts.models import User
+from core.invalidation.data_version import current_data_version
 from forward_auth.authentication import FastPathUnsupported
 from forward_auth.checker import Checker
 from forward_auth.decisions import as_wsgi, from_wsgi
-from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.wsgi import FastPath
 from tests.api.keys import made
 

@@ -5,6 +5,7 @@ And what is watched for it is the very database that checks read.
 
 import asyncio
 import copy
+import json
 import os
 import re
 import shutil
@@ -24,14 +25,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from accounts.models import User
+from core.invalidation import data_version, postgresql
+from core.invalidation.data_version import current_data_version, opened
 from devtools.servers.client import HTTPClient
 from devtools.servers.databases import InstanceData, PostgresServer
 from devtools.servers.gatehouse import Gatehouse
 from devtools.servers.processes import wait_for
 from forward_auth import sql as checks_sql
 from forward_auth.checker import Checker
-from forward_auth.invalidation import data_version, postgresql
-from forward_auth.invalidation.data_version import current_data_version, opened
 from tests.api.keys import made
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.test_wsgi import BOARD, _environ
@@ -47,27 +48,33 @@ with transaction.atomic():
 """
 MakeDriver = Callable[..., Driver]
 CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
-# What is done to whom: name, kind of credential, code, and what the next check answers.
-ACTIONS: list[tuple[str, str, str, int]] = [
-    ("revoke", "key", "ApiKey.objects.filter(user=user).update(revoked_at=now())", 401),
-    ("ban", "key", "Ban.objects.create(user=user, kind='manual', created_at=now())", 403),
-    ("ban", "session", "Ban.objects.create(user=user, kind='manual', created_at=now())", 401),
-    ("disable", "token", "user.is_active = False; user.save()", 403),
-    ("demote", "session", "User.objects.filter(pk=user.pk).update(role='viewer')", 403),
-    ("sign out", "session", "BrowserSession.objects.filter(user_id=user.pk).delete()", 401),
-    ("end tokens", "token", "TokenFamily.objects.update(ended_at=now())", 401),
-    ("delete", "key", "user.delete()", 401),
-    ("new password", "session", "user.set_password('some other words'); user.save()", 401),
-    ("rule", "token", "AccessRule.objects.create(name='shut', effect='deny', path='/board')", 403),
+# What is done to whom: name, kind of credential, code, and what the next check and the next request
+# of the API answer: the user's role, or the code of the error.
+ACTIONS: list[tuple[str, str, str, int, str]] = [
+    ("revoke", "key", "ApiKey.objects.filter(user=user).update(revoked_at=now())",
+     401, "api_key_invalid"),
+    ("ban", "key", "Ban.objects.create(user=user, kind='manual', created_at=now())", 403, "banned"),
+    ("ban", "session", "Ban.objects.create(user=user, kind='manual', created_at=now())",
+     401, "not_authenticated"),
+    ("disable", "token", "user.is_active = False; user.save()", 403, "account_disabled"),
+    ("demote", "session", "User.objects.filter(pk=user.pk).update(role='viewer')", 403, "viewer"),
+    ("sign out", "session", "BrowserSession.objects.filter(user_id=user.pk).delete()",
+     401, "not_authenticated"),
+    ("end tokens", "token", "TokenFamily.objects.update(ended_at=now())", 401, "token_invalid"),
+    ("delete", "key", "user.delete()", 401, "api_key_invalid"),
+    ("new password", "session", "user.set_password('some other words'); user.save()",
+     401, "not_authenticated"),
+    ("rule", "token", "AccessRule.objects.create(name='shut', effect='deny', path='/board')",
+     403, "editor"),
     ("kill signing keys", "token", """
 from accounts.actors import SYSTEM
 from api.tokens import signing_keys
 signing_keys.replace_all(actor=SYSTEM)
-""", 401),
+""", 401, "token_invalid"),
     ("plain SQL", "key", """
 with transaction.atomic(), connection.cursor() as cursor:
     cursor.execute("UPDATE accounts_user SET is_active = %s WHERE email = %s", [False, user.email])
-""", 403),
+""", 403, "account_disabled"),
 ]  # fmt: skip
 
 
@@ -88,6 +95,13 @@ def _status(client: HTTPClient, offer: dict[str, str]) -> int:
     return client.get("/auth/check", {**CHECK_PATHS, **offer}).status
 
 
+def _account(client: HTTPClient, offer: dict[str, str]) -> str:
+    """What the API answers: the role of the caller, or the code of the error."""
+    found = json.loads(client.get("/api/v1/me", offer).text)
+    client.cookies.clear()
+    return str(found.get("code") or found["role"])
+
+
 def test_the_next_request_to_every_process_is_denied(
     any_data: InstanceData, gatehouse_server: StartGatehouse, drivers: MakeDriver
 ) -> None:
@@ -95,15 +109,19 @@ def test_the_next_request_to_every_process_is_denied(
     driver = drivers(any_data, gatehouse)
     clients = [gatehouse.client(number) for number in range(3)]
 
-    for number, (name, kind, code, expected) in enumerate(islice(cycle(ACTIONS), ROUNDS)):
+    for number, (name, kind, code, check, account) in enumerate(islice(cycle(ACTIONS), ROUNDS)):
         driver(NO_RULES)
         offer = driver(f"user = person('p{number}'); result = offer(user, {kind!r})")
-        before = [_status(client, offer) for _again in range(3) for client in clients]
+        before = [
+            (_status(client, offer), _account(client, offer))
+            for _again in range(3)
+            for client in clients
+        ]
         driver(code)
-        after = [_status(client, offer) for client in clients]
+        after = [(_status(client, offer), _account(client, offer)) for client in clients]
 
-        assert (name, before) == (name, [204] * 9)
-        assert (name, after) == (name, [expected] * 3)
+        assert (name, before) == (name, [(204, "editor")] * 9)
+        assert (name, after) == (name, [(check, account)] * 3)
 
 
 def test_a_rolled_back_change_has_no_effect(
@@ -131,7 +149,7 @@ def test_all_tables_of_a_decision_are_watched() -> None:
         table for text in statements for table in re.findall(r"(?:FROM|JOIN) (\w+)(?![.\w])", text)
     }
 
-    assert named == set(postgresql.TABLES)
+    assert named == set(postgresql.watched_tables())
 
 
 def test_a_change_is_announced_before_other_commit_callbacks(
@@ -141,7 +159,7 @@ def test_a_change_is_announced_before_other_commit_callbacks(
     said = postgres_data.shell("""
 from django.db import transaction
 from accounts.models import User
-from forward_auth.invalidation import postgresql
+from core.invalidation import postgresql
 postgresql.track_changes()
 told = []
 def announce_change(): told.append("told")
@@ -185,15 +203,17 @@ def test_another_host_is_notified(
     data, first, second = hosts
     driver, client = drivers(data, first), second.client()
 
-    for number, (name, kind, code, expected) in enumerate(ACTIONS):
+    for number, (name, kind, code, check, account) in enumerate(ACTIONS):
         driver(NO_RULES)
         offer = driver(f"user = person('p{number}'); result = offer(user, {kind!r})")
         assert wait_for(lambda offer=offer: _status(client, offer) == 204, 2)
+        assert wait_for(lambda offer=offer: _account(client, offer) == "editor", 2)
         driver(code)
 
-        assert wait_for(
-            lambda offer=offer, expected=expected: _status(client, offer) == expected
-        ), name
+        assert wait_for(lambda offer=offer, check=check: _status(client, offer) == check), name
+        assert wait_for(lambda offer=offer, account=account: _account(client, offer) == account), (
+            name
+        )
 
 
 def test_another_host_denies_even_without_notifications(

@@ -14,9 +14,9 @@ from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from api.models import TokenFamily
 from api.tokens import refresh_tokens, signing_keys
+from core.invalidation.data_version import current_data_version
 from devtools.servers.processes import ROOT
 from forward_auth.checker import Checker
-from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.services.tokens import origin_of, wants_token
 from forward_auth.wsgi import FastPath
 from tests.api.keys import made

@@ -20,9 +20,9 @@ from accounts.access_policy import DenialReason
 from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
+from core.invalidation.data_version import current_data_version
 from forward_auth import authentication, cache, wsgi
 from forward_auth.checker import Checker
-from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services.denials import write_denials
 from forward_auth.services.key_usage import write_notes

@@ -215,3 +215,10 @@ def test_a_network_exempted_later_is_not_banned(settings, make_ban: MakeBan) -> 
 
     assert bans.ban_at(AWAY) is None
     assert bans.ban_at(ELSEWHERE) is not None
+
+
+def test_what_a_statement_said_about_bans_holds_for_one_question(viewer: User) -> None:
+    bans.note_no_ban(viewer)
+    Ban.objects.create(user=viewer, kind="manual", created_at=timezone.now())
+
+    assert [bans.ban_of(viewer) is None for _question in range(2)] == [True, False]

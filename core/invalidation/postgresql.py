@@ -20,16 +20,11 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-
-from accounts.models import BrowserSession, User
-from api.models import ApiKey, SigningKey, TokenFamily
-from forward_auth.models import AccessRule, ForwardAuthCookie
-from mfa.models import Authenticator
-from moderation.models import Ban
 
 logger = logging.getLogger("gatehouse.epoch")
 CHANNEL = "gatehouse_epoch"
@@ -40,10 +35,6 @@ FILE, LENGTH = "epoch", 8
 BEAT_SECONDS = 0.3
 TRUSTED_SECONDS = 1.0
 RETRY_SECONDS = 0.3
-# Checks read these; a test compares them with the statements.
-MODELS = (User, Authenticator, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,
-          ForwardAuthCookie)  # fmt: skip
-TABLES = tuple(model._meta.db_table for model in MODELS)
 # Statements with lists of values are long, and each is different, so caching them is useless.
 MAX_CACHED_LENGTH = 2_000
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
@@ -197,7 +188,7 @@ def track_changes() -> None:
 
     So services, the admin, commands and plain SQL are noticed alike.
     """
-    connection_created.connect(_watch, dispatch_uid="forward_auth.invalidation")
+    connection_created.connect(_watch, dispatch_uid="core.invalidation")
 
 
 def _watch(connection: BaseDatabaseWrapper, **_of_signal: Any) -> None:
@@ -215,8 +206,14 @@ def note_write(execute: Execute, sql: Any, params: Any, many: bool, context: dic
     return result
 
 
+@cache
+def watched_tables() -> tuple[str, ...]:
+    """The tables of settings.WATCHED_MODELS."""
+    return tuple(apps.get_model(label)._meta.db_table for label in settings.WATCHED_MODELS)
+
+
 def is_write(sql: str) -> bool:
-    """Whether the statement may change one of the TABLES."""
+    """Whether the statement may change one of the watched tables."""
     return _is_known_write(sql) if len(sql) <= MAX_CACHED_LENGTH else _is_write(sql)
 
 
@@ -227,7 +224,7 @@ def _is_known_write(sql: str) -> bool:
 
 def _is_write(sql: str) -> bool:
     first = sql.lstrip()[:6].upper()
-    return first != "SELECT" and any(table in sql for table in TABLES)
+    return first != "SELECT" and any(table in sql for table in watched_tables())
 
 
 def _announce(connection: BaseDatabaseWrapper) -> None:

@@ -8,7 +8,7 @@ sqlite.org/walformat.html) change with every commit of any process, and are read
 call. Where there is no such memory, or it may belong to another file, PRAGMA data_version says the
 same about its own connection for ten times the cost.
 
-PostgreSQL has no such counter: see forward_auth.invalidation.postgresql.
+PostgreSQL has no such counter: see core.invalidation.postgresql.
 """
 
 import mmap
@@ -23,8 +23,8 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from forward_auth.invalidation import postgresql
-from forward_auth.invalidation.sqlite import (
+from core.invalidation import postgresql
+from core.invalidation.sqlite import (
     FileConnection,
     identity,
     is_shared_here,
