@@ -33,6 +33,7 @@ from magiclinks import services as links
 from mail import outbox
 from mail.signals import mail_queued
 from moderation.services.violations import purge_moderation
+from operations import checks
 
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
@@ -41,6 +42,8 @@ COUNTERS_EVERY = timedelta(minutes=1)
 REMIND_EVERY = timedelta(minutes=10)
 # How often to check whether the directory is due. Of all processes, one asks it every few minutes.
 DIRECTORY_EVERY = timedelta(seconds=30)
+# How often to check whether an examination by the doctor is due.
+EXAMINE_EVERY = timedelta(minutes=1)
 # How long used and expired links and sent mails stay visible in the admin.
 KEEP = timedelta(days=30)
 # Email requests that arrive together are handled in one transaction.
@@ -108,6 +111,8 @@ class Worker:
         self._poll_at = 0.0
         self._purge_at = self._directory_at = self._counters_at = timezone.now()
         self._remind_at = timezone.now()
+        # A process that has just started has better things to do.
+        self._examine_at = timezone.now() + EXAMINE_EVERY
 
     def start(self) -> None:
         """Run until the process ends. It is a daemon thread: all its work may be interrupted."""
@@ -138,6 +143,7 @@ class Worker:
         self._clear_counters_when_due()
         self._remind_when_due()
         self._ask_directory_when_due()
+        self._examine_when_due()
 
     def _next_jobs(self) -> Collection[Job]:
         """Wait for a signal or the next poll."""
@@ -161,7 +167,7 @@ class Worker:
     def _clear_counters_when_due(self) -> None:
         if timezone.now() >= self._counters_at:
             self._counters_at = timezone.now() + COUNTERS_EVERY
-            run_jobs_once([cache.purge_expired])
+            run_jobs_once([cache.purge_expired, checks.note_worker])
 
     def _remind_when_due(self) -> None:
         if timezone.now() >= self._remind_at:
@@ -172,6 +178,11 @@ class Worker:
         if timezone.now() >= self._directory_at:
             self._directory_at = timezone.now() + DIRECTORY_EVERY
             run_jobs_once([sync.sync_live])
+
+    def _examine_when_due(self) -> None:
+        if timezone.now() >= self._examine_at:
+            self._examine_at = timezone.now() + EXAMINE_EVERY
+            run_jobs_once([checks.check_when_due])
 
 
 _worker: Worker | None = None

@@ -6,15 +6,19 @@ never one that a token or a user names.
 
 import http.client
 import json
+import socket
 import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from email.message import Message
 from functools import lru_cache
+from ssl import cert_time_to_seconds
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from django.conf import settings
 
@@ -150,6 +154,31 @@ def probe(url: str, allows_http: bool = False) -> str:
     return str(answer.headers.get("Date", ""))
 
 
+def certificate_end(url: str) -> datetime | None:
+    """When the certificate of the server at `url` expires; None if that cannot be seen from here.
+
+    That is so without https, behind a proxy for outgoing requests, and if no valid one is shown.
+    """
+    parts = split_url(internal_url(url)[0])
+    host = parts.hostname or ""
+    is_direct = "https" not in getproxies() or bool(proxy_bypass(host))
+    if parts.scheme != "https" or not host or not is_direct:
+        return None
+    context = _tls_context(settings.PROVIDER_CA_FILE)
+    try:
+        with (
+            socket.create_connection((host, parts.port or 443), timeout=TIMEOUT_SECONDS) as raw,
+            context.wrap_socket(raw, server_hostname=host) as secured,
+        ):
+            shown = secured.getpeercert() or {}
+    except OSError:
+        return None
+    ends = shown.get("notAfter")
+    if not isinstance(ends, str):
+        return None
+    return datetime.fromtimestamp(cert_time_to_seconds(ends), UTC)
+
+
 def check_url(url: str, allows_http: bool) -> None:
     """Raise FetchError unless `url` is https, or http on localhost or where it is allowed."""
     parts = split_url(url)
@@ -223,16 +252,22 @@ def _opener(ca_file: str) -> urllib.request.OpenerDirector:
 
     ca_file: PEM of an authority to trust beside those of the system, or "".
     """
-    context = ssl.create_default_context()
-    if ca_file:
-        context.load_verify_locations(ca_file)
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=context),
+        urllib.request.HTTPSHandler(context=_tls_context(ca_file)),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
     ):
         opener.add_handler(handler)
     return opener
+
+
+@lru_cache(maxsize=4)
+def _tls_context(ca_file: str) -> ssl.SSLContext:
+    """Verifies certificates; see _opener()."""
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context

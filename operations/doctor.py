@@ -1,15 +1,19 @@
-"""Finds problems of this instance; each examination returns findings for `manage.py doctor`."""
+"""Finds problems of this instance: for `manage.py doctor`, the health page and the overview."""
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
+from queue import Empty, Queue
 
 from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts.models import User
 from accounts.passwords.hashers import hashes_at_once
@@ -18,6 +22,9 @@ from core.crypto.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import counters_answer
 from core.text.time_display import spoken_moment
+from federation.ldap.conf import PROVIDER as DIRECTORY
+from federation.paused import paused_ids
+from federation.providers import find
 from federation.services.identity_moves import orphaned_identities
 from forward_auth.rules.display import self_registration_warning
 from forward_auth.services.rules import is_used, rules_beyond_ascii, rules_open_to_registration
@@ -28,29 +35,115 @@ from moderation.proxies.diagnosis import ProxyObservation, hops_of
 from moderation.proxies.messages import describe_problem
 from moderation.proxies.observations import observations, proxy_problems, trust
 from operations.instance import missing_instance
-from operations.reachability import directory_faults, provider_faults
+from operations.reachability import Fault, directory_faults, faults_of, provider_faults
 
 logger = logging.getLogger("gatehouse.doctor")
 
 
+# Examinations that wait for other servers, all at once, may take so long.
+SLOW_SECONDS = 20.0
+LEVELS = ("error", "warning", "note")
+
+
+class HealthPart(StrEnum):
+    """What a finding is about, in the order of the health page."""
+
+    DATABASE = "database"
+    SERVER = "server"
+    SETTINGS = "settings"
+    NETWORK = "network"
+    USERS = "users"
+    MAIL = "mail"
+    DIRECTORY = "directory"
+    PROVIDERS = "providers"
+    FORWARD_AUTH = "forward-auth"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """level: error (something does not work), warning (risky) or note."""
+    """level: error (something does not work), warning (risky) or note.
+
+    subject: the id of the sign-in provider that it is about, or "".
+    """
 
     level: str
     text: str
     fix: str = ""
+    part: HealthPart = HealthPart.SERVER
+    subject: str = ""
+
+
+Examination = Callable[[], Iterator[Finding]]
 
 
 def examine() -> list[Finding]:
-    """Every finding, errors first."""
-    found = [finding for examination in EXAMINATIONS for finding in _findings(examination)]
-    order = ("error", "warning", "note")
-    return sorted(found, key=lambda finding: order.index(finding.level))
+    """Every finding in English, errors first. Takes SLOW_SECONDS at most, and a moment."""
+    with translation.override("en"):
+        slow = [_Running(each) for each in EXAMINATIONS if each in SLOW]
+        quick = [each for each in EXAMINATIONS if each not in SLOW]
+        found = [finding for each in quick for finding in _findings(each)]
+        for running in slow:
+            found += running.findings()
+        return sorted(_without_paused(found), key=lambda finding: LEVELS.index(finding.level))
 
 
-def _findings(examination: Callable[[], Iterator[Finding]]) -> list[Finding]:
+def examine_provider(provider_id: str) -> list[Finding]:
+    """What hinders sign-ins by one provider or the directory, in English; [] if nothing does.
+
+    Sends requests; takes SLOW_SECONDS at most.
+    """
+
+    def providers() -> Iterator[Finding]:
+        is_directory = provider_id == DIRECTORY
+        faults = directory_faults() if is_directory else faults_of(find(provider_id))
+        yield from map(_finding_of, faults)
+
+    return _Running(providers, HealthPart.PROVIDERS).findings()
+
+
+class _Running:
+    """An examination in a thread of its own, which ends with the process."""
+
+    def __init__(self, examination: Examination, part: HealthPart | None = None) -> None:
+        self._examination = examination
+        self._part = part or PARTS[examination]
+        self._until = time.monotonic() + SLOW_SECONDS
+        self._answer: Queue[list[Finding]] = Queue()
+        threading.Thread(target=self._work, name=f"doctor-{self._part}", daemon=True).start()
+
+    def _work(self) -> None:
+        with translation.override("en"):
+            found = _found(self._examination)
+        self._answer.put([replace(finding, part=self._part) for finding in found])
+
+    def findings(self) -> list[Finding]:
+        """Wait for them, as long as the examination may take."""
+        try:
+            return self._answer.get(timeout=max(0.0, self._until - time.monotonic()))
+        except Empty:
+            text = f"The examination of the {self._part} did not end in {SLOW_SECONDS:.0f} seconds."
+            fix = "Look at the server that it asks, and try again."
+            return [Finding("warning", text, fix, self._part)]
+
+
+def _without_paused(found: list[Finding]) -> list[Finding]:
+    """A provider that is switched off needs no attention."""
+    if not any(finding.subject for finding in found):
+        return found
+    try:
+        paused = paused_ids()
+    except DatabaseError:
+        return found  # _database reports it
+    return [finding for finding in found if finding.subject not in paused]
+
+
+def _findings(examination: Examination) -> list[Finding]:
     """The findings of one examination. An exception is a finding too and stops no other."""
+    part = PARTS.get(examination, HealthPart.SERVER)
+    return [replace(finding, part=part) for finding in _found(examination)]
+
+
+def _found(examination: Examination) -> list[Finding]:
     try:
         return list(examination())
     except Exception as error:
@@ -119,13 +212,16 @@ def _mail() -> Iterator[Finding]:
 
 
 def _directory() -> Iterator[Finding]:
-    for fault in directory_faults():
-        yield Finding("error", fault.text, fault.fix)
+    yield from map(_finding_of, directory_faults())
 
 
 def _providers() -> Iterator[Finding]:
-    for fault in provider_faults():
-        yield Finding("error", fault.text, fault.fix)
+    yield from map(_finding_of, provider_faults())
+
+
+def _finding_of(fault: Fault) -> Finding:
+    level = "error" if fault.is_error else "warning"
+    return Finding(level, fault.text, fault.fix, subject=fault.subject)
 
 
 def _hashing() -> Iterator[Finding]:
@@ -202,6 +298,15 @@ def _users() -> Iterator[Finding]:
         yield Finding(
             "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
         )
+    if settings.ALLOW_REGISTRATION and settings.DEFAULT_ROLE != "none" and settings.IS_HTTPS:
+        yield Finding(
+            "note",
+            f"Registration is open: anyone can become {settings.DEFAULT_ROLE}.",
+            "Set ALLOW_REGISTRATION=false, ALLOWED_EMAILS=your.domain or DEFAULT_ROLE=none.",
+        )
+
+
+def _outbox() -> Iterator[Finding]:
     outage = current_outage()
     if outage is not None:
         yield Finding(
@@ -213,14 +318,8 @@ def _users() -> Iterator[Finding]:
     if dead:
         yield Finding(
             "warning",
-            f"{dead} mails have failed.",
+            f"{dead} mails have failed." if dead > 1 else "One mail has failed.",
             "See Admin panel → Mails for the reason, and send them again there.",
-        )
-    if settings.ALLOW_REGISTRATION and settings.DEFAULT_ROLE != "none" and settings.IS_HTTPS:
-        yield Finding(
-            "note",
-            f"Registration is open: anyone can become {settings.DEFAULT_ROLE}.",
-            "Set ALLOW_REGISTRATION=false, ALLOWED_EMAILS=your.domain or DEFAULT_ROLE=none.",
         )
 
 
@@ -274,7 +373,7 @@ def _checks() -> Iterator[Finding]:
             yield Finding(level, f"{message.id}: {message.msg}", message.hint or "")
 
 
-EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
+EXAMINATIONS: tuple[Examination, ...] = (
     _environment,
     _database,
     _files,
@@ -288,8 +387,26 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _descriptors,
     _proxies,
     _users,
+    _outbox,
     _forward_auth,
     _factors,
     _identities,
     _checks,
 )
+# Those of other parts are about the server.
+PARTS: dict[Examination, HealthPart] = {
+    _environment: HealthPart.SETTINGS,
+    _database: HealthPart.DATABASE,
+    _mail: HealthPart.MAIL,
+    _directory: HealthPart.DIRECTORY,
+    _providers: HealthPart.PROVIDERS,
+    _network: HealthPart.NETWORK,
+    _proxies: HealthPart.NETWORK,
+    _users: HealthPart.USERS,
+    _outbox: HealthPart.MAIL,
+    _forward_auth: HealthPart.FORWARD_AUTH,
+    _factors: HealthPart.USERS,
+    _identities: HealthPart.PROVIDERS,
+}
+# They wait for other servers, and use no database.
+SLOW = frozenset({_mail, _directory, _providers})

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils import timezone
 
 from api.external_jwt.policy import Policy, current_policy
-from core.http import FetchError, fetch_json, probe
+from core.http import FetchError, certificate_end, fetch_json, probe
 from federation.flow import SOCIAL
+from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.ldap.diagnosis import diagnose
 from federation.oidc.discovery import read_metadata
 from federation.oidc.errors import SignInFailed
@@ -19,12 +21,19 @@ from federation.oidc.jwk import keys_in
 from federation.oidc.keys import DISCOVERY
 from federation.providers import OIDC, Provider
 
+CERTIFICATE_WARNING = timedelta(days=14)
+
 
 class Fault(NamedTuple):
-    """A problem and how to fix it."""
+    """A problem and how to fix it. subject: the id of the provider, or "ldap"; "" for issuers.
+
+    is_error: sign-ins fail. Otherwise they will, unless something is done.
+    """
 
     text: str
     fix: str
+    subject: str = ""
+    is_error: bool = True
 
 
 def directory_faults() -> Iterator[Fault]:
@@ -35,13 +44,13 @@ def directory_faults() -> Iterator[Fault]:
         if step.failure is not None:
             failure = step.failure.value
             detail = f" ({step.text})" if step.text else ""
-            yield Fault(f"Directory: {failure.text}{detail}", str(failure.fix))
+            yield Fault(f"Directory: {failure.text}{detail}", str(failure.fix), DIRECTORY)
 
 
 def provider_faults() -> Iterator[Fault]:
     """Faults of each sign-in provider, and of each issuer whose tokens the API accepts."""
     for provider in settings.SIGN_IN_PROVIDERS:
-        yield from _faults_of(provider)
+        yield from faults_of(provider)
     policy = current_policy()
     if policy is None or policy.pem:
         return
@@ -50,18 +59,26 @@ def provider_faults() -> Iterator[Fault]:
         yield from _foreign_faults(issuer, urls.get(issuer) or policy.jwks_url, policy)
 
 
+def faults_of(provider: Provider) -> Iterator[Fault]:
+    """Faults of one sign-in provider."""
+    for fault in _faults_of(provider):
+        yield fault._replace(subject=provider.id)
+
+
 def _faults_of(provider: Provider) -> Iterator[Fault]:
     if provider.kind == OIDC:
         yield from _openid_faults(provider)
         return
     try:
-        date = probe(SOCIAL.token_url(provider))
+        url = SOCIAL.token_url(provider)
+        date = probe(url)
     except SignInFailed:
         return  # a system check reports what it lacks
     except FetchError as error:
         yield _unreachable(provider.label, error)
     else:
         yield from _clock_fault(provider.label, date, provider.leeway)
+        yield from _certificate_fault(provider.label, url)
 
 
 def _openid_faults(provider: Provider) -> Iterator[Fault]:
@@ -76,6 +93,7 @@ def _openid_faults(provider: Provider) -> Iterator[Fault]:
         return
     yield from faults
     yield from _clock_fault(name, date, provider.leeway)
+    yield from _certificate_fault(name, url)
 
 
 def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Fault]:
@@ -90,6 +108,7 @@ def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Faul
         return
     yield from faults
     yield from _clock_fault(issuer, date, timedelta(seconds=policy.leeway))
+    yield from _certificate_fault(issuer, url)
 
 
 def _keys_named(url: str, issuer: str, allows_http: bool) -> str:
@@ -126,6 +145,17 @@ def _clock_fault(name: str, date: str, leeway: timedelta) -> Iterator[Fault]:
             f"{name}: its clock and the clock of this machine differ by "
             f"{int(difference.total_seconds())} seconds ({_shown(theirs)} there).",
             "Synchronize the clock of this machine by NTP, or inform the provider.",
+        )
+
+
+def _certificate_fault(name: str, url: str) -> Iterator[Fault]:
+    """A certificate that has expired already is a FetchError of an earlier step."""
+    ends = certificate_end(url)
+    if ends is not None and ends - timezone.now() < CERTIFICATE_WARNING:
+        yield Fault(
+            f"{name}: the certificate of {urlsplit(url).hostname} expires on {_shown(ends)}.",
+            "Renew it there, or inform the provider: afterwards no one can sign in through it.",
+            is_error=False,
         )
 
 

@@ -2,10 +2,11 @@
 
 A table declares `menu_group`, `menu_position`, `menu_pages`, `menu_alarm` and `help_page`; see
 accounts.admin.base.GatehouseModelAdmin. Tables that declare no group, such as those of an app that
-you add, are listed last. The order is the same in every language.
+you add, are listed last. Pages of no table come from accounts.admin.site_pages. The order is the
+same in every language.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -54,20 +55,38 @@ class MenuLink(NamedTuple):
     alarm: str = ""
 
 
-def menu(tables: Iterable["ModelAdmin[Any]"], request: HttpRequest) -> dict[str, Any]:
-    """Template context: the groups with their links, the current link, and the help for it."""
+class PageLink(NamedTuple):
+    """A page of no table. group: None lists it beside the overview, above the groups."""
+
+    link: MenuLink
+    group: MenuGroup | None
+    position: int
+
+
+def menu(
+    tables: Iterable["ModelAdmin[Any]"], request: HttpRequest, pages: Collection[PageLink] = ()
+) -> dict[str, Any]:
+    """Template context: the groups with their links, the current link, and the help for it.
+
+    menu_top: the links beside the overview.
+    """
+    top = [page.link for page in pages if page.group is None]
     groups: dict[MenuGroup, list[tuple[int, MenuLink]]] = {group: [] for group in MenuGroup}
     for table in tables:
         if table.has_view_or_change_permission(request):
             group = getattr(table, "menu_group", MenuGroup.OTHER)
             groups[group] += _links_of(table, request)
+    for page in pages:
+        if page.group is not None:
+            groups[page.group].append((page.position, page.link))
     found = {
         LABELS[group]: [link for _position, link in sorted(links, key=lambda pair: pair[0])]
         for group, links in groups.items()
         if links
     }
-    current = _current([link for links in found.values() for link in links], request.path)
+    current = _current([*top, *(link for links in found.values() for link in links)], request.path)
     return {
+        "menu_top": top,
         "menu": found.items(),
         "menu_current": current.url if current else "",
         "menu_label": current.label if current else "",

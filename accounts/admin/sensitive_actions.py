@@ -17,6 +17,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from accounts.admin.site_pages import act_of, exempt_pages
+
 READING = ("GET", "HEAD", "OPTIONS", "TRACE")
 # Pages of the site itself: they only show something or redirect, whatever is posted to them. A
 # saved view is a link of the administrator's own.
@@ -31,7 +33,7 @@ def is_sensitive(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> b
     if request.method in READING:
         return False
     name = request.resolver_match.url_name if request.resolver_match else None
-    if name in SITE_PAGES:
+    if name in SITE_PAGES or name in exempt_pages():
         return False
     for table in tables:
         if name == f"{table.opts.app_label}_{table.opts.model_name}_changelist":
@@ -61,6 +63,8 @@ def describe(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> str:
     "" if that is not known.
     """
     name = (request.resolver_match.url_name or "") if request.resolver_match else ""
+    if act := act_of(name):
+        return _sentence(act, [str(each) for each in _arguments(request).values()])
     for table in tables:
         prefix = f"{table.opts.app_label}_{table.opts.model_name}_"
         if name == f"{prefix}changelist":
@@ -72,6 +76,10 @@ def describe(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> str:
         if label is not None and request.resolver_match is not None:
             return _sentence(label, _names(table, request, _row_of(request.resolver_match.kwargs)))
     return ""
+
+
+def _arguments(request: HttpRequest) -> dict[str, Any]:
+    return request.resolver_match.kwargs if request.resolver_match else {}
 
 
 def _row_of(arguments: dict[str, Any]) -> list[str]:

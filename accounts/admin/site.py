@@ -12,8 +12,9 @@ from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts import access_policy
-from accounts.admin import dashboard, saved_views
+from accounts.admin import saved_views, site_pages
 from accounts.admin.base import redirect_after_duplicate
+from accounts.admin.dashboard import content as dashboard
 from accounts.admin.navigation import menu
 from accounts.admin.sensitive_actions import describe, is_sensitive
 from accounts.models import User
@@ -76,11 +77,11 @@ class GatehouseAdminSite(AdminSite):
         """What every page of the admin shows: with the menu, for those who may use it."""
         context = super().each_context(request)
         if self.has_permission(request):
-            context |= menu(self._registry.values(), request)
+            context |= menu(self._registry.values(), request, site_pages.links(request))
         return context
 
     def get_urls(self) -> list[Any]:
-        return [*saved_views.urls(self), *super().get_urls()]
+        return [*saved_views.urls(self), *site_pages.urls(self), *super().get_urls()]
 
     def index(  # type: ignore[override]  # the stubs promise a template
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
 from accounts.admin.columns import badge, moment, moment_column, used_cell, user_link
-from accounts.admin.dashboard import UNUSED_AFTER
+from accounts.admin.dashboard.content import UNUSED_AFTER
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option

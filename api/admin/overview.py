@@ -4,7 +4,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import ngettext
 
-from accounts.admin.dashboard import Part, Task, add_part, tasks_of
+from accounts.admin.dashboard.parts import Part, Task, add_part, tasks_of
 from accounts.admin.lists import capped_count
 from api.admin.keys import expiring_condition, unused_condition
 from api.apikeys.services import live_condition

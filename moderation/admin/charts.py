@@ -1,6 +1,6 @@
 """A subject's total over time as a line: up with each violation, decaying between them.
 
-Pure: no database, no settings, no clock. Bar charts are in accounts.admin.charts.
+Pure: no database, no settings, no clock. Bar charts are in accounts.admin.dashboard.charts.
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from accounts.admin.charts import round_up
+from accounts.admin.dashboard.charts import round_up
 from moderation import scoring
 
 WIDTH, HEIGHT = 600, 160

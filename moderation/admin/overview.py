@@ -7,8 +7,8 @@ from django.db.models import Count, QuerySet, Value
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts.admin.charts import Chart, Series, by_day
-from accounts.admin.dashboard import Card, Part, add_part, shown
+from accounts.admin.dashboard.charts import Chart, Series, by_day
+from accounts.admin.dashboard.parts import Card, Part, add_part, shown
 from accounts.admin.lists import capped_count
 from moderation.admin.labels import type_label
 from moderation.admin.proxies import warnings

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.admin.columns import badge, moment
-from accounts.admin.dashboard import DashboardWarning
+from accounts.admin.dashboard.parts import DashboardWarning
 from core.web.client_ip import client_ip, is_undeclared_proxy
 from moderation.networks import is_exempt, network_name
 from moderation.proxies.diagnosis import ProxyObservation, ProxyProblem, Trust, client_of, hops_of

@@ -166,6 +166,10 @@ class Panel:
 
 PAGES: dict[str, Callable[[Panel], None]] = {
     "overview": lambda panel: panel.open("/admin/"),
+    "health": lambda panel: panel.open("/admin/health/"),
+    "settings": lambda panel: panel.open("/admin/settings/?q=mail"),
+    "providers": lambda panel: panel.open("/admin/providers/"),
+    "provider": lambda panel: panel.open("/admin/providers/github/switch/"),
     "tables": lambda panel: panel.open("/admin/accounts/"),
     "people": lambda panel: panel.open(USERS),
     "nobody": lambda panel: panel.open(f"{USERS}?q=nobody-of-that-name"),
@@ -219,7 +223,12 @@ LOOKS = [(1280, "light", ()), (390, "dark", (*COLOURS, *SIZES))]
 def instance(sqlite_data: InstanceData, gatehouse_server: StartGatehouse) -> tuple[Gatehouse, str]:
     """A running Gatehouse, and the id of one of its people."""
     person = sqlite_data.shell(SEED)
-    return gatehouse_server(sqlite_data, ALLOW_REGISTRATION="true"), person
+    return gatehouse_server(
+        sqlite_data,
+        ALLOW_REGISTRATION="true",
+        GITHUB_CLIENT_ID="x",
+        GITHUB_CLIENT_SECRET="y",
+    ), person
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.access_policy import DenialReason
 from accounts.actors import SYSTEM
-from accounts.admin import dashboard
+from accounts.admin.dashboard import content as dashboard
 from accounts.models import User
 from accounts.roles import Role
 from api.models import ApiKey
@@ -345,6 +345,30 @@ def test_without_forward_auth_the_dashboard_has_no_warning(settings: Any) -> Non
     titles = [advice.title for advice in dashboard.context()["warnings"]]
 
     assert "Anyone can give themselves access to your sites." not in titles
+
+
+def test_rules_that_strangers_can_use_are_on_the_overview() -> None:
+    rule("Status", effect="public", host="status.example.com", path="/public")
+    rule("Office", effect="public", host="wiki.example.com", networks=["10.0.0.0/8"])
+    rule("World", effect="public", host="www.example.com", networks=["0.0.0.0/0"])
+    rule("Members", effect="role", role="viewer", host="app.example.com")
+
+    (shown,) = [one for one in dashboard.context()["warnings"] if "without signing in" in one.title]
+
+    assert shown.title == "2 access rules let everyone in without signing in."
+    assert shown.text == (
+        "“Status”: status.example.com/public; “World”: www.example.com from 0.0.0.0/0."
+    )
+    assert (shown.tone, shown.url) == ("warn", RULES)
+
+
+def test_a_rule_that_no_request_reaches_is_not_on_the_overview() -> None:
+    rule("All", effect="deny")
+    rule("Status", effect="public", host="status.example.com")
+
+    titles = [one.title for one in dashboard.context()["warnings"]]
+
+    assert not [title for title in titles if "without signing in" in title]
 
 
 def test_a_public_host_is_a_warning(panel: Client, settings: Any) -> None:

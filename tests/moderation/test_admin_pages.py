@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.admin import dashboard
+from accounts.admin.dashboard import content as dashboard
 from accounts.models import User
 from audit.models import AuditEvent
 from moderation.models import Ban, Violation

@@ -10,7 +10,7 @@ from django.core.cache import caches
 from django.db import DatabaseError
 from django.test import Client
 
-from accounts.admin import dashboard
+from accounts.admin.dashboard import content as dashboard
 from accounts.models import User
 from audit import audit_log
 from core.web.request_context import RequestContext, use_context

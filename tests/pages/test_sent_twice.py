@@ -39,7 +39,8 @@ from accounts.sessions.resumption import RESUME_WINDOW
 from api.models import ApiKey, TokenFamily
 from api.tokens.refresh_tokens import start_by_password
 from audit.models import AuditEvent
-from federation.models import ExternalIdentity
+from federation.models import ExternalIdentity, PausedProvider
+from federation.providers import Provider, SignInSource
 from forward_auth.models import AccessRule
 from forward_auth.services.rules import create_rule
 from magiclinks.models import LoginLink
@@ -378,6 +379,12 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/forward_auth/accessrule/"),
     ),
+    "admin:provider-switch": Case(
+        own("/admin/providers/github/switch/", state="off"),
+        count(PausedProvider),
+        [1],
+        (302, "/admin/providers/"),
+    ),
     "admin:mail_outboxmail_test": Case(
         own("/admin/mail/outboxmail/test/", email=EMAIL),
         count(),
@@ -600,6 +607,7 @@ AUDIT = {
     "admin:accounts_invitation_send-many": ["account:invitation:issue"],
     "admin:accounts_user_run-import": ["account:user:create", "account:user:import"],
     "send_chosen_again": ["account:invitation:issue"],
+    "admin:provider-switch": ["settings:provider:switch-off"],
     "admin:mail_outboxmail_test": ["mail:test:send"],
     "admin:accounts_user_add": ["account:user:create"],
     "admin:accounts_user_change": ["account:user:edit"],
@@ -716,6 +724,14 @@ def context(owner: User, viewer: User, editor: User, browser_of: BrowserOf) -> C
     return CaseContext(owner, viewer, strict(browser_of(owner)))
 
 
+@pytest.fixture
+def _github(settings: Any) -> None:
+    """A provider that can be switched off."""
+    source = SignInSource("github", "GitHub")
+    settings.SIGN_IN_PROVIDERS = (Provider(source, kind="github", client_id="x"),)
+
+
+@pytest.mark.usefixtures("_github")
 @pytest.mark.parametrize("name", CASES)
 def test_a_form_sent_twice_is_handled_once(context: CaseContext, name: str) -> None:
     case = CASES[name]
@@ -764,6 +780,7 @@ def _send_and_lose(client: Client, path: str, sent: dict[str, Any]) -> Any:
     return response
 
 
+@pytest.mark.usefixtures("_github")
 @pytest.mark.parametrize("name", sorted(CASES.keys() - SIGNED_OUT_AFTER))
 def test_a_form_whose_first_response_is_lost_keeps_the_user_signed_in(
     context: CaseContext, name: str
@@ -883,6 +900,8 @@ WITHOUT_CASE = {
     "forward_auth:check": "a question of a proxy",
     "forward_auth:forward": "a question of a proxy",
     "admin:forward_auth_try": "shows what would happen",
+    "admin:health": "looks again, and makes nothing; see tests/operations/test_checks.py",
+    "admin:provider-test": "looks again, and makes nothing",
     "admin:accounts_user_export": "downloads a file, each time as it is then",
     "admin:accounts_user_import": "shows what would happen",
     "admin:accounts_invitation_many": "shows what would happen",

@@ -1,11 +1,14 @@
 """`manage.py backup`"""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandParser
+from django.db import DatabaseError
 
 from operations.backup.create import back_up
+from operations.checks import note_backup
 from operations.command import OperationCommand
 
 
@@ -31,6 +34,8 @@ class Command(OperationCommand):
     def work(self, **options: Any) -> None:
         file = Path(options["file"]).absolute()
         manifest = back_up(file, with_secrets=not options["without_secrets"])
+        with suppress(DatabaseError):  # the backup is complete, whatever the counters say
+            note_backup()
         megabytes = file.stat().st_size / 1_000_000
         self.say(f"Wrote {file}: {megabytes:.1f} MB, {manifest.describe()}.")
         if manifest.has_secrets:

@@ -5,7 +5,6 @@ chart reads thirty days. Days are UTC days, so that all administrators see the s
 """
 
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -20,9 +19,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.admin.base import mail_outage
-from accounts.admin.charts import Chart, Series, by_day
 from accounts.admin.columns import actor_cell, result_badge, target_cell
-from accounts.admin.lists import COUNT_CAP, capped_count
+from accounts.admin.dashboard.charts import Chart, Series, by_day
+from accounts.admin.dashboard.parts import (
+    PARTS,
+    Card,
+    DashboardWarning,
+    Task,
+    shown,
+    tasks_of,
+)
+from accounts.admin.lists import capped_count
 from accounts.admin.users.filters import State, in_state
 from accounts.models import BrowserSession, Invitation, User
 from accounts.models.audit_events import sentence_of, with_emails
@@ -41,26 +48,6 @@ SIGN_IN, LINK_ISSUED, LINK_USED = "account:session:start", "link:login:issue", "
 Counts = dict[tuple[Any, ...], dict[date, int]]
 
 
-class Card(NamedTuple):
-    """One big number. tone: plain, warn or bad."""
-
-    label: str
-    number: str
-    hint: str
-    url: str
-    tone: str = "plain"
-
-
-class DashboardWarning(NamedTuple):
-    """Something that an administrator should fix. tone: bad if it is unsafe, warn otherwise."""
-
-    tone: str
-    title: str
-    text: str
-    url: str = ""
-    link: str = ""
-
-
 class Event(NamedTuple):
     """One row of the newest events."""
 
@@ -71,42 +58,17 @@ class Event(NamedTuple):
     result: SafeString
 
 
-class Task(NamedTuple):
-    """Rows that an administrator should look at, in a sentence, and the list that shows them."""
-
-    sentence: str
-    url: str
-
-
-class Part(NamedTuple):
-    """What another app shows on the dashboard. charts: called with the days to show."""
-
-    cards: Callable[[], list[Card]] = list
-    charts: Callable[[tuple[date, ...]], list[Chart]] = lambda _days: []
-    warnings: Callable[[], list[DashboardWarning]] = list
-    tasks: Callable[[], list[Task]] = list
-
-
-_parts: dict[str, Part] = {}
-
-
-def add_part(name: str, part: Part) -> None:
-    """Show `part` after what accounts shows; a second part of the same name replaces it."""
-    _parts[name] = part
-
-
 def context(request: HttpRequest | None = None) -> dict[str, Any]:
     """Template context of the dashboard. request: shares what the menu of the page asks, too."""
     days, outage = _days(), current_outage() if request is None else mail_outage(request)
     waiting = capped_count(User.objects.people().filter(in_state(State.NO_ACCESS)))
     return {
         "cards": _cards(outage, waiting)
-        + [card for part in _parts.values() for card in part.cards()],
-        "charts": _charts(days)
-        + [chart for part in _parts.values() for chart in part.charts(days)],
+        + [card for part in PARTS.values() for card in part.cards()],
+        "charts": _charts(days) + [chart for part in PARTS.values() for chart in part.charts(days)],
         "warnings": _warnings(outage)
-        + [warning for part in _parts.values() for warning in part.warnings()],
-        "tasks": _tasks(waiting) + [task for part in _parts.values() for task in part.tasks()],
+        + [warning for part in PARTS.values() for warning in part.warnings()],
+        "tasks": _tasks(waiting) + [task for part in PARTS.values() for task in part.tasks()],
         "events": _events(),
         "days": DAYS,
     }
@@ -185,18 +147,8 @@ def _tasks(waiting: int) -> list[Task]:
     ]
 
 
-def tasks_of(count: int, sentence: str, url: str) -> list[Task]:
-    """The task of `count` rows; none if there are none. sentence: with %(count)s."""
-    return [Task(sentence % {"count": shown(count)}, url)] if count else []
-
-
 def _mails_url() -> str:
     return reverse("admin:mail_outboxmail_changelist")
-
-
-def shown(count: int) -> str:
-    """Format a count of capped_count() for a card."""
-    return f"{count:,}" if count <= COUNT_CAP else f"{COUNT_CAP:,}+"
 
 
 def _days() -> tuple[date, ...]:
