@@ -59,6 +59,15 @@ def sort_links(headers: list[dict[str, Any]]) -> list[SortLink]:
 
 
 @register.filter
+def export_fields(changes: Any) -> dict[str, str] | None:
+    """The fields of the export page that say whom the list shows; None if it cannot say that."""
+    chosen = {name: values[0] for name, values in changes.get_filters_params().items()}
+    if chosen.keys() - {"role"}:
+        return None
+    return {"search": changes.query, **chosen}
+
+
+@register.filter
 def active_filters(changes: Any) -> Any:
     """See accounts.admin.lists.GatehouseList; none in the list of another class."""
     found = getattr(changes, "active_filters", None)

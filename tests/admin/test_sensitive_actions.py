@@ -89,6 +89,7 @@ SENSITIVE_ACTIONS = {
 LOOKING = {
     "moderation_replay",
     "moderation_proxies",
+    "accounts_user_find",
     "accounts_user_offboarding",
     "accounts_user_offboarding-print",
     "accounts_user_offboarding-json",

@@ -24,7 +24,7 @@ from accounts.admin.columns import moment_column, role_cell, until
 from accounts.admin.lists import COUNT_CAP
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
-from accounts.admin.users import exporting, hub, importing, own_sections
+from accounts.admin.users import exporting, finding, hub, importing, own_sections
 from accounts.admin.users import pages as user_pages
 from accounts.admin.users.actions import sign_out_if_ended
 from accounts.admin.users.bulk import BULK_ACTIONS
@@ -182,6 +182,7 @@ class UserAdmin(RowPage, TickedRowsAdmin):
         return [
             *importing.urls(self),
             *exporting.urls(self),
+            *finding.urls(self),
             *user_pages.urls(self),
             *super().get_urls(),
         ]

@@ -1,0 +1,259 @@
+"""How many clicks each task of an operator needs, in a real browser, from the overview on.
+
+A click is a click, a choice from a list, a chosen file, or an Enter that submits. Typing is free.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser, Locator, Page
+
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.browser
+SEED = f"""
+from datetime import timedelta
+from django.utils import timezone
+from accounts.actors import SYSTEM
+from accounts.models import User
+from accounts.services.first_run import ensure_owner, issue_setup_link
+from accounts.services.users import change_role, create_user
+from api.apikeys.services import KeyRequest, create_key
+from api.models import ApiKey
+from forward_auth.models import Denial
+from mfa.models import Authenticator
+from moderation.services.bans import ban
+result = "/set-up/" + issue_setup_link(ensure_owner()).token
+olga = create_user(actor=SYSTEM, email="olga@example.com", name="Olga Owner", role="owner",
+                   password="{PASSWORD}", verified=True)
+jon = create_user(actor=olga, email="jon@example.com", name="Jon Doe", password="{PASSWORD}")
+lena = create_user(actor=olga, email="lena@example.com", name="Lena Lost", password="{PASSWORD}")
+change_role(actor=olga, user=lena, role="editor")
+Authenticator.objects.create(user=lena, kind="totp", name="Phone")
+request = KeyRequest(name="nightly", scopes=["read"])
+key = create_key(actor=jon, user=jon, key_request=request).key
+long_ago = timezone.now() - timedelta(days=99)
+User.objects.filter(pk=jon.pk).update(keys_valid_from=long_ago)
+ApiKey.objects.filter(pk=key.pk).update(created_at=long_ago)
+Denial.objects.create(reference="ABCD2345", status=403, code="forbidden", why="role", user=jon,
+                      credential="session", host="wiki.example.com", path="/edit", method="POST")
+ban(actor=olga, network="203.0.113.7", duration=timedelta(hours=9), reason="A flood.")
+"""
+THIRTY = [f"person{number}@example.com" for number in range(30)]
+
+
+class Operator:
+    """A browser that counts its clicks."""
+
+    def __init__(self, page: Page, instance: Gatehouse, set_up: str) -> None:
+        self.page, self.instance, self.set_up = page, instance, set_up
+        self.clicks = 0
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.instance.url + path)
+
+    def sign_in(self) -> None:
+        self.open("/sign-in?next=/admin/")
+        self.page.fill("input[name=login]", "olga@example.com")
+        self.page.fill("input[name=password]", PASSWORD)
+        with self.page.expect_navigation(url="**/admin/"):
+            self.page.keyboard.press("Enter")
+
+    def follow(self, name: str) -> None:
+        """Click a link that leads to another page."""
+        self._leave(self.page.get_by_role("link", name=name).first)
+
+    def press(self, name: str) -> None:
+        """Click a button that leads to another page."""
+        self._leave(self.page.get_by_role("button", name=name, exact=True).first)
+
+    def confirm(self, name: str) -> None:
+        """Click the button of a question that is open on this page."""
+        self._leave(self.page.locator("details[open]").get_by_role("button", name=name))
+
+    def unfold(self, name: str) -> None:
+        """Open a question below a button."""
+        self.clicks += 1
+        self.page.locator("summary.button", has_text=name).first.click()
+
+    def _leave(self, target: Locator) -> None:
+        self.clicks += 1
+        with self.page.expect_navigation():
+            target.click()
+
+    def find(self, text: str) -> None:
+        """Type into the box of the menu, and submit."""
+        self.clicks += 1
+        self.page.locator("#panel-nav input[name=q]").fill(text)
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+
+    def tick(self, text: str) -> None:
+        self.clicks += 1
+        self.page.locator("#result_list tr", has_text=text).locator("input.action-select").check()
+
+    def choose(self, name: str, value: str) -> None:
+        self.clicks += 1
+        self.page.locator(f"[name={name}]").select_option(value)
+
+    def type(self, name: str, text: str) -> None:
+        self.page.locator(f"[name={name}]").fill(text)
+
+    def attach(self, name: str, text: str) -> None:
+        self.clicks += 1
+        file: Any = {"name": "people.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        self.page.locator(f"input[name={name}]").set_input_files(file)
+
+    def download(self, name: str) -> str:
+        """Click a button that answers with a file; returns its text."""
+        self.clicks += 1
+        with self.page.expect_download() as waiting:
+            self.page.get_by_role("button", name=name, exact=True).click()
+        return waiting.value.path().read_text()
+
+    def shows(self, text: str) -> bool:
+        """Whether the page says it, or has it in a field to copy."""
+        fields = self.page.locator("input:visible, textarea:visible").all()
+        return any(
+            text in told
+            for told in (self.page.inner_text("body"), *(field.input_value() for field in fields))
+        )
+
+
+def set_up_the_owner(operator: Operator) -> bool:
+    operator.page.context.clear_cookies()
+    operator.open(operator.set_up)
+    operator.type("email", "first@example.com")
+    operator.type("password", PASSWORD)
+    operator._leave(operator.page.locator("main button[type=submit]"))
+    return operator.page.url.endswith("/account/")
+
+
+def make_a_link_for_a_colleague(operator: Operator) -> bool:
+    operator.find("jon@example.com")
+    operator.unfold("Get sign-in link")
+    operator.confirm("Get sign-in link")
+    return operator.shows("/magic-link/")
+
+
+def invite_thirty(operator: Operator) -> bool:
+    operator.follow("Invitations")
+    operator.follow("Invite several people")
+    operator.type("people", "\n".join(THIRTY))
+    operator.press("Check the list")
+    operator.press("Send 30 invitations")
+    return operator.shows("person29@example.com") and operator.shows("/invitation/")
+
+
+def see_why_someone_was_refused(operator: Operator) -> bool:
+    operator.follow("Denied access")
+    operator._leave(operator.page.locator("#result_list tbody th a").first)
+    return operator.shows("Why it was denied")
+
+
+def unban_an_office(operator: Operator) -> bool:
+    operator.follow("Bans")
+    operator._leave(operator.page.locator("#result_list tbody th a").first)
+    operator.press("Lift this ban")
+    return operator.shows("lifted")
+
+
+def make_someone_editor_until_friday(operator: Operator) -> bool:
+    friday = timezone.now() + timedelta(days=5)
+    operator.find("jon@example.com")
+    operator.choose("role", "editor")
+    operator.choose("role_after", "viewer")
+    operator.type("role_until", f"{friday:%Y-%m-%dT17:00}")
+    operator.press("Save")
+    operator.open("/admin/accounts/user/?q=jon@example.com")
+    return operator.shows("Editor") and operator.shows("until ")
+
+
+def offboard_with_proof(operator: Operator) -> bool:
+    operator.find("jon@example.com")
+    operator.press("Offboard…")
+    operator.press("Yes, offboard Jon")
+    return operator.shows("Offboarding of jon@example.com") and operator.shows("refused")
+
+
+def find_keys_unused_for_90_days(operator: Operator) -> bool:
+    operator.follow("1 API key has not been used for 90 days")
+    return operator.shows("nightly")
+
+
+def see_who_changed_a_role(operator: Operator) -> bool:
+    operator.find("lena@example.com")
+    return operator.shows("Olga Owner changed the role of Lena Lost from viewer to editor.")
+
+
+def import_thirty(operator: Operator) -> bool:
+    operator.follow("People")
+    operator.follow("Import")
+    operator.attach("file", "email\n" + "\n".join(THIRTY) + "\n")
+    operator.press("Check the file")
+    operator.press("Import 30 accounts")
+    return operator.shows("30")
+
+
+def export_everyone(operator: Operator) -> bool:
+    operator.follow("People")
+    return "lena@example.com" in operator.download("Export")
+
+
+def help_after_a_lost_authenticator(operator: Operator) -> bool:
+    operator.find("lena@example.com")
+    operator.press("Reset second factors…")
+    operator.press("Yes, reset")
+    return operator.shows("All second factors were removed")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """steps: does the task and says whether it is done. most: clicks that it may take."""
+
+    most: int
+    steps: Callable[[Operator], bool]
+
+
+TASKS = {
+    "owner set-up": Task(2, set_up_the_owner),
+    "link for a colleague": Task(4, make_a_link_for_a_colleague),
+    "invite thirty": Task(4, invite_thirty),
+    "why refused": Task(3, see_why_someone_was_refused),
+    "unban an office": Task(3, unban_an_office),
+    "editor until Friday": Task(4, make_someone_editor_until_friday),
+    "offboard with proof": Task(3, offboard_with_proof),
+    "keys unused for 90 days": Task(2, find_keys_unused_for_90_days),
+    "who changed the role": Task(2, see_who_changed_a_role),
+    "import thirty": Task(5, import_thirty),
+    "export": Task(2, export_everyone),
+    "lost authenticator": Task(3, help_after_a_lost_authenticator),
+}
+
+
+@pytest.fixture
+def operator(
+    browser: Browser,
+    sqlite_data: InstanceData,
+    gatehouse_server: Callable[..., Gatehouse],
+) -> Iterator[Operator]:
+    """Signed in as owner, on the overview."""
+    set_up = sqlite_data.shell(SEED)
+    context = browser.new_context(accept_downloads=True)
+    opened = Operator(context.new_page(), gatehouse_server(sqlite_data), set_up)
+    opened.sign_in()
+    yield opened
+    context.close()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_takes_at_most_so_many_clicks(operator: Operator, name: str) -> None:
+    task = TASKS[name]
+    assert task.steps(operator), operator.page.inner_text("body")
+    assert operator.clicks <= task.most
