@@ -15,7 +15,6 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import AccountToken, EmailRequest, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules, password_problems
 from accounts.roles import Role
-from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import handle_each
 from accounts.services.email_tokens import (
     IssuedToken,
@@ -167,8 +166,6 @@ def reset_password(token: str, new: str) -> User:
     with transaction.atomic():
         row = usable_token(Purpose.RESET_PASSWORD, token)
         lock_users(row.user_id)
-        # Before anything is written, because it takes the lock of roles.
-        live_invitation(row.email)
         row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
         user: User = row.user
         if access_policy.get_denial(user, credential_at=row.created_at) or user.email != row.email:

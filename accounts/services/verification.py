@@ -145,7 +145,8 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
         raise BadCredentials(_("Sign in to this account first, then open the link again."))
     with transaction.atomic():
         lock_users(user.pk)
-        # Before anything is written, because it takes the lock of roles.
+        # Takes the lock of roles before an address is written: who accepts an invitation to it
+        # holds that lock while they wait for the address.
         live_invitation(row.email)
         # The current row, locked: what an administrator changes meanwhile ends the link.
         current = User.objects.filter(pk=user.pk).first()

@@ -309,6 +309,24 @@ def accept_an_invitation() -> None:
 
 
 @act
+def accept_an_invitation_over_an_unverified_account() -> None:
+    email = f"{uuid.uuid4().hex}@example.com"
+    issued = invitations.invite(actor=person("owner"), email=email, role="editor")
+    User.objects.create(email=email, role="none")
+    token = issued.url.rstrip("/").rpartition("/")[2]
+    invitations.accept_invitation(token, name="New", password=PHRASE)
+
+
+@act
+def reset_the_password_of_an_invited_account() -> None:
+    email = f"{uuid.uuid4().hex}@example.com"
+    invitations.invite(actor=person("owner"), email=email, role="viewer")
+    user = User.objects.create(email=email, role="none")
+    url = passwords.start_reset(actor=person("owner"), user=user)
+    passwords.reset_password(url.rpartition("/")[2] or url.split("/")[-2], f"{PHRASE} again")
+
+
+@act
 def accept_as_signed_in_user() -> None:
     User.objects.filter(email="bert@example.com").update(email_verified_at=None, role="none")
     Invitation.objects.filter(email="bert@example.com").delete()
