@@ -189,4 +189,10 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("sso:rule:change", "name"): _text,
     ("sso:rule:delete", "name"): _text,
     ("sso:rule:move", "name"): _text,
+    **{
+        (action, field): _text
+        for action in WORDINGS
+        if action.startswith("webhook:")
+        for field in ("name", "host", "event", "type")
+    },
 }

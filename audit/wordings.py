@@ -57,6 +57,9 @@ TERMS = {
     "username": _("user name"),
     "name": _("name"),
     "role": _("role"),
+    "url": _("URL"),
+    "event_types": _("events"),
+    "is_enabled": _("enabled"),
     "automatic": _("automatic"),
     "manual": _("by an administrator"),
 }
@@ -77,6 +80,8 @@ REASONS = {
     "passkey_unknown": _("the passkey is unknown"),
     "passkey_expired": _("the question had expired"),
     "passkey_copied": _("the passkey may have been copied"),
+    "webhook_gone": _("the receiver answered 410 Gone"),
+    "webhook_failing": _("all deliveries failed for five days"),
 }
 # Types of violations.
 LIMITS = {
@@ -380,6 +385,23 @@ WORDINGS: dict[str, Wording] = {
     "sso:rule:delete": Wording(_("{actor} deleted the access rule “{name}”: {before}.")),
     "sso:rule:move": Wording(
         _("{actor} moved the access rule “{name}” from place {before} to place {after}.")
+    ),
+    # Webhooks
+    "webhook:endpoint:create": Wording(_("{actor} made the webhook “{name}” to {host}.")),
+    "webhook:endpoint:change": Wording(
+        _("{actor} changed the webhook “{name}” to {host}: {fields}.")
+    ),
+    "webhook:endpoint:delete": Wording(_("{actor} deleted the webhook “{name}” to {host}.")),
+    "webhook:endpoint:rotate": Wording(
+        _(
+            "{actor} replaced the secret of the webhook “{name}”; the old one ends after "
+            "{overlap_hours} hours."
+        )
+    ),
+    "webhook:endpoint:test": Wording(_("{actor} sent a test event to the webhook “{name}”.")),
+    "webhook:endpoint:disable": Wording(_("{actor} disabled the webhook “{name}” to {host}.")),
+    "webhook:delivery:resend": Wording(
+        _("{actor} sent the event {event} ({type}) to the webhook “{name}” again.")
     ),
     # Mail, instance
     "instance:branding:change": Wording(

@@ -60,6 +60,14 @@ TAGS = [
         "description": "Requests to apps that were refused in the last 7 days, and why.",
     },
     {
+        "name": "webhooks",
+        "x-displayName": "Webhooks",
+        "description": (
+            "Events for other systems, signed as Standard Webhooks specifies. Administrators read, "
+            "test and send again; owners change webhooks."
+        ),
+    },
+    {
         "name": "moderation",
         "x-displayName": "Moderation",
         "description": "Limits, violations and bans.",
@@ -134,6 +142,9 @@ SPECTACULAR = {
         "Condition": "forward_auth.rules.matching.Condition",
         "MatchState": "forward_auth.rules.matching.MatchState",
         "HttpMethod": "forward_auth.rules.validation.METHODS",
+        "EventType": "webhooks.api.endpoints.EVENT_TYPES",
+        "WebhookDisabledReason": "webhooks.api.endpoints.DISABLED_REASONS",
+        "DeliveryStatus": "webhooks.api.deliveries.STATUSES",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "config",
     "operations",
     "forward_auth",
+    "webhooks",
     "api",
     "magiclinks",
     "moderation",
@@ -357,6 +358,9 @@ MAIL = mail_settings(ENV)
 DEFAULT_FROM_EMAIL = MAIL.sender
 MAIL_MAX_ATTEMPTS = ENV["MAIL_MAX_ATTEMPTS"]
 MAIL_TRANSPORT = "mail.transports.transport"
+
+# Networks that webhooks may reach besides public addresses (webhooks/services/sending.py)
+WEBHOOK_ALLOWED_NETWORKS = tuple(ENV["WEBHOOK_ALLOWED_NETWORKS"])
 
 # API
 API_RECORD_INVALID_STATUS = ENV["API_RECORD_INVALID_STATUS"]

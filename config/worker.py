@@ -1,8 +1,8 @@
 """Background work of a server process: handle email requests, send mail, delete old rows.
 
-Each server process runs it in one daemon thread. Several share the work through the database, where
-one conditional statement decides which one takes a row. So `manage.py serve` needs no second
-service.
+Each server process runs it in a daemon thread, and webhooks in another. Several processes share the
+work through the database, where one conditional statement decides which one takes a row. So
+`manage.py serve` needs no second service.
 """
 
 import logging
@@ -34,6 +34,8 @@ from mail import outbox
 from mail.signals import mail_queued
 from moderation.services.violations import purge_moderation
 from operations import checks
+from webhooks.services import derivation, sending
+from webhooks.signals import delivery_queued
 
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
@@ -61,6 +63,7 @@ JOBS: tuple[Job, ...] = (
     outbox.deliver_due,
     *NOTE_JOBS,
 )
+WEBHOOK_JOBS: tuple[Job, ...] = (sending.deliver_due,)
 
 
 def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
@@ -92,6 +95,8 @@ def purge() -> None:
         lambda: outbox.purge_mails(before),
         lambda: purge_moderation(now),
         lambda: denials.purge_denials(now),
+        derivation.erase_payloads,
+        lambda: sending.purge_deliveries(before),
         lambda: refresh_tokens.purge_families(before),
         lambda: signing_keys.purge_keys(before),
         signing_keys.rotate_when_due,
@@ -185,12 +190,38 @@ class Worker:
             run_jobs_once([checks.check_when_due])
 
 
-_worker: Worker | None = None
+class WebhookWorker:
+    """The thread that sends webhooks: one of its own, so that receivers that hang delay no mail."""
+
+    def __init__(self) -> None:
+        self._wanted = threading.Event()
+
+    def start(self) -> None:
+        """Run until the process ends, as Worker does."""
+        delivery_queued.connect(self._on_delivery)
+        threading.Thread(target=self._run, name="webhooks", daemon=True).start()
+
+    def _on_delivery(self, **_of_signal: Any) -> None:
+        self._wanted.set()
+
+    def _run(self) -> None:
+        use_in_this_thread()
+        while True:
+            self._wanted.wait(POLL_SECONDS)
+            self._wanted.clear()
+            try:
+                close_old_connections()
+                run_jobs_once(WEBHOOK_JOBS)
+            except Exception:
+                logger.exception("a turn of the webhook worker failed")
+
+
+_workers: list[Worker | WebhookWorker] = []
 
 
 def start_worker() -> None:
-    """Start the one worker of this process; later calls do nothing."""
-    global _worker  # one per process, and signals hold it weakly
-    if _worker is None:
-        _worker = Worker()
-        _worker.start()
+    """Start the workers of this process, once; later calls do nothing."""
+    if not _workers:
+        _workers.extend((Worker(), WebhookWorker()))  # signals hold them weakly
+        for worker in _workers:
+            worker.start()

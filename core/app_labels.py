@@ -3,6 +3,6 @@
 OWN_APPS = frozenset(
     {
         "config", "operations", "forward_auth", "api", "magiclinks", "moderation", "federation",
-        "mfa", "accounts", "mail", "audit", "core",
+        "mfa", "accounts", "mail", "audit", "core", "webhooks",
     }
 )  # fmt: skip

@@ -11,7 +11,6 @@ Any exception of a transport is a recorded failure of that one mail; the next ma
 
 import json
 import logging
-import secrets
 import time
 import traceback
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import models, transaction
+from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.html import escape
@@ -35,8 +34,8 @@ from core.branding import current as branding
 from core.branding.colors import to_hex
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.locks import delete_free, lock_users
+from core.queue import REASON_MAX_LENGTH, Backoff, claim_next, one_line, release
 from core.text.email_addresses import is_reserved
-from core.text.time_spans import doubled
 from core.text.time_zones import zone_of
 from core.uuid7 import uuid7
 from mail.models import OutboxMail
@@ -48,12 +47,11 @@ LEASE = timedelta(seconds=60)
 # If mail has waited for the first, and none was sent in the second, the mail service is down.
 STALLED_AFTER, SENT_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
 UNSENT = (Status.QUEUED, Status.SENDING, Status.WAITING)
-FIRST_DELAY, MAX_DELAY = timedelta(seconds=30), timedelta(hours=1)
+BACKOFF = Backoff(first=timedelta(seconds=30), longest=timedelta(hours=1))
 # How long a mail waits until an administrator has fixed the mail service.
 MAX_WAIT = timedelta(days=30)
 # The maximum time of a run, so that a mail server that does not answer delays no other job.
 RUN_SECONDS = 20.0
-ERROR_MAX_LENGTH = 200
 SUBJECT_MAX_LENGTH = 200
 URL_PLACEHOLDER = "https://link.invalid/"
 
@@ -245,19 +243,9 @@ def _claim_next() -> OutboxMail | None:
     A mail whose process died at the last attempt fails here, because it may be the cause.
     """
     while True:
-        now = timezone.now()
-        due = models.Q(status=Status.QUEUED, next_attempt_at__lte=now) | models.Q(
-            status=Status.SENDING, lease_until__lte=now
-        )
-        mail = OutboxMail.objects.filter(due).order_by("next_attempt_at", "id").first()
+        mail = claim_next(OutboxMail.objects.all(), LEASE)
         if mail is None:
             return None
-        claimed = OutboxMail.objects.filter(due, pk=mail.pk, attempts=mail.attempts).update(
-            status=Status.SENDING, lease_until=now + LEASE, attempts=mail.attempts + 1
-        )
-        if not claimed:
-            continue
-        mail.attempts += 1
         if mail.status == Status.SENDING and mail.attempts > settings.MAIL_MAX_ATTEMPTS:
             _fail(mail, _("The process that sent it ended each time."))
             continue
@@ -266,7 +254,7 @@ def _claim_next() -> OutboxMail | None:
 
 def _deliver(transport: Transport, mail: OutboxMail) -> bool:
     if mail.expires_at is not None and mail.expires_at <= timezone.now():
-        _finish(mail, status=Status.EXPIRED, sealed_body="")
+        release(mail, status=Status.EXPIRED, sealed_body="")
         return False
     try:
         transport.send(_message(mail))
@@ -279,7 +267,7 @@ def _deliver(transport: Transport, mail: OutboxMail) -> bool:
     except Exception as error:
         _note_failure(mail, unexpected(error))
         return False
-    _finish(mail, status=Status.SENT, sent_at=timezone.now(), sealed_body="", last_error="")
+    release(mail, status=Status.SENT, sent_at=timezone.now(), sealed_body="", last_error="")
     return True
 
 
@@ -305,7 +293,7 @@ def unexpected(error: Exception) -> MailFailed:
 
 
 def _note_failure(mail: OutboxMail, failure: MailFailed) -> None:
-    reason = _one_line(str(failure))
+    reason = one_line(str(failure))
     logger.warning(
         "a mail could not be sent",
         extra={"mail_id": str(mail.pk), "kind": mail.kind, "reason": reason},
@@ -318,39 +306,19 @@ def _note_failure(mail: OutboxMail, failure: MailFailed) -> None:
     if failure.is_permanent or is_over:
         _fail(mail, reason)
         return
-    delay = max(_retry_delay(mail.attempts), failure.retry_after or timedelta())
-    _finish(
+    release(
         mail,
         status=Status.QUEUED,
-        next_attempt_at=now + min(delay, MAX_DELAY),
+        next_attempt_at=now + BACKOFF.delay(mail.attempts, failure.retry_after),
         last_error=reason,
     )
-
-
-def _one_line(text: str) -> str:
-    """`text` for the database: one line without control characters, truncated."""
-    plain = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(plain.split())[:ERROR_MAX_LENGTH]
 
 
 def _fail(mail: OutboxMail, reason: str) -> None:
     with transaction.atomic():
         lock_users(mail.user_id)
-        _finish(mail, status=Status.DEAD, last_error=reason[:ERROR_MAX_LENGTH])
+        release(mail, status=Status.DEAD, last_error=reason[:REASON_MAX_LENGTH])
         audit_log.record("mail:outbox:dead", target=mail.user, result="failure", kind=mail.kind)
-
-
-def _finish(mail: OutboxMail, **changes: Any) -> None:
-    """Save the outcome, unless another process has claimed the mail since."""
-    OutboxMail.objects.filter(pk=mail.pk, attempts=mail.attempts).update(
-        lease_until=None, **changes
-    )
-
-
-def _retry_delay(attempts: int) -> timedelta:
-    """Doubles from 30 seconds to an hour, plus up to a fifth of jitter."""
-    base = doubled(FIRST_DELAY, attempts - 1, MAX_DELAY)
-    return base + base * secrets.randbelow(200) / 1000
 
 
 @lru_cache(maxsize=64)

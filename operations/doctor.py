@@ -36,6 +36,8 @@ from moderation.proxies.messages import describe_problem
 from moderation.proxies.observations import observations, proxy_problems, trust
 from operations.instance import missing_instance
 from operations.reachability import Fault, directory_faults, faults_of, provider_faults
+from webhooks.endpoint_url import host_of
+from webhooks.services.sending import failing_endpoints
 
 logger = logging.getLogger("gatehouse.doctor")
 
@@ -340,6 +342,19 @@ def _forward_auth() -> Iterator[Finding]:
         )
 
 
+def _webhooks() -> Iterator[Finding]:
+    for endpoint in failing_endpoints():
+        since = endpoint.failing_since
+        until_now = f"has failed since {since:%Y-%m-%d %H:%M} UTC" if since else "fails"
+        state = until_now if endpoint.is_enabled else "was disabled, because its receiver failed"
+        yield Finding(
+            "warning",
+            f"The webhook {endpoint.name} ({host_of(endpoint.url)}) {state}.",
+            "See Admin panel → Webhooks → Deliveries for the reason. Mend the receiver, enable the "
+            "webhook if it is disabled, and send what is missing again.",
+        )
+
+
 def _factors() -> Iterator[Finding]:
     """A stolen password of an administrator should not be enough to sign in."""
     if settings.IS_HTTPS and not set(ADMIN_ROLES) <= set(settings.MFA_REQUIRED_ROLES):
@@ -389,6 +404,7 @@ EXAMINATIONS: tuple[Examination, ...] = (
     _users,
     _outbox,
     _forward_auth,
+    _webhooks,
     _factors,
     _identities,
     _checks,

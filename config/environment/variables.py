@@ -22,6 +22,7 @@ from config.environment.registry import (
     oidc,
     social,
     tokens,
+    webhooks,
 )
 from config.environment.schema import Section, Variable
 
@@ -32,6 +33,7 @@ SECTIONS: tuple[Section, ...] = (
     core.NETWORK,
     branding.BRANDING,
     monitoring.MONITORING,
+    webhooks.WEBHOOKS,
     accounts.SIGN_IN,
     social.SOCIAL,
     oidc.OPENID,

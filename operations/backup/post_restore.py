@@ -23,6 +23,7 @@ from core.models import NamedLock
 from core.single_use import SingleUseToken
 from mail.models import OutboxMail
 from mfa.models import TrustedBrowser
+from webhooks.services.endpoints import drop_deliveries
 
 MARKER = "restore"
 KEEP_KEYS = "keep-keys"
@@ -46,6 +47,7 @@ class Revoked(NamedTuple):
     sign_ins: int
     links: int
     mails: int
+    deliveries: int
     api_keys: int
     kept_keys: bool
 
@@ -62,6 +64,7 @@ class Revoked(NamedTuple):
                 f"  {self.users} users must sign in again. {self.sessions} sessions have ended.",
                 f"  {self.sign_ins} token sign-ins of programs have ended.",
                 f"  {self.links} links are invalid. {self.mails} mails will not be sent.",
+                f"  {self.deliveries} deliveries of webhooks will not be sent.",
                 f"  {keys}",
                 "  Signing keys were replaced. Backends load the new key set by themselves.",
                 REVIEW,
@@ -128,6 +131,7 @@ def _revoke(*, keep_keys: bool) -> Revoked:
         sign_ins=families.update(ended_at=now, end_reason=END_REASON),
         links=sum(kind.objects.replace(now) for kind in single_use_models()),
         mails=_drop_mails(),
+        deliveries=drop_deliveries(),
         api_keys=0 if keep_keys else live_keys.count(),
         kept_keys=keep_keys,
     )

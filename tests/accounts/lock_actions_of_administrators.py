@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
+from ipaddress import ip_network
 from typing import Any
 
 from django.utils import timezone
@@ -38,8 +39,11 @@ from mail import outbox
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
 from tests.accounts.lock_table import LOCAL, PREPARATIONS, act, person, with_local_settings
+from webhooks.services import derivation, sending
+from webhooks.services import endpoints as webhook_endpoints
 
 with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys, switching)
+with_local_settings(webhook_endpoints, sending)
 MAPPING = RoleMapping(
     requirements=(Requirement(ClaimPath("authorization_filter"), frozenset({"met"})),),
     rules=(RoleRule(ClaimPath("group_names"), frozenset({"editors"}), Role.EDITOR),),
@@ -346,6 +350,27 @@ def change_rules() -> None:
     )
     for rule in made:
         rules.delete_rule(actor=owner, rule=rule)
+
+
+@act
+def change_webhooks() -> None:
+    owner = person("owner")
+    values = {"name": "w", "url": "https://127.0.0.1/"}
+    with LOCAL.using(WEBHOOK_ALLOWED_NETWORKS=(ip_network("127.0.0.0/8"),)):
+        row = webhook_endpoints.create_endpoint(actor=owner, values=values).endpoint
+        webhook_endpoints.edit_endpoint(actor=owner, endpoint=row, changes={"name": "x"})
+    webhook_endpoints.rotate_secret(actor=owner, endpoint=row)
+    sent = sending.send_test(actor=owner, endpoint=row)
+    sending.deliver_due(3)  # refused, because without the setting no private address is allowed
+    for is_enabled in (False, True):  # which gives it up
+        webhook_endpoints.edit_endpoint(
+            actor=owner, endpoint=row, changes={"is_enabled": is_enabled}
+        )
+    sending.resend(actor=owner, delivery=sent)
+    webhook_endpoints.edit_endpoint(actor=owner, endpoint=row, changes={"is_enabled": False})
+    derivation.erase_payloads()
+    sending.purge_deliveries(timezone.now())
+    webhook_endpoints.delete_endpoint(actor=owner, endpoint=row)
 
 
 @act

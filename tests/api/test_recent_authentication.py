@@ -28,6 +28,8 @@ from tests.api.routes import api_routes
 from tests.api.tokens import post, sign_in
 from tests.conftest import PASSWORD
 from tests.mfa.authenticator import set_up_app
+from webhooks.models import WebhookEndpoint
+from webhooks.services.endpoints import create_endpoint
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]
@@ -71,6 +73,13 @@ ASKED = {
     ("DELETE", "access-rules/<uuid:rule_id>"): True,
     ("POST", "access-rules/<uuid:rule_id>/move"): True,
     ("POST", "access-rules/simulate"): False,
+    ("POST", "webhooks"): True,
+    ("PATCH", "webhooks/<uuid:webhook_id>"): True,
+    ("DELETE", "webhooks/<uuid:webhook_id>"): True,
+    ("POST", "webhooks/<uuid:webhook_id>/rotate-secret"): True,
+    # They send what the webhook gets anyway.
+    ("POST", "webhooks/<uuid:webhook_id>/test"): False,
+    ("POST", "webhooks/deliveries/<uuid:delivery_id>/resend"): False,
     ("DELETE", "invitations/<uuid:invitation_id>"): False,
     ("DELETE", "api-keys/<str:key_id>"): False,
     ("POST", "mail/test"): False,
@@ -108,7 +117,7 @@ def test_every_writing_method_is_classified_as_sensitive_or_not() -> None:
 
 
 def _acts(
-    viewer: User, banned: Ban, key: ApiKey, rule: AccessRule
+    viewer: User, banned: Ban, key: ApiKey, rule: AccessRule, webhook: WebhookEndpoint
 ) -> dict[tuple[str, str], tuple[str, Any]]:
     """A call of each sensitive method that would succeed."""
     user = f"users/{viewer.pk}"
@@ -147,6 +156,12 @@ def _acts(
         ("DELETE", "access-rules/<uuid:rule_id>"): (f"access-rules/{rule.pk}", None),
         ("POST", "access-rules/<uuid:rule_id>/move"): (
             f"access-rules/{rule.pk}/move", {"position": 2}),
+        ("POST", "webhooks"): ("webhooks", {"name": "new", "url": "https://new.example.com/"}),
+        ("PATCH", "webhooks/<uuid:webhook_id>"): (
+            f"webhooks/{webhook.pk}", {"url": "https://new.example.com/"}),
+        ("POST", "webhooks/<uuid:webhook_id>/rotate-secret"): (
+            f"webhooks/{webhook.pk}/rotate-secret", {}),
+        ("DELETE", "webhooks/<uuid:webhook_id>"): (f"webhooks/{webhook.pk}", None),
         ("GET", "me/export"): ("me/export", None),
         ("DELETE", "me"): ("me", {"password": PASSWORD}),
     }  # fmt: skip
@@ -160,7 +175,8 @@ def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
     rule, _other = (
         create_rule(actor=owner, rule=AccessRule(name=name, effect="deny")) for name in "ab"
     )
-    return _acts(viewer, banned, made(owner).key, rule)
+    webhook = create_endpoint(actor=owner, values={"name": "a", "url": "https://a.example/"})
+    return _acts(viewer, banned, made(owner).key, rule, webhook.endpoint)
 
 
 @pytest.fixture
@@ -175,7 +191,7 @@ def token(owner: User, browser_of: BrowserOf) -> tuple[Client, str]:
 def _everything() -> list[Any]:
     kinds = (
         *(User, Invitation, LoginLink, ApiKey, Ban, Violation, AuditEvent),
-        *(AccessRule, Authenticator),
+        *(AccessRule, Authenticator, WebhookEndpoint),
     )
     return [list(kind._base_manager.order_by("pk").values()) for kind in kinds]
 

@@ -44,8 +44,8 @@ print("\\n" + json.dumps(found))
 """
 PACKAGES = """
 accounts api audit config core federation forward_auth magiclinks mail mfa moderation operations
-allauth corsheaders django_ratelimit drf_spectacular rest_framework rest_framework_simplejwt
-whitenoise
+webhooks allauth corsheaders django_ratelimit drf_spectacular rest_framework
+rest_framework_simplejwt whitenoise
 """
 UNUSUAL = {
     "PUBLIC_URL": "https://gate.example.com/below",

@@ -1,7 +1,7 @@
 """HTTP requests to other servers: bounded in time and size.
 
 Only addresses from the settings, or from a document that was fetched from one, may come here;
-never one that a token or a user names.
+never one that a token or a user names. For those there is send_guarded().
 """
 
 import http.client
@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.message import Message
 from functools import lru_cache
@@ -21,6 +21,8 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from django.conf import settings
+
+from core.http.guarded import Guard, Networks, handlers
 
 TIMEOUT_SECONDS = 3.0
 # Token endpoints take longer than static documents.
@@ -97,6 +99,48 @@ def send(
             return Response(answer.status, answer.headers, _body(answer, reads_errors))
     except (OSError, http.client.HTTPException) as error:
         raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def send_guarded(
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    data: bytes,
+    allowed: Networks,
+    seconds: float,
+    max_bytes: int,
+) -> Response:
+    """Post to a URL that a user has named; see core.http.guarded. Follows no redirect.
+
+    allowed: networks that it may reach besides public addresses; http reaches only these.
+    seconds: for each step, and for the whole exchange up to the headers of the answer. The body of
+    the Response is the beginning of the answer, at most max_bytes, whatever the status.
+
+    Raises FetchError when no answer came. Its text names neither the URL nor its host, and its
+    cause is AddressRefused if the address is not allowed.
+    """
+    if url.partition(":")[0].lower() not in ("https", "http"):
+        raise FetchError("the URL is neither https nor http")
+    request = urllib.request.Request(url, data, dict(headers), method="POST")  # noqa: S310 - guarded
+    guard = Guard(allowed, seconds)
+    opener = _with_errors(handlers(guard, _tls_context(settings.PROVIDER_CA_FILE)))
+    try:
+        try:
+            answer = opener.open(request, timeout=seconds)
+        except HTTPError as error:
+            answer = error
+        with answer:
+            if guard.is_over:  # a status line that the deadline has cut looks complete
+                raise TimeoutError("no answer in time")
+            return Response(answer.status, answer.headers, _beginning(answer, guard, max_bytes))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        cause: Exception = reason if isinstance(reason, Exception) else error
+        if guard.is_over:  # the deadline has cut the connection
+            cause = TimeoutError("no answer in time")
+        raise FetchError(f"{type(cause).__name__}: {cause}"[:300]) from cause
+    finally:
+        guard.close()
 
 
 def fetch_json(
@@ -246,17 +290,39 @@ def _read(answer: Any) -> bytes:
     return bytes(body)
 
 
+def _beginning(answer: Any, guard: Guard, max_bytes: int) -> bytes:
+    """The first bytes of the body, as far as they arrive before the deadline."""
+    body = bytearray()
+    try:
+        while len(body) < max_bytes and not guard.is_over:
+            chunk = answer.read1(max_bytes - len(body))
+            if not chunk:
+                break
+            body += chunk
+    except (OSError, http.client.HTTPException, ValueError):
+        pass  # the status has arrived, and that is what counts
+    return bytes(body)
+
+
 @lru_cache(maxsize=4)
 def _opener(ca_file: str) -> urllib.request.OpenerDirector:
     """An opener for http and https alone (no files, ftp or data), which follows no redirect.
 
     ca_file: PEM of an authority to trust beside those of the system, or "".
     """
+    return _with_errors(
+        [
+            urllib.request.ProxyHandler(),
+            urllib.request.HTTPHandler(),
+            urllib.request.HTTPSHandler(context=_tls_context(ca_file)),
+        ]
+    )
+
+
+def _with_errors(found: Iterable[urllib.request.BaseHandler]) -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=_tls_context(ca_file)),
+        *found,
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
     ):
