@@ -92,7 +92,10 @@ def listening(tls: ssl.SSLContext | None = None, reply: bytes = b"") -> Iterator
                         if tls is None
                         else tls.wrap_socket(connection, server_side=True) as stream
                     ):
-                        requests.append(stream.recv(65536))
+                        request = b""
+                        while not request.endswith(b"{}") and (part := stream.recv(65536)):
+                            request += part
+                        requests.append(request)
                         stream.sendall(reply or b"HTTP/1.1 204 No Content\r\n\r\n")
                 except (ssl.SSLError, ConnectionError):
                     continue
