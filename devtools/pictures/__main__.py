@@ -101,13 +101,21 @@ class Camera:
         if statuses[-1] != picture.status:
             raise ValueError(f"{picture.name}: {page.url} answers {statuses[-1]}")
         if picture.height == WHOLE:
-            height = page.evaluate("document.documentElement.scrollHeight")
-            page.set_viewport_size({"width": width, "height": height})
+            _fit(page, width)
         for file, scheme in zip(picture.files, ("light", "dark"), strict=False):
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             png = smaller(page.screenshot(animations="disabled", caret="hide"))
             (FOLDER / file).write_bytes(png)
             print(f"docs/images/{file}  {'x'.join(map(str, size(png)))}  {len(png) // 1024} kB")
+
+
+def _fit(page: Page, width: int) -> None:
+    """Make the window as high as the page, whose own height may depend on it."""
+    for _attempt in range(5):
+        height = page.evaluate("document.documentElement.scrollHeight")
+        if page.viewport_size == {"width": width, "height": height}:
+            return
+        page.set_viewport_size({"width": width, "height": height})
 
 
 def _window(browser: Browser) -> Page:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Page
 
-WIDE, PHONE = (1280, 800), (390, 844)
+WIDE, CARD, PHONE = (1280, 800), (800, 600), (390, 844)
 # The height of a picture of the whole page.
 WHOLE = 0
 # Who is signed in on the page: the owner of the instance, an editor, or no one.
@@ -73,9 +73,9 @@ def _denied(page: Page, _address: str) -> None:
 
 
 PICTURES = (
-    Picture("sign-in", NO_ONE, _at("/sign-in"), is_dark=True, height=WHOLE),
+    Picture("sign-in", NO_ONE, _at("/sign-in"), size=CARD, is_dark=True, height=WHOLE),
     # Before the next one, which shows why.
-    Picture("denied", EDITOR, _denied, height=600, status=403),
+    Picture("denied", EDITOR, _denied, size=CARD, status=403),
     Picture("denial", OWNER, _denial, is_dark=True, height=WHOLE),
     Picture("users", OWNER, _at(f"{ADMIN}/accounts/user/"), is_dark=True, height=900),
     Picture("users-phone", OWNER, _at(f"{ADMIN}/accounts/user/"), size=PHONE),
