@@ -112,7 +112,12 @@ def has_room(request: HttpRequest, scope: str, login: str = "") -> bool:
 
 
 def may_mail(kind: str, recipient: str) -> bool:
-    """Count one mail of `kind` to `recipient` that anyone can cause; False above the limit.
+    """Count one mail of `kind` to `recipient` that anyone can cause; False above the limit."""
+    return mail_wait(kind, recipient) == 0
+
+
+def mail_wait(kind: str, recipient: str) -> int:
+    """Count one mail as may_mail() does; returns the seconds to wait, 0 within the limit.
 
     Protects a mailbox from requests of many clients, each within its own limit. Callers that send
     links issue one above the limit if none is live, so that a flood locks no one out.
@@ -122,9 +127,9 @@ def may_mail(kind: str, recipient: str) -> bool:
     names = names_of(f"mail:{kind}", name=name)
     count = counters.hit_first(names, limit.window, origin=get_request_context().ip)
     if count.number <= limit.maximum:
-        return True
+        return 0
     metrics.add("limits", limit.scope)
-    return False
+    return max(1, count.wait_seconds)
 
 
 def seconds_locked(request: HttpRequest, user: User) -> int:

@@ -3,6 +3,7 @@
 import hmac
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -54,7 +55,7 @@ def request_link(request: HttpRequest) -> HttpResponse:
         return redirect(safe_next(request) or "accounts:profile")
     if not settings.ALLOW_MAGIC_LINK_LOGIN:
         raise FeatureClosed(_("Sign-in by link is switched off here."))
-    form = LinkForm(bound_data(request), initial=prefilled(request, next=safe_next(request)))
+    form = LinkForm(_typed(request), initial=prefilled(request, next=safe_next(request)))
     if not form.is_valid():
         return form_page(request, "magiclinks/request.html", form, next=safe_next(request))
     email = form.cleaned_data["email"]
@@ -69,6 +70,16 @@ def request_link(request: HttpRequest) -> HttpResponse:
     has_transport = settings.MAIL.transport != "none"
     page = _sent_page(get_language() or "en", has_transport, branding.current())
     return binding.keep_in(HttpResponse(page.replace(EMAIL_PLACEHOLDER, escape(email))))
+
+
+def _typed(request: HttpRequest) -> Any:
+    """What was typed; the field `login` of the sign-in page is the address, too."""
+    data = bound_data(request)
+    if data is None or "email" in data or "login" not in data:
+        return data
+    typed = data.copy()
+    typed["email"] = str(data["login"])
+    return typed
 
 
 @lru_cache(maxsize=8)

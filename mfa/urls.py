@@ -15,6 +15,7 @@ urlpatterns = [
     path("account/authenticator/rename", factors.rename_totp, name="app-rename"),
     path("account/authenticator/remove", factors.remove_totp, name="app-remove"),
     path("account/recovery-codes", factors.recovery_codes, name="recovery-codes"),
+    path("account/recovery-codes/download", factors.download_codes, name="recovery-codes-file"),
     path(
         "account/browsers/<uuid:browser_id>/forget", factors.forget_browser, name="browser-forget"
     ),

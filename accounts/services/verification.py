@@ -36,7 +36,6 @@ from audit import audit_log
 from core.crypto.tokens import digest
 from core.errors import (
     BadCredentials,
-    RateLimited,
     RecordInvalid,
     TokenEnded,
     TokenInvalid,
@@ -82,14 +81,10 @@ def send_verification(request: HttpRequest, user: User) -> bool:
     return True
 
 
-def resend_verification(request: HttpRequest, user: User) -> bool:
-    """Mail `user` a verification link that they asked for; False beyond the rate limit."""
-    try:
-        check_rate_limit(request, "verify-email", user.email)
-    except RateLimited:
-        return False
+def resend_verification(request: HttpRequest, user: User) -> None:
+    """Mail `user` a verification link that they asked for. Raises RateLimited."""
+    check_rate_limit(request, "verify-email", user.email)
     _mail_to_browser(request, user)
-    return True
 
 
 def _mail_to_browser(request: HttpRequest, user: User) -> None:

@@ -100,7 +100,7 @@ def _after_verifying(request: HttpRequest, user: User) -> HttpResponse:
 @once("accounts:profile")
 @require_POST
 def resend_verification(request: HttpRequest) -> HttpResponse:
-    """Mail the verification link again."""
+    """Mail the verification link again. Raises RateLimited."""
     user = current_user(request)
     if not user.is_verified:
         verification.resend_verification(request, user)

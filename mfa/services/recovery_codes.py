@@ -1,9 +1,11 @@
 """Recovery codes for a lost second factor: a set of ten, each of which works once."""
 
+import re
 import secrets
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
 from accounts.models import User
@@ -11,6 +13,7 @@ from accounts.services import second_factors
 from accounts.services.mail import notify
 from audit import audit_log
 from core.crypto.tokens import digest
+from core.errors import RecordInvalid
 from core.locks import lock_users
 from mfa.models import RecoveryCode
 
@@ -21,6 +24,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 LENGTH, GROUP = 25, 5
 LOOKALIKES = str.maketrans("018", "olb")
 PURPOSE = "recovery-code"
+_FORM = re.compile(rf"[{LETTERS}]{{{GROUP}}}(?:-[{LETTERS}]{{{GROUP}}}){{{LENGTH // GROUP - 1}}}")
 
 
 def make_codes(user: User, *, actor: Actor | None = None) -> tuple[str, ...]:
@@ -58,6 +62,17 @@ def consume_code(user: User, code: str) -> bool:
         audit_log.record("account:recovery-codes:use", actor=user, target=user, left=left)
         notify(user, "recovery-code-used", left=left)
     return True
+
+
+def read_list(text: str) -> tuple[str, ...]:
+    """The codes of a list, one a line, by their form alone. Raises RecordInvalid.
+
+    Whether they are real is not told: a stolen session could try codes here without a limit.
+    """
+    codes = tuple(text.split())
+    if not 1 <= len(codes) <= CODES or not all(_FORM.fullmatch(code) for code in codes):
+        raise RecordInvalid({"codes": [_("These are not recovery codes. Make a new set.")]})
+    return codes
 
 
 def _make_code() -> str:

@@ -5,7 +5,9 @@ import uuid
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from accounts.sent_forms import DOUBLE_CLICK, once
@@ -30,6 +32,7 @@ from core.web.redirects import see_other
 from mfa import flash_secrets, trusted_browsers
 from mfa.forms import TOTPNameForm, TOTPSetupForm
 from mfa.services import authenticators
+from mfa.services.recovery_codes import read_list
 from mfa.views import totp_setup
 
 
@@ -105,9 +108,23 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     context = {
         "codes": flash_secrets.take(request.session),
         "remaining": second_factors.remaining_codes(user),
+        "today": timezone.now(),
         "next": safe_next(request) or reverse("accounts:profile"),
     }
     return render(request, "accounts/recovery_codes.html", context)
+
+
+@secret_page
+@login_required
+@require_POST
+def download_codes(request: HttpRequest) -> HttpResponse:
+    """The codes of the form as a text file. They come from the page, because no copy is kept."""
+    codes = read_list(request.POST.get("codes", ""))
+    context = {"codes": codes, "today": timezone.now()}
+    text = render_to_string("accounts/recovery_codes.txt", context, request)
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="recovery-codes.txt"'
+    return response
 
 
 @login_required

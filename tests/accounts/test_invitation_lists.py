@@ -207,7 +207,7 @@ def test_an_address_gets_no_more_mail_than_the_limit(settings: Settings) -> None
     lines = run("nina@example.com, otto@example.com", resend=True)
 
     assert outcomes(lines) == [
-        ("refused", "This address got many mails lately. Try again later."),
+        ("refused", "This address got many mails lately. Try again in 1 hour."),
         ("invited", ""),
     ]
     assert issued() == 3
@@ -216,12 +216,12 @@ def test_an_address_gets_no_more_mail_than_the_limit(settings: Settings) -> None
 def test_what_becomes_impossible_meanwhile_is_told_on_its_line(
     monkeypatch: pytest.MonkeyPatch, make_user: MakeUser
 ) -> None:
-    def made_meanwhile(_kind: str, recipient: str) -> bool:
+    def made_meanwhile(_kind: str, recipient: str) -> int:
         if recipient == "nina@example.com":
             make_user("viewer", recipient)
-        return True
+        return 0
 
-    monkeypatch.setattr("accounts.services.bulk.invitations.may_mail", made_meanwhile)
+    monkeypatch.setattr("accounts.services.bulk.invitations.mail_wait", made_meanwhile)
 
     assert outcomes(run("nina@example.com, otto@example.com")) == [
         ("refused", "Another account has this address."),

@@ -54,6 +54,47 @@ def test_an_authenticator_is_set_up_on_the_account_page(
     assert "10 of 10 are left" in account
 
 
+def test_new_recovery_codes_can_be_taken_along_once(viewer: User, browser_of: BrowserOf) -> None:
+    browser = browser_of(viewer)
+    set_up_app(viewer)
+    assert browser.post("/account/recovery-codes").status_code == 303
+    page = browser.get("/account/recovery-codes").content.decode()
+    codes = re.findall(r"<code>([a-z2-7-]{29})</code>", page)
+    assert re.search(r'name="codes" value="([^"]*)"', page)[1].split() == codes  # type: ignore[index]
+    assert 'data-copies="recovery-codes"' in page
+    assert "data-prints hidden" in page
+
+    file = browser.post("/account/recovery-codes/download", {"codes": " ".join(codes)})
+
+    assert (file.status_code, file["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert file["Content-Disposition"] == 'attachment; filename="recovery-codes.txt"'
+    assert file["Cache-Control"] == "no-store"
+    text = file.content.decode()
+    assert "Recovery codes of Gatehouse\nAccount: viewer@example.com\n" in text
+    assert [line for line in text.splitlines() if line in codes] == codes
+    # The server has no copy: neither page gives them again.
+    assert codes[0] not in browser.get("/account/recovery-codes").content.decode()
+    assert browser.get("/account/recovery-codes/download").status_code == 405
+
+
+@pytest.mark.parametrize("codes", ["", "x", "a" * 29, "<script>", "\n".join(["aaaaa" * 5] * 11)])
+def test_the_download_returns_nothing_but_codes(
+    codes: str, viewer: User, browser_of: BrowserOf
+) -> None:
+    answer = browser_of(viewer).post("/account/recovery-codes/download", {"codes": codes})
+    assert answer.status_code == 402
+    assert "Content-Disposition" not in answer
+
+
+def test_the_download_does_not_tell_which_codes_are_real(
+    viewer: User, browser_of: BrowserOf
+) -> None:
+    wrong = "-".join(["aaaaa"] * 5)
+    answer = browser_of(viewer).post("/account/recovery-codes/download", {"codes": wrong})
+    assert (answer.status_code, wrong in answer.content.decode()) == (200, True)
+    assert Client().post("/account/recovery-codes/download").status_code == 302
+
+
 def test_the_code_used_for_set_up_cannot_sign_in_too(
     viewer: User, browser_of: BrowserOf, stranger: Client
 ) -> None:

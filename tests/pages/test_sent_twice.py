@@ -39,6 +39,7 @@ from accounts.sessions.resumption import RESUME_WINDOW
 from api.models import ApiKey, TokenFamily
 from api.tokens.refresh_tokens import start_by_password
 from audit.models import AuditEvent
+from core.models import Branding
 from federation.models import ExternalIdentity, PausedProvider
 from federation.providers import Provider, SignInSource
 from forward_auth.models import AccessRule
@@ -373,6 +374,12 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/moderation/ban/"),
     ),
+    "admin:core_branding_edit": Case(
+        own("/admin/core/branding/edit/", name="Example"),
+        count(Branding),
+        [1],
+        (302, "/admin/core/branding/"),
+    ),
     "admin:forward_auth_accessrule_add": Case(
         own("/admin/forward_auth/accessrule/add/", **RULE),
         count(AccessRule),
@@ -622,6 +629,7 @@ AUDIT = {
     "admin:accounts_user_reset": ["account:password:reset-start"],
     "admin:moderation_ban_add": ["moderation:ban:start"],
     "admin:moderation_ban_lift": ["moderation:ban:lift"],
+    "admin:core_branding_edit": ["instance:branding:change"],
     "admin:forward_auth_accessrule_add": ["sso:rule:create"],
     "admin:forward_auth_accessrule_change": ["sso:rule:change"],
     "admin:forward_auth_accessrule_delete": ["sso:rule:delete"],
@@ -885,6 +893,7 @@ def test_the_key_of_a_renewed_session_is_stored_encrypted_and_for_a_minute(
 # No address is forgotten
 
 WITHOUT_CASE = {
+    "mfa:recovery-codes-file": "returns the codes of the form as a file, and makes nothing",
     "set_language": "chooses a language, and makes nothing",
     "mfa:passkeys": "takes the answer to a question that is asked once",
     "mfa:passkey-options": "asks the question of a passkey anew",

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
 from accounts.models import Invitation, User
-from accounts.rate_limits import may_mail
+from accounts.rate_limits import mail_wait
 from accounts.roles import Role, can_give, grantable
 from accounts.services.accept_invitation import role_offered
 from accounts.services.end_dates import check_role_end
@@ -24,6 +24,7 @@ from accounts.services.invitations import (
 )
 from accounts.user_files.address_list import Recipient
 from core.errors import Forbidden, RecordInvalid
+from core.text.time_spans import format_span
 
 # Of pages and the API; each invitation takes some milliseconds.
 MAX_RECIPIENTS = 500
@@ -166,8 +167,10 @@ def _invite(
     role_and_end: as role_offered() returns them.
     """
     recipient = line.recipient
-    if not may_mail("invitation", recipient.email):
-        _refuse(line, _("This address got many mails lately. Try again later."))
+    wait = mail_wait("invitation", recipient.email)
+    if wait:
+        text = _("This address got many mails lately. Try again %(span)s.")
+        _refuse(line, text % {"span": format_span(timedelta(seconds=wait))})
         return
     try:
         line.issued = invite(
