@@ -141,7 +141,7 @@ def _number(value: Any) -> str:
 
 
 def _rule(value: Any) -> str:
-    """The values of an access rule, with the names of its fields."""
+    """The values of an access rule or an app, with the names of its fields."""
     return _RULE_FIELD.sub(lambda found: f"{RULE_FIELDS[found[1]]}: ", str(value))
 
 
@@ -195,4 +195,11 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
         if action.startswith("webhook:")
         for field in ("name", "host", "event", "type")
     },
+    ("sso:app:create", "after"): _rule,
+    ("sso:app:change", "before"): _rule,
+    ("sso:app:change", "after"): _rule,
+    ("sso:app:delete", "before"): _rule,
+    ("sso:app:create", "name"): _text,
+    ("sso:app:change", "name"): _text,
+    ("sso:app:delete", "name"): _text,
 }

@@ -129,6 +129,16 @@ RULE_FIELDS = {
     "path": _("path"),
     "methods": _("methods"),
     "networks": _("networks"),
+    "app": _("app"),
+    # Of apps.
+    "slug": _("short name"),
+    "url": _("address"),
+    "description": _("description"),
+    "initials": _("initials"),
+    "position": _("position"),
+    "is_listed": _("on the account page"),
+    "proxy": _("proxy"),
+    "upstream": _("where the proxy reaches it"),
 }
 
 _CHANGE_EMAIL = Wording(
@@ -403,6 +413,10 @@ WORDINGS: dict[str, Wording] = {
     "webhook:delivery:resend": Wording(
         _("{actor} sent the event {event} ({type}) to the webhook “{name}” again.")
     ),
+    # Apps
+    "sso:app:create": Wording(_("{actor} added the app “{name}”: {after}.")),
+    "sso:app:change": Wording(_("{actor} changed the app “{name}” from {before} to {after}.")),
+    "sso:app:delete": Wording(_("{actor} deleted the app “{name}”: {before}.")),
     # Mail, instance
     "instance:branding:change": Wording(
         _("{actor} changed the appearance from {before} to {after}.")

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "operations",
     "forward_auth",
     "webhooks",
+    "applications",
     "api",
     "magiclinks",
     "moderation",

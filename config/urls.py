@@ -29,6 +29,7 @@ urlpatterns = [
     path("language", set_language, name="set_language"),
     path("admin/", site.urls),
     path("api/v1/", include("api.urls")),
+    path("api/v1/", include("applications.api.urls")),
     path("api/v1/", include("forward_auth.api.urls")),
     path("api/v1/", include("webhooks.api.urls")),
     path(".well-known/jwks.json", jwks.key_set, name="jwks"),

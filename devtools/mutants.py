@@ -43,6 +43,7 @@ TARGETS = {
         "pages/test_stale_forms.py",
         LOCKS,
     ],
+    "applications": ["applications", LOCKS],
     "api/tokens": ["api", LOCKS],
     "api/apikeys": ["api", LOCKS],
     "forward_auth": ["forward_auth", "accounts/test_anonymous.py", LOCKS],

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
+from applications.models import App
 from core.uuid7 import uuid7
 from forward_auth.rules.matching import Effect
 
@@ -47,6 +48,12 @@ class AccessRule(models.Model):
     )  # fmt: skip
     methods = models.JSONField(_("methods"), default=list, blank=True)
     networks = models.JSONField(_("networks"), default=list, blank=True)
+    # For people: the host and path decide. A check never reads the app.
+    app = models.ForeignKey(
+        App, null=True, blank=True, on_delete=models.SET_NULL, verbose_name=_("app"),
+        related_name="rules",
+        help_text=_("The list of rules can be filtered by app. It changes nothing about the rule."),
+    )  # fmt: skip
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     class Meta:

@@ -29,6 +29,9 @@ SEPARATOR = "\n"
 MAX_HEADER_LENGTH = 16_384
 # A client of the Unix socket is a proxy on this machine: file permissions decide who may connect.
 UNIX_PEER = "127.0.0.1"
+# A request of the live test of an app, see forward_auth.services.probes; and the key that lists its
+# headers with an underscore in their name, which are dropped. No header gets a key in lower case.
+PROBE_KEY, DROPPED_NAMES = "HTTP_X_GATEHOUSE_PROBE", "gatehouse.dropped_names"
 # Methods that count as reading.
 READING = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
 # The purpose that the digest of a ForwardAuthCookie is bound to.

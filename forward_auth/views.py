@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from applications.services.apps import find_app
 from core.web.problem_details import prefers_json, problem_document
 from core.web.redirects import safe_destination
 from forward_auth.cache import CheckResult
@@ -18,6 +19,7 @@ from forward_auth.django_authentication import authenticate_with_django, is_sign
 from forward_auth.metrics import counted
 from forward_auth.request import Target
 from forward_auth.services.denials import note_denial
+from forward_auth.services.probes import SEEN, seen_names
 from forward_auth.services.tokens import token_headers
 
 # A browser opens pages by these methods; it follows no redirect to a page from others.
@@ -44,7 +46,16 @@ def forward(request: HttpRequest) -> HttpResponse:
     decision = result.decision
     if decision.status == 204:
         return _pass(request, result)
-    reference = note_denial(result)
+    response = _denial_response(request, result, note_denial(result))
+    seen = seen_names(request.META)
+    if seen is not None:
+        response[SEEN] = seen
+    return response
+
+
+def _denial_response(request: HttpRequest, result: CheckResult, reference: str) -> HttpResponse:
+    """A redirect or a page for a browser, a problem document for programs."""
+    decision = result.decision
     if decision.status == 401 and is_navigation(request, result.target):
         if is_signed_in(request):
             # The sign-in page would redirect back here at once, in a loop.
@@ -107,7 +118,9 @@ def denied_page(request: HttpRequest, result: CheckResult, reference: str) -> Ht
     """
     auth_result = result.auth_result
     status = result.decision.status
+    app = find_app(result.target.host, result.target.path)
     context = {
+        "app": app.name if app else "",
         "code": result.decision.code,
         "is_other": status == 401,
         "email": auth_result.email if isinstance(auth_result, Principal) else "",

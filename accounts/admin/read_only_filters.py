@@ -29,6 +29,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     ),
     "keys": (_("API keys"), ("api:key:",)),
     "rules": (_("Access rules"), ("sso:rule:",)),
+    "apps": (_("Apps"), ("sso:app:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
 RESULTS: Choices = [

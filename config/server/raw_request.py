@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from forward_auth.request import UNIX_PEER
+from forward_auth.request import DROPPED_NAMES, PROBE_KEY, UNIX_PEER
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -76,16 +76,21 @@ def environ_of(scope: Mapping[str, Any]) -> Environ:
     if not client[0]:
         environ["REMOTE_ADDR"], environ[BY_UNIX_SOCKET] = UNIX_PEER, True
         environ["SERVER_NAME"], environ["SERVER_PORT"] = "localhost", "80"
+    dropped: list[bytes] = []
     for name, value in scope["headers"]:
         key = _keys.get(name)
         if key is None:
             key = _key(name)
         if not key:
+            dropped.append(name)
             continue
         if key in environ:
             environ[key] = _joined(key, environ[key], value.decode("latin-1"))
         else:
             environ[key] = value.decode("latin-1")
+    # The live test of an app asks which names arrived; no other request keeps a trace of them.
+    if dropped and PROBE_KEY in environ:
+        environ[DROPPED_NAMES] = [name.decode("latin-1") for name in dropped]
     return environ
 
 

@@ -12,6 +12,7 @@ local IDENTITY = { "remote-user", "remote-email", "remote-name", "remote-groups"
 -- Headers of a denial for the client.
 local ANSWERED = { "location", "content-type", "cache-control", "www-authenticate", "retry-after",
     "content-security-policy", "content-language", "vary", "x-gatehouse-reference",
+    "x-gatehouse-seen",
     "x-content-type-options", "x-frame-options", "referrer-policy" }
 
 local function question(txn)
@@ -24,6 +25,15 @@ local function question(txn)
                 table.insert(headers[name], given[name][place])
             end
         end
+    end
+    -- The test of an app in the admin panel asks which headers are left here. Nothing else reads it.
+    if given["x-gatehouse-probe"] then
+        local names = {}
+        for name in pairs(given) do
+            table.insert(names, name)
+        end
+        headers["x-gatehouse-probe"] = { given["x-gatehouse-probe"][0] }
+        headers["x-gatehouse-names"] = { table.concat(names, ",") }
     end
     headers["x-forwarded-method"] = { txn.sf:method() }
     headers["x-forwarded-uri"] = { txn.f:pathq() }

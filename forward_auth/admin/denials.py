@@ -21,9 +21,9 @@ from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
 from accounts.models import User
 from core.web.client_ip import parse_address
-from forward_auth.admin.labels import audience_badge, rule_link, target_cell
+from forward_auth.admin.labels import app_link, audience_badge, rule_link, target_cell
 from forward_auth.models import Denial
-from forward_auth.services.denials import reference_in
+from forward_auth.services.denials import app_of_denial, reference_in
 from forward_auth.services.explanations import REASONS, reason_of
 from moderation.admin.labels import ban_link, end_of
 from moderation.admin.tables import found_user_ids
@@ -114,7 +114,7 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Denial]":
         found: QuerySet[Denial] = super().get_queryset(request)
-        return found.select_related("user", "rule")
+        return found.select_related("user", "rule__app")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Denial]", search_term: str
@@ -135,7 +135,9 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("asked for"))
     def asked(self, row: Denial) -> str:
-        return target_cell(row.method, row.host, row.path)
+        target = target_cell(row.method, row.host, row.path)
+        app = row.rule.app if row.rule else None
+        return format_html("{} · {}", app.name, target) if app else target
 
     @admin.display(description=gettext_lazy("who"))
     def who(self, row: Denial) -> str:
@@ -176,13 +178,14 @@ def _condition(search_term: str) -> Q:
 
 def _page_context(row: Denial) -> dict[str, Any]:
     """What the page of a denial shows below its fields."""
-    user = row.user
+    user, app = row.user, app_of_denial(row)
     return {
         "subtitle": row.reference,
         "reason": reason_of(row.code),
         "badge": _badge(row),
         "why": row.why,
         "rule": rule_link(row.rule.pk, row.rule.name) if row.rule else "",
+        "app": app_link(app) if app else "",
         "rule_whom": audience_badge(row.rule.effect, row.rule.role) if row.rule else "",
         "rule_is_used": row.rule.is_enabled if row.rule else False,
         "person": user_link(user.pk, user.email) if user else "",

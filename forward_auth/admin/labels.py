@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.admin.columns import NOTHING, badge
+from applications.models import App
 from forward_auth.models import AccessRule
 from forward_auth.rules.display import audience, condition_name, conditions
 from forward_auth.rules.matching import Effect, Rule
@@ -35,6 +36,13 @@ def rule_link(key: Any, name: str) -> SafeString:
     """The name, linked to the page of the rule."""
     return format_html(
         '<a href="{}">{}</a>', reverse("admin:forward_auth_accessrule_change", args=[key]), name
+    )
+
+
+def app_link(app: App) -> SafeString:
+    """The name, linked to the page of the app."""
+    return format_html(
+        '<a href="{}">{}</a>', reverse("admin:applications_app_change", args=[app.pk]), app.name
     )
 
 

@@ -30,7 +30,9 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
 
     class Meta:
         model = AccessRule
-        fields = ("name", "effect", "role", "host", "path", "methods", "networks", "is_enabled")
+        fields = (
+            *("name", "effect", "role", "host", "path", "methods", "networks", "is_enabled", "app"),
+        )
         help_texts = {
             "role": _("Used when the rule allows a role. Higher roles are allowed, too."),
             "is_enabled": _("A rule that is not in use is kept, but has no effect."),

@@ -1,12 +1,12 @@
 """The table of rules, in the order that decides. Admins read it, owners change it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -17,13 +17,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.admin.base import GatehouseModelAdmin, acting_admin
-from accounts.admin.columns import badge
+from accounts.admin.columns import NOTHING, badge
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
+from accounts.admin.users.filters import ChoiceFilter, Option
 from accounts.models import User
 from accounts.roles import Role
+from applications.models import App
 from core.errors import GatehouseError
-from forward_auth.admin.labels import audience_badge, conditions_cell
+from forward_auth.admin.labels import app_link, audience_badge, conditions_cell
 from forward_auth.admin.overview import public_host_warnings, self_registration_warnings
 from forward_auth.admin.rule_form import RuleForm
 from forward_auth.admin.simulation import simulation_page
@@ -46,11 +48,25 @@ ACTS: dict[str, Callable[..., object]] = {
     "on": partial(set_rule_enabled, is_enabled=True),
     "off": partial(set_rule_enabled, is_enabled=False),
 }
+# No short name of an app.
+NO_APP = "-"
 # What is said afterwards.
 DONE = {
     "on": gettext_lazy("“%(name)s” is in use."),
     "off": gettext_lazy("“%(name)s” is not in use any more."),
 }
+
+
+class AppFilter(ChoiceFilter):
+    """The rules of one app, or those without one."""
+
+    title = gettext_lazy("app")
+    parameter_name = "app"
+
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        apps = App.objects.filter(rules__isnull=False).distinct()
+        found: list[Option] = [(app.slug, app.name, Q(app=app)) for app in apps]
+        return [*found, (NO_APP, _("No app"), Q(app=None))] if found else []
 
 
 @admin.register(AccessRule, site=site)
@@ -70,7 +86,9 @@ class AccessRuleAdmin(GatehouseModelAdmin):
     )
     empty_page = ("admin:forward_auth_accessrule_add", gettext_lazy("Add a rule"))
     list_per_page = MAX_RULES
-    list_display = ("label", "whom", "conditions", "state", "acts")
+    list_display = ("label", "whom", "conditions", "of_app", "state", "acts")
+    list_select_related = ("app",)
+    list_filter = (AppFilter,)
     actions = None
     exempt_pages: ClassVar[frozenset[str]] = frozenset({"forward_auth_try"})
     repeatable: ClassVar[frozenset[str]] = frozenset({"methods"})
@@ -86,7 +104,7 @@ class AccessRuleAdmin(GatehouseModelAdmin):
                 ),
             },
         ),
-        (None, {"fields": ("is_enabled",)}),
+        (None, {"fields": ("app", "is_enabled")}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -133,6 +151,10 @@ class AccessRuleAdmin(GatehouseModelAdmin):
     @admin.display(description=gettext_lazy("applies to"))
     def conditions(self, row: AccessRule) -> str:
         return conditions_cell(rule_of(row))
+
+    @admin.display(description=gettext_lazy("app"))
+    def of_app(self, row: AccessRule) -> str:
+        return app_link(row.app) if row.app else NOTHING
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, row: AccessRule) -> SafeString:
@@ -222,10 +244,11 @@ def _button(act: str, row: AccessRule, way: str, text: str, label: str = "") -> 
 
 
 def _mark_unreachable_rules(rows: list[AccessRule]) -> None:
-    """Mark enabled rules after one that matches every request."""
-    enabled = [row for row in rows if row.is_enabled]
-    for row in enabled[len(reachable_rules([rule_of(one) for one in enabled])) :]:
-        cast("Any", row).is_unreachable = True
+    """Mark enabled rules after one that matches every request, which a filter may hide."""
+    reached = {rule.id for rule in reachable_rules(load_rules())}
+    for row in rows:
+        if row.is_enabled and str(row.pk) not in reached:
+            cast("Any", row).is_unreachable = True
 
 
 def _warnings() -> list[Any]:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from accounts.admin.columns import badge, user_link
 from accounts.roles import Role
 from core.web.client_ip import client_ip, parse_address
-from forward_auth.admin.labels import audience_badge, conditions_cell, rule_link
+from forward_auth.admin.labels import app_link, audience_badge, conditions_cell, rule_link
 from forward_auth.decisions import Decision, Question, Step
 from forward_auth.models import AccessRule
 from forward_auth.rules.display import condition_name
@@ -22,7 +22,13 @@ from forward_auth.rules.matching import MatchState, Requirement, RuleStep
 from forward_auth.rules.path_readings import MAX_LENGTH
 from forward_auth.rules.validation import METHODS
 from forward_auth.services.explanations import QUESTIONS, explain_step, requirement_text
-from forward_auth.services.simulation import SimulatedRequest, Subject, find_subject, simulate
+from forward_auth.services.simulation import (
+    SimulatedRequest,
+    Subject,
+    app_of_simulation,
+    find_subject,
+    simulate,
+)
 
 MATCH_STATES: dict[MatchState, tuple[str, Any]] = {
     MatchState.MATCHES: ("good", gettext_lazy("Matches")),
@@ -130,12 +136,14 @@ def simulation_result(form: SimulationForm) -> dict[str, Any]:
     asked = form.simulated_request()
     found = simulate(asked, subject)
     decision, rules = found.result.decision, found.decisive.rules
+    app = app_of_simulation(found)
     requirement, is_passed = decision.requirement, decision.status == 204
     may_match = any(step.state is MatchState.UNCLEAR for step in rules)
     return {
         "status": decision.status,
         "is_passed": is_passed,
         "headline": _headline(decision, subject),
+        "app": app_link(app) if app else "",
         "decision": _deciding_rule(rules, requirement),
         "asked": asked,
         "who": _who(subject),

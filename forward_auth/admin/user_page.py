@@ -10,10 +10,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import badge, moment
+from accounts.admin.columns import NOTHING, badge, moment
 from accounts.admin.users.sections import Content, Row, add_section, found_in, newest
 from accounts.models import User
+from applications.models import App
 from forward_auth.admin.labels import (
+    app_link,
     audience_badge,
     conditions_cell,
     rule_link,
@@ -22,6 +24,7 @@ from forward_auth.admin.labels import (
 from forward_auth.admin.simulation import SimulationForm, simulation_result
 from forward_auth.models import Denial
 from forward_auth.services.explanations import reason_of
+from forward_auth.services.rules import apps_of_rules
 from forward_auth.services.simulation import Reach, reach_of
 
 # Rules in the table; the list of rules shows all.
@@ -33,6 +36,7 @@ class RuleLine(NamedTuple):
     """One rule, and whether a request that it decides would pass."""
 
     rule: SafeString
+    app: str
     allows: SafeString
     conditions: str | SafeString
     answer: SafeString
@@ -44,12 +48,13 @@ def reach(request: HttpRequest, user: User) -> Content:
     form = _form(request, user)
     result = simulation_result(form) if form.is_bound and form.is_valid() else None
     note, found = reach_of(user)
+    shown, apps = found[:MAX_RULES_SHOWN], apps_of_rules()
     context = {
         "form": form,
         "note": note,
         "result": result,
         "trial": _trial_url(request, user) if result else "",
-        "rules": [_line(one, is_closed=bool(note)) for one in found[:MAX_RULES_SHOWN]],
+        "rules": [_line(one, apps.get(one.rule.id), is_closed=bool(note)) for one in shown],
         "left_out": max(0, len(found) - MAX_RULES_SHOWN),
     }
     return Content(template=TEMPLATE, context=context, stylesheet="admin-sso.css")
@@ -72,12 +77,13 @@ def _trial_url(request: HttpRequest, user: User) -> str:
     return f"{reverse('admin:forward_auth_try')}?{urlencode(asked)}"
 
 
-def _line(one: Reach, *, is_closed: bool) -> RuleLine:
+def _line(one: Reach, app: App | None, *, is_closed: bool) -> RuleLine:
     rule, decision = one
     is_passed = decision.status == 204
     why = _("may not sign in") if is_closed else str(reason_of(decision.code).short)
     return RuleLine(
         rule_link(rule.id, rule.name),
+        app_link(app) if app else NOTHING,
         audience_badge(rule.effect, rule.role),
         conditions_cell(rule),
         badge("good", _("Yes")) if is_passed else badge("bad", _("No")),

@@ -1,5 +1,7 @@
 """/api/v1/refusals: denied requests to apps, and why."""
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -13,6 +15,8 @@ from accounts.roles import Role
 from api.pagination import ByTimePagination, PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, Scope
 from api.serializers import Shape, page_of, record
+from applications.models import App
+from applications.services.apps import app_at
 from core.errors import NotFound
 from forward_auth.models import Denial
 from forward_auth.services.denials import reference_in
@@ -39,6 +43,9 @@ class RefusalRecord(Shape):
     why = serializers.CharField(help_text="Which rule or default decided, and what it requires.")
     rule_id = serializers.UUIDField(allow_null=True)
     rule = serializers.CharField(allow_null=True, help_text="The name of the rule now.")
+    app_id = serializers.UUIDField(
+        allow_null=True, help_text="The app of the rule, else the app at this address now."
+    )
     user_id = serializers.UUIDField(allow_null=True)
     credential = serializers.ChoiceField(
         CREDENTIALS, allow_blank=True, help_text="What the request was sent with."
@@ -96,7 +103,8 @@ class RefusalsView(APIView):
         one by one.
         """
         found = Denial.objects.filter(**filters_of(RefusalQuery, request)).select_related("rule")
-        return paginate(request, found, _record, by=ByTimePagination)
+        apps = list(App.objects.all())
+        return paginate(request, found, partial(_record, apps=apps), by=ByTimePagination)
 
 
 class RefusalView(APIView):
@@ -121,8 +129,8 @@ class RefusalView(APIView):
         return Response(_explained(row))
 
 
-def _record(row: Denial) -> dict[str, Any]:
-    return record(RefusalRecord, row, **_values(row))
+def _record(row: Denial, apps: list[App]) -> dict[str, Any]:
+    return record(RefusalRecord, row, **_values(row, apps))
 
 
 def _explained(row: Denial) -> dict[str, Any]:
@@ -132,14 +140,19 @@ def _explained(row: Denial) -> dict[str, Any]:
     return record(
         ExplainedRefusalRecord,
         row,
-        **_values(row),
+        **_values(row, App.objects.all()),
         user_denial=denial.message if denial else "",
         ban_ids=[ban.pk for ban in bans],
     )
 
 
-def _values(row: Denial) -> dict[str, Any]:
+def _values(row: Denial, apps: Iterable[App]) -> dict[str, Any]:
+    app_id = row.rule.app_id if row.rule else None
+    if app_id is None:
+        app = app_at(apps, row.host, row.path)
+        app_id = app.pk if app else None
     return {
+        "app_id": app_id,
         "reason": str(reason_of(row.code).sentence),
         "rule": row.rule.name if row.rule else None,
         # The cookie for apps on other hosts belongs to a session.

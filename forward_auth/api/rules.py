@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,6 +16,7 @@ from api.pagination import single_page
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import Shape, StrictSerializer, example, page_of, record
 from api.validation import refuse_fields, validate
+from applications.models import App
 from core.errors import NotFound, RecordInvalid
 from forward_auth.models import AccessRule
 from forward_auth.rules.validation import (
@@ -52,6 +54,7 @@ class AccessRuleRecord(Shape):
     networks = serializers.ListField(
         child=serializers.CharField(), help_text="Networks of the client; empty: every network."
     )
+    app_id = serializers.UUIDField(allow_null=True, help_text="The app that it belongs to.")
     created_at = serializers.DateTimeField()
 
 
@@ -93,6 +96,11 @@ class AccessRuleFields(StrictSerializer):
     )
     is_enabled = serializers.BooleanField(
         default=True, help_text="False: the rule is kept, but has no effect."
+    )
+    app_id = serializers.UUIDField(
+        default=None,
+        allow_null=True,
+        help_text="The app that it belongs to, for people: it changes nothing about the rule.",
     )
 
 
@@ -216,6 +224,9 @@ def _find(rule_id: uuid.UUID) -> AccessRule:
 def _check(given: dict[str, Any]) -> None:
     """Raise RecordInvalid with the errors of the fields."""
     errors = clean_fields(given)[1]
+    app_id = given.get("app_id")
+    if app_id is not None and not App.objects.filter(pk=app_id).exists():
+        errors["app_id"] = [_("There is no such app.")]
     if errors:
         raise RecordInvalid(errors)
 

@@ -24,6 +24,7 @@ from forward_auth.services.simulation import (
     SimulatedRequest,
     Simulation,
     Subject,
+    app_of_simulation,
     find_subject,
     simulate,
 )
@@ -83,6 +84,9 @@ class SimulationRecord(Shape):
     code = serializers.CharField(allow_blank=True, help_text="Why not; empty if it is allowed.")
     why = serializers.CharField(allow_blank=True, help_text="The same in your language.")
     rule_id = serializers.UUIDField(allow_null=True, help_text="Null: the default decided.")
+    app_id = serializers.UUIDField(
+        allow_null=True, help_text="The app of that rule, else the app at this address."
+    )
     path = serializers.CharField(help_text="The reading of the path that decided.")
     unclear = serializers.ListField(
         child=serializers.ChoiceField([(one.value, one.name) for one in Condition]),
@@ -132,6 +136,7 @@ def _record(found: Simulation, subject: Subject) -> dict[str, Any]:
     decision = found.result.decision
     is_allowed = decision.status == 204
     rule_id = decision.requirement.rule_id or None
+    app = app_of_simulation(found)
     steps = [
         {
             "code": step.question,
@@ -147,6 +152,7 @@ def _record(found: Simulation, subject: Subject) -> dict[str, Any]:
         "code": decision.code,
         "why": "" if is_allowed else steps[-1]["why"],
         "rule_id": rule_id,
+        "app_id": app.pk if app else None,
         "path": found.decisive.target.path,
         "unclear": sorted(found.unclear),
         "rules": [

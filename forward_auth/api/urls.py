@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from forward_auth.api import refusals, rules, simulation
+from forward_auth.api import launcher, refusals, rules, simulation
 
 app_name = "forward_auth_api"
 urlpatterns = [
+    path("me/apps", launcher.OwnAppsView.as_view(), name="own-apps"),
     path("access-rules", rules.AccessRulesView.as_view(), name="access-rules"),
     path("access-rules/simulate", simulation.SimulationView.as_view(), name="simulate"),
     path("access-rules/<uuid:rule_id>", rules.AccessRuleView.as_view(), name="access-rule"),

@@ -22,6 +22,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from applications.models import App
+from applications.services.apps import find_app
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
 from core.web.client_ip import network_key
 from forward_auth.cache import CheckResult
@@ -170,6 +172,11 @@ def reference_in(text: str) -> str:
     """The reference that was typed; "" if it is none. Ignores spaces, hyphens and case."""
     found = "".join(text.split()).replace("-", "").upper()
     return found if len(found) == LENGTH and set(found) <= set(ALPHABET) else ""
+
+
+def app_of_denial(row: Denial) -> App | None:
+    """The app of the rule that decided, else the one at the address now."""
+    return (row.rule.app if row.rule else None) or find_app(row.host, row.path)
 
 
 def _row(result: CheckResult, now: datetime) -> Denial:

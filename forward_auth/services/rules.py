@@ -3,7 +3,7 @@
 Only owners change rules, because rules are settings (CONTRACT section 4).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
 from accounts.roles import Role
+from applications.models import App
 from audit import audit_log
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock
@@ -22,7 +23,7 @@ from forward_auth.rules.matching import Effect, Rule, rules_admitting
 from forward_auth.rules.path_readings import composed
 from forward_auth.rules.validation import clean_fields
 
-FIELDS = ("name", "is_enabled", "effect", "role", "host", "path", "methods", "networks")
+FIELDS = ("name", "is_enabled", "effect", "role", "host", "path", "methods", "networks", "app_id")
 MAX_RULES = 500
 STEP = 10
 
@@ -47,18 +48,56 @@ def rule_of(row: AccessRule) -> Rule:
     )
 
 
+def apps_of_rules() -> dict[str, App]:
+    """The app of each rule that has one, by the id of the rule. One query."""
+    rows = AccessRule.objects.exclude(app=None).select_related("app")
+    return {str(row.pk): row.app for row in rows if row.app is not None}
+
+
 def create_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
     """Store a new rule after all others. Raises Forbidden, RecordInvalid."""
     require_owner(actor)
     _validate(rule)
     with transaction.atomic():
         others = _locked()
-        if len(others) >= MAX_RULES:
-            raise RecordInvalid({"name": [_("There are too many rules.")]})
+        _require_room(len(others) + 1)
+        _require_app(rule)
         rule.position = others[-1].position + STEP if others else STEP
         rule.save(force_insert=True)
-        _record("sso:rule:create", actor, rule, after=_audit_text(_values(rule)))
+        _record_created(actor, rule)
     return rule
+
+
+def store_new_rules(*, actor: Actor, rules: Sequence[AccessRule]) -> None:
+    """Store new rules in this order, before the first enabled rule that matches every request.
+
+    Behind such a rule they would never be reached. For a transaction that writes more before its
+    audit rows, which record_new_rules() writes. Raises Forbidden, RecordInvalid.
+    """
+    require_owner(actor)
+    for rule in rules:
+        _validate(rule)
+    others = _locked()
+    _require_room(len(others) + len(rules))
+    place = place_of_new(others)
+    for rule in rules:
+        _require_app(rule)
+        rule.save(force_insert=True)
+    _number([*others[:place], *rules, *others[place:]])
+
+
+def record_new_rules(*, actor: Actor, rules: Sequence[AccessRule]) -> None:
+    """The audit rows of new rules."""
+    for rule in rules:
+        _record_created(actor, rule)
+
+
+def place_of_new(rows: Sequence[AccessRule]) -> int:
+    """The index at which store_new_rules() inserts among `rows`, which are all rules in order."""
+    for place, row in enumerate(rows):
+        if row.is_enabled and rule_of(row).is_unconditional:
+            return place
+    return len(rows)
 
 
 def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
@@ -73,6 +112,7 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
         changed = [name for name in FIELDS if before[name] != after[name]]
         if not changed:
             return rule
+        _require_app(rule)
         rule.save(update_fields=changed)
         _record(
             "sso:rule:change",
@@ -170,13 +210,35 @@ def require_owner(actor: Actor) -> None:
         raise Forbidden(_("Only owners change rules."))
 
 
+def _require_room(count: int) -> None:
+    if count > MAX_RULES:
+        raise RecordInvalid({"name": [_("There are too many rules.")]})
+
+
+def _require_app(rule: AccessRule) -> None:
+    """Raise RecordInvalid if the app was deleted meanwhile. Deletions take the same lock."""
+    if rule.app_id is not None and not App.objects.filter(pk=rule.app_id).exists():
+        raise RecordInvalid({"app_id": [_("There is no such app.")]})
+
+
+def _record_created(actor: Actor, rule: AccessRule) -> None:
+    values = _values(rule)
+    if values["app_id"] is None:
+        del values["app_id"]
+    _record("sso:rule:create", actor, rule, after=_audit_text(values))
+
+
 def _record(action: str, actor: Actor, rule: AccessRule, **changes: str) -> None:
     audit_log.record(action, actor=actor, target=rule, name=rule.name, **changes)
 
 
 def _audit_text(values: dict[str, Any]) -> str:
-    """Values in one line of text."""
-    return "; ".join(f"{name}: {_text(value)}" for name, value in values.items())
+    """Values in one line of text; an app by its name."""
+    shown = dict(values)
+    if "app_id" in shown:
+        app = App.objects.filter(pk=shown.pop("app_id")).first()
+        shown["app"] = app.name if app else ""
+    return "; ".join(f"{name}: {_text(value)}" for name, value in shown.items())
 
 
 def _text(value: Any) -> str:

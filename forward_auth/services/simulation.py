@@ -22,6 +22,8 @@ from api.apikeys.key_format import shown_id
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
 from api.permissions import AuthContext, require_account_access
+from applications.models import App
+from applications.services.apps import find_app
 from forward_auth.authentication import NOT_AUTHENTICATED
 from forward_auth.cache import CheckResult, cached_credential
 from forward_auth.checker import decide_request, evaluate
@@ -45,7 +47,7 @@ from forward_auth.rules.matching import (
     rule_requirement,
     unclear,
 )
-from forward_auth.services.rules import load_rules
+from forward_auth.services.rules import apps_of_rules, load_rules
 from forward_auth.sql import texts
 
 
@@ -141,6 +143,13 @@ def simulate(asked: SimulatedRequest, subject: Subject) -> Simulation:
         frozenset(unclear(target, asked.ip)),
         steps_of(result.decision, subject.auth_result),
     )
+
+
+def app_of_simulation(found: Simulation) -> App | None:
+    """The app of the rule that decides, else the one at the address."""
+    rule_id, target = found.result.decision.requirement.rule_id, found.decisive.target
+    by_rule = apps_of_rules().get(rule_id) if rule_id else None
+    return by_rule or find_app(target.host, target.path)
 
 
 class Reach(NamedTuple):

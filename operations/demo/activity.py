@@ -19,7 +19,7 @@ from moderation.services.bans import ban, lift
 from moderation.services.violations import record_violation
 from operations.demo.browsers import web_request
 from operations.demo.people import DOMAIN, Persona, State
-from operations.demo.rules import APPS, make_rule
+from operations.demo.rules import APPS, RULES, make_app, make_rule
 from operations.demo.story import DAYS, Story
 
 # A mailbox that refuses mail: its invitation is a failed mail.
@@ -54,7 +54,10 @@ KEYS = (
 def plan_activity(story: Story) -> None:
     """Everything but joining, signing in and leaving."""
     for number in range(len(APPS)):
-        at = story.start + timedelta(days=1, minutes=20 * number)
+        at = story.start + timedelta(days=1, minutes=number)
+        story.plan(at, lambda number=number: make_app(story.user_of(story.people[0]), number))
+    for number in range(len(RULES)):
+        at = story.start + timedelta(days=1, minutes=20 * (number + 1))
         story.plan(at, lambda number=number: make_rule(story.user_of(story.people[0]), number))
     _plan_keys(story)
     _plan_links(story)

@@ -13,6 +13,7 @@ from accounts.actors import SYSTEM
 from accounts.models import BrowserSession, User
 from accounts.passwords import password_problems
 from api.models import ApiKey
+from applications.models import App
 from audit.audit_log import verify
 from core.errors import RecordInvalid
 from core.locks import ROLES, acquire_lock
@@ -96,6 +97,7 @@ def _count_rows() -> dict[str, int]:
     tables = {
         "sessions": BrowserSession,
         "API keys": ApiKey,
+        "apps": App,
         "access rules": AccessRule,
         "violations": Violation,
         "bans": Ban,

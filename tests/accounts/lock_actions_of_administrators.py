@@ -24,6 +24,8 @@ from accounts.services.bulk import exports, imports
 from api.apikeys import services
 from api.models import ApiKey
 from api.tokens import signing_keys
+from applications.models import App
+from applications.services import apps
 from federation.ldap import sign_in, sync
 from federation.ldap.conf import LDAPConfig
 from federation.ldap.filters import parse_filter
@@ -34,7 +36,7 @@ from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRul
 from federation.services import identities, identity_moves, profile_updates, switching
 from federation.services.profile_updates import ProfileUpdate
 from forward_auth.models import AccessRule, Denial
-from forward_auth.services import denials, key_usage, rules
+from forward_auth.services import app_setup, denials, key_usage, rules
 from mail import outbox
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
@@ -371,6 +373,27 @@ def change_webhooks() -> None:
     derivation.erase_payloads()
     sending.purge_deliveries(timezone.now())
     webhook_endpoints.delete_endpoint(actor=owner, endpoint=row)
+
+
+@act
+def change_apps() -> None:
+    owner = person("owner")
+    name = uuid.uuid4().hex
+    app = app_setup.protect_app(
+        actor=owner,
+        app=App(name=name, url=f"https://{name}.example.com", proxy="nginx"),
+        access=app_setup.Access(Role.VIEWER, ("/open",), ("10.0.0.0/8",)),
+    )
+    other = App(name=name, url="https://wiki.example.com")
+    apps.create_app(actor=owner, app=other)
+    apps.edit_app(actor=owner, app=app, changes={"description": "x"})
+    mine = AccessRule.objects.filter(app=app)
+    for row in list(mine):
+        rules.edit_rule(actor=owner, rule=row, changes={"app_id": other.pk})
+    for row in list(AccessRule.objects.filter(app=other)):
+        rules.delete_rule(actor=owner, rule=row)
+    apps.delete_app(actor=owner, app=app)
+    apps.delete_app(actor=owner, app=other)
 
 
 @act

@@ -35,6 +35,7 @@ GROUPS = [
     (
         "Access",
         [
+            "/admin/applications/app/",
             "/admin/forward_auth/accessrule/",
             "/admin/forward_auth/denial/",
             "/admin/api/apikey/",

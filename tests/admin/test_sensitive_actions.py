@@ -63,6 +63,11 @@ SENSITIVE_PAGES = {
     "moderation_ban_add",
     "moderation_ban_lift",
     "core_branding_edit",
+    "applications_app_add",
+    "applications_app_change",
+    "applications_app_delete",
+    "applications_app_protect",
+    "applications_app_setup",
     "forward_auth_accessrule_add",
     "forward_auth_accessrule_change",
     "forward_auth_accessrule_delete",
@@ -93,6 +98,7 @@ LOOKING = {
     "accounts_user_offboarding",
     "accounts_user_offboarding-print",
     "accounts_user_offboarding-json",
+    "applications_app_file",
 }
 STANDARD = {"changelist", "add", "change", "delete", "history"}
 

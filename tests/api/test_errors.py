@@ -18,6 +18,8 @@ from api.apikeys.services import KeyRequest, create_key
 from api.permissions import Requirements, requirements_of, served_methods
 from api.schema import Document, document
 from api.views.me import MeView
+from applications.models import App
+from applications.services.apps import create_app
 from audit.models import AuditEvent
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services.rules import create_rule
@@ -97,6 +99,7 @@ class LazyIds(dict[str, str]):
 def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
     """Something for each kind of id."""
     rule = AccessRule(name="a rule", effect="deny")
+    app = App(name="An app", url="https://app.example.com")
     denial = {"reference": "ABCD2345", "status": 403, "code": "forbidden", "why": "x"}
     key_request = KeyRequest(name="a key")
     return LazyIds(
@@ -114,6 +117,7 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
             ),
             "<str:action>": lambda: "message",
             "<uuid:rule_id>": lambda: create_rule(actor=owner, rule=rule).pk,
+            "<uuid:app_id>": lambda: create_app(actor=owner, app=app).pk,
             "<str:reference>": lambda: Denial.objects.create(**denial).pk,
         }
     )
@@ -128,6 +132,7 @@ def path_of(operation: Operation, ids: dict[str, str]) -> str:
 
 
 NOTHING_THERE = {
+    "<uuid:app_id>": str(uuid.uuid4()),
     "<uuid:user_id>": str(uuid.uuid4()),
     "<uuid:session_id>": str(uuid.uuid4()),
     "<uuid:invitation_id>": str(uuid.uuid4()),

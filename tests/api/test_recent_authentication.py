@@ -15,6 +15,8 @@ from accounts.roles import Role
 from api.models import ApiKey, TokenFamily
 from api.permissions import requirements_of, served_methods
 from api.schema import document
+from applications.models import App
+from applications.services.apps import create_app
 from audit.models import AuditEvent
 from forward_auth.models import AccessRule
 from forward_auth.services.rules import create_rule
@@ -68,6 +70,9 @@ ASKED = {
     ("DELETE", "users/<uuid:user_id>/sessions/<uuid:session_id>"): False,
     ("DELETE", "users/<uuid:user_id>/api-keys/<str:key_id>"): False,
     ("DELETE", "users/<uuid:user_id>/second-factors"): True,
+    ("POST", "apps"): True,
+    ("PATCH", "apps/<uuid:app_id>"): True,
+    ("DELETE", "apps/<uuid:app_id>"): True,
     ("POST", "access-rules"): True,
     ("PATCH", "access-rules/<uuid:rule_id>"): True,
     ("DELETE", "access-rules/<uuid:rule_id>"): True,
@@ -117,7 +122,12 @@ def test_every_writing_method_is_classified_as_sensitive_or_not() -> None:
 
 
 def _acts(
-    viewer: User, banned: Ban, key: ApiKey, rule: AccessRule, webhook: WebhookEndpoint
+    viewer: User,
+    banned: Ban,
+    key: ApiKey,
+    rule: AccessRule,
+    webhook: WebhookEndpoint,
+    app: App,
 ) -> dict[tuple[str, str], tuple[str, Any]]:
     """A call of each sensitive method that would succeed."""
     user = f"users/{viewer.pk}"
@@ -150,6 +160,9 @@ def _acts(
         ("POST", "moderation/actions/<str:action>/release"): (
             "moderation/actions/message/release", {"slot": "x"}),
         ("DELETE", "users/<uuid:user_id>/second-factors"): (f"{user}/second-factors", None),
+        ("POST", "apps"): ("apps", {"name": "new", "url": "https://new.example.com"}),
+        ("PATCH", "apps/<uuid:app_id>"): (f"apps/{app.pk}", {"name": "Other"}),
+        ("DELETE", "apps/<uuid:app_id>"): (f"apps/{app.pk}", None),
         ("POST", "access-rules"): ("access-rules", {"name": "new", "effect": "public"}),
         ("PATCH", "access-rules/<uuid:rule_id>"): (
             f"access-rules/{rule.pk}", {"effect": "public"}),
@@ -176,7 +189,8 @@ def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
         create_rule(actor=owner, rule=AccessRule(name=name, effect="deny")) for name in "ab"
     )
     webhook = create_endpoint(actor=owner, values={"name": "a", "url": "https://a.example/"})
-    return _acts(viewer, banned, made(owner).key, rule, webhook.endpoint)
+    app = create_app(actor=owner, app=App(name="Wiki", url="https://wiki.example.com"))
+    return _acts(viewer, banned, made(owner).key, rule, webhook.endpoint, app)
 
 
 @pytest.fixture
@@ -191,7 +205,7 @@ def token(owner: User, browser_of: BrowserOf) -> tuple[Client, str]:
 def _everything() -> list[Any]:
     kinds = (
         *(User, Invitation, LoginLink, ApiKey, Ban, Violation, AuditEvent),
-        *(AccessRule, Authenticator, WebhookEndpoint),
+        *(App, AccessRule, Authenticator, WebhookEndpoint),
     )
     return [list(kind._base_manager.order_by("pk").values()) for kind in kinds]
 

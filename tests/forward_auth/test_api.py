@@ -73,6 +73,7 @@ def test_a_rule_is_made_like_in_the_admin(owner: User, browser: Client) -> None:
         "path": "/edit",
         "methods": ["GET", "POST"],
         "networks": ["10.0.0.0/8"],
+        "app_id": None,
     }
     event = last_event("sso:rule:create")
     assert (event.actor_id, event.target_id) == (owner.pk, rule.pk)
@@ -298,6 +299,7 @@ def test_a_refusal_says_why_and_what_holds_now(
         "why": "requires editor",
         "rule_id": str(three[0].pk),
         "rule": "a",
+        "app_id": None,
         "user_id": str(viewer.pk),
         "credential": "session",
         "host": "",

@@ -12,6 +12,7 @@ from core.web.request_context import RequestContext, use_context
 from api.models import *
 from magiclinks.models import LoginLink
 from moderation.models import *
+from applications.models import App
 from forward_auth.models import AccessRule, Denial
 now = timezone.now()
 whole = now.replace(microsecond=0)
@@ -25,7 +26,9 @@ for person in people[:20]:
         deep={"b": [1, 2.5, None, True], "a": "ü"})
 BrowserSession.objects.create(session_key="a" * 64, user=owner, expire_date=now + timedelta(days=9),
     session_data="x")
-rule = AccessRule.objects.create(name="all", effect="role", networks=["10.0.0.0/8"])
+app = App.objects.create(name="Wiki ☃", slug="wiki", url="https://wiki.example.com",
+    host="wiki.example.com")
+rule = AccessRule.objects.create(name="all", effect="role", networks=["10.0.0.0/8"], app=app)
 Denial.objects.create(reference="ABCDEFGH", status=403, code="forbidden", why="rank", rule=rule,
     user=owner)
 ban = Ban.objects.create(user=owner, kind="manual", reason="trial", until=now)

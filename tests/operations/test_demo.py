@@ -18,6 +18,7 @@ from accounts.roles import Role
 from accounts.services.first_run import ensure_owner
 from accounts.sign_in.methods import SignInMethod
 from api.models import ApiKey
+from applications.models import App
 from audit.audit_log import verify
 from audit.models import AuditEvent
 from core.errors import RecordInvalid
@@ -32,11 +33,14 @@ from operations.demo.browsers import DemoBrowser
 from operations.demo.clock import history
 from operations.demo.create import CreatedDemo, create_demo
 from operations.demo.people import DOMAIN, State, make_people
-from operations.demo.rules import APPS
+from operations.demo.rules import APPS, RULES
 from operations.errors import OperationError
 from tests.conftest import PASSWORD, MakeUser
 
-TABLES = (User, AuditEvent, OutboxMail, ApiKey, AccessRule, Violation, Ban, LoginLink, Invitation)
+TABLES = (
+    *(User, AuditEvent, OutboxMail, ApiKey, App, AccessRule, Violation, Ban, LoginLink),
+    Invitation,
+)
 
 
 def make(count: int = 10, seed: int = 1, password: str | None = None) -> CreatedDemo:
@@ -96,8 +100,10 @@ def test_a_demo_has_people_in_every_state_and_their_history() -> None:
     assert active_bans().exclude(network="").count() == 1
     assert set(Ban.objects.values_list("kind", flat=True)) == {"automatic", "manual"}
     assert Ban.objects.exclude(lifted_at=None).count() == 1
-    assert AccessRule.objects.count() == len(APPS)
-    assert len({rule.host for rule in APPS}) == 6
+    assert AccessRule.objects.count() == len(RULES)
+    assert App.objects.count() == len(APPS) == 6
+    assert not AccessRule.objects.filter(app=None).exists()
+    assert not App.objects.filter(rules=None).exists()
     assert BrowserSession.objects.filter(expire_date__gt=now).count() > 20
     assert User.objects.exclude(last_login=None).count() == 35
     assert rows()["AuditEvent"] == created.rows["audit rows"]

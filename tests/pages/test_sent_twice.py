@@ -38,6 +38,8 @@ from accounts.services.verification import mail_verification
 from accounts.sessions.resumption import RESUME_WINDOW
 from api.models import ApiKey, TokenFamily
 from api.tokens.refresh_tokens import start_by_password
+from applications.models import App as WebApp
+from applications.services.apps import create_app
 from audit.models import AuditEvent
 from core.models import Branding
 from federation.models import ExternalIdentity, PausedProvider
@@ -61,6 +63,7 @@ AtTime = Callable[[timedelta], Any]
 NEW = "seven quiet rivers under glass"
 EMAIL = "new@example.com"
 USERS = "/admin/accounts/user/"
+WIKI = {"name": "Wiki", "url": "https://wiki.example.com", "proxy": "nginx", "upstream": "a:80"}
 RULE = {"name": "Shop", "effect": "public", "role": "viewer", "host": "a.b", "is_enabled": "on"}
 
 
@@ -223,6 +226,14 @@ def _rule(context: CaseContext) -> AccessRule:
     return create_rule(
         actor=context.owner, rule=AccessRule(name="Shop", effect="public", host="a.b")
     )
+
+
+def _web_app(context: CaseContext) -> WebApp:
+    return create_app(actor=context.owner, app=WebApp(name="Wiki", url="https://wiki.example.com"))
+
+
+def web_app(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    return lambda context: (f"/admin/applications/app/{_web_app(context).pk}/{page}/", fields)
 
 
 def rule(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
@@ -570,6 +581,21 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/mail/outboxmail/"),
     ),
+    "admin:applications_app_protect": Case(
+        own("/admin/applications/app/protect/", **WIKI, step="proxy", role="viewer"),
+        count(WebApp, AccessRule),
+        [1, 1],
+        (302, "/admin/applications/app/"),
+    ),
+    "admin:applications_app_change": Case(
+        web_app("change", **WIKI | {"name": "Other"}, position="10", slug="wiki"),
+        count(WebApp),
+        [1],
+        (302, "/admin/applications/app/"),
+    ),
+    "admin:applications_app_delete": Case(
+        web_app("delete", post="yes"), count(WebApp), [0], (302, "/admin/applications/app/")
+    ),
     "admin:forward_auth_accessrule_move": Case(
         _moved, count(AccessRule), [3], (302, "/admin/forward_auth/accessrule/")
     ),
@@ -630,6 +656,9 @@ AUDIT = {
     "admin:moderation_ban_add": ["moderation:ban:start"],
     "admin:moderation_ban_lift": ["moderation:ban:lift"],
     "admin:core_branding_edit": ["instance:branding:change"],
+    "admin:applications_app_protect": ["sso:app:create", "sso:rule:create"],
+    "admin:applications_app_change": ["sso:app:change"],
+    "admin:applications_app_delete": ["sso:app:delete"],
     "admin:forward_auth_accessrule_add": ["sso:rule:create"],
     "admin:forward_auth_accessrule_change": ["sso:rule:change"],
     "admin:forward_auth_accessrule_delete": ["sso:rule:delete"],
@@ -911,6 +940,9 @@ WITHOUT_CASE = {
     "admin:forward_auth_try": "shows what would happen",
     "admin:health": "looks again, and makes nothing; see tests/operations/test_checks.py",
     "admin:provider-test": "looks again, and makes nothing",
+    "admin:applications_app_setup": "asks the app each time, and makes nothing",
+    "admin:applications_app_file": "a file to download",
+    "admin:applications_app_add": "leads to the wizard",
     "admin:accounts_user_export": "downloads a file, each time as it is then",
     "admin:accounts_user_import": "shows what would happen",
     "admin:accounts_invitation_many": "shows what would happen",

@@ -1,0 +1,167 @@
+"""The table of apps. Admins read it, owners change it; a new app comes through the wizard."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.admin.base import RowPage, acting_admin
+from accounts.admin.columns import NOTHING, badge
+from accounts.admin.navigation import MenuGroup
+from accounts.admin.site import site
+from accounts.models import User
+from accounts.roles import Role
+from applications.addresses import clean_app
+from applications.admin.sections import pages_of, remainder_of, sections_of
+from applications.models import App
+from applications.services.apps import FIELDS, MAX_APPS, delete_app, edit_app
+from core.errors import GatehouseError
+
+# The wizard belongs to forward auth, which this app does not import.
+WIZARD = "admin:applications_app_protect"
+
+
+class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """applications.addresses validates the fields."""
+
+    class Meta:
+        model = App
+        fields = (*FIELDS,)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in ("name", "slug", "url", "upstream", "initials"):
+            if name in self.fields:
+                self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
+        if "slug" in self.fields:
+            self.fields["slug"].required = False
+
+    def clean(self) -> dict[str, Any]:
+        """Normalize the fields, and add the errors."""
+        typed: dict[str, Any] = super().clean() or self.cleaned_data
+        cleaned, errors = clean_app(typed)
+        for name, texts in errors.items():
+            self.add_error(name, texts)
+        return {name: value for name, value in cleaned.items() if name not in errors}
+
+
+@admin.register(App, site=site)
+class AppAdmin(RowPage):
+    """The apps, in the order of the launcher."""
+
+    title = gettext_lazy("Apps")
+    menu_group = MenuGroup.ACCESS
+    menu_position = 5
+    help_page = "apps"
+    form = AppForm
+    ordering: ClassVar[tuple[str, ...]] = ("position", "pk")
+    empty_text = gettext_lazy(
+        "An app is a site of your team that people reach through Gatehouse. The assistant asks who "
+        "may enter, writes the configuration of your proxy, and tests it."
+    )
+    empty_page = (WIZARD, gettext_lazy("Protect an app"))
+    list_per_page = MAX_APPS
+    list_display = ("label", "address", "kind", "listed")
+    actions = None
+    change_list_template = "admin/applications/app/change_list.html"
+    change_form_template = "admin/applications/app/change_form.html"
+    delete_confirmation_template = "admin/applications/app/delete_confirmation.html"
+    fieldsets = (
+        (None, {"fields": ("name", "url", "description")}),
+        (gettext_lazy("On the account page"), {"fields": ("is_listed", "initials", "position")}),
+        (gettext_lazy("Proxy"), {"fields": ("proxy", "upstream", "slug")}),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_owner(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _is_owner(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _is_owner(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*pages_of(self), *super().get_urls()]
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The wizard, which also makes the access rules."""
+        return redirect(WIZARD)
+
+    def empty_link(self, request: HttpRequest) -> tuple[str, Any] | None:
+        """The wizard, for those who may use it."""
+        return super().empty_link(request) if self.has_add_permission(request) else None
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {
+            "title": row.name,
+            "subtitle": None,
+            "show_save_and_add_another": False,
+            "sections": sections_of(request, row),
+        }
+
+    @admin.display(description=gettext_lazy("name"))
+    def label(self, row: App) -> SafeString:
+        return format_html(
+            '<span class="app-mark" aria-hidden="true">{}</span> {}', row.mark, row.name
+        )
+
+    @admin.display(description=gettext_lazy("address"))
+    def address(self, row: App) -> SafeString:
+        return format_html("<code>{}</code>", row.url)
+
+    @admin.display(description=gettext_lazy("proxy"))
+    def kind(self, row: App) -> str:
+        return str(row.get_proxy_display()) if row.proxy else NOTHING
+
+    @admin.display(description=gettext_lazy("on the account page"))
+    def listed(self, row: App) -> SafeString:
+        return badge("good", _("Yes")) if row.is_listed else badge("plain", _("No"))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the errors of the service; then nothing has changed."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except GatehouseError as error:
+            messages.error(request, error.sentences)
+            return redirect("admin:applications_app_changelist")
+
+    def save_model(self, request: HttpRequest, obj: App, form: Any, change: bool) -> None:
+        changes = {name: form.cleaned_data[name] for name in form.changed_data}
+        edit_app(actor=acting_admin(request), app=obj, changes=changes)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask, and say what stays."""
+        app = self.get_object(request, object_id)
+        context = {} if app is None else {"remainder": remainder_of(app)}
+        return super().delete_view(request, object_id, context | (extra_context or {}))
+
+    def delete_model(self, request: HttpRequest, obj: App) -> None:
+        delete_app(actor=acting_admin(request), app=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[App]") -> None:
+        """There is no such action."""
+        raise NotImplementedError
+
+
+def _is_owner(request: HttpRequest) -> bool:
+    user = request.user
+    return isinstance(user, User) and user.role == Role.OWNER

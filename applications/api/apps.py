@@ -1,0 +1,165 @@
+"""/api/v1/apps: the apps of the team. Owners change them."""
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.roles import Role
+from api.pagination import single_page
+from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
+from api.serializers import Shape, StrictSerializer, example, page_of, record
+from api.validation import refuse_fields, validate
+from applications.addresses import (
+    MAX_DESCRIPTION,
+    MAX_INITIALS,
+    MAX_NAME,
+    MAX_SLUG,
+    MAX_UPSTREAM,
+    MAX_URL,
+    clean_app,
+)
+from applications.models import App
+from applications.services import apps
+from core.errors import NotFound, RecordInvalid
+
+READ = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
+CHANGE = (HasScope(Scope.USERS), HasRole(Role.OWNER), RecentlyAuthenticated())
+MAX_POSITION = 2_000_000
+PROXY_HELP = "What asks Gatehouse, or `backend`: the app verifies tokens itself."
+UPSTREAM_HELP = "Host and port at which the proxy reaches it."
+LISTED_HELP = "Those who may open it find it on their account page."
+
+
+class AppRecord(Shape):
+    """An app."""
+
+    id = serializers.UUIDField()
+    position = serializers.IntegerField(help_text="The lowest is listed first.")
+    name = serializers.CharField()
+    slug = serializers.CharField(help_text="Unique; in names of configuration files.")
+    url = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    initials = serializers.CharField(allow_blank=True, help_text="Empty: those of the name.")
+    is_listed = serializers.BooleanField(help_text=LISTED_HELP)
+    proxy = serializers.ChoiceField(App.PROXIES, allow_blank=True, help_text=PROXY_HELP)
+    upstream = serializers.CharField(allow_blank=True, help_text=UPSTREAM_HELP)
+    created_at = serializers.DateTimeField()
+
+
+class AppFields(StrictSerializer):
+    """The fields of a new app; services validate their meaning."""
+
+    name = serializers.CharField(max_length=MAX_NAME)
+    url = serializers.CharField(
+        max_length=MAX_URL, help_text="As in the browser: `https://wiki.example.com`."
+    )
+    slug = serializers.CharField(
+        default="", allow_blank=True, max_length=MAX_SLUG, help_text="Empty: made from the name."
+    )
+    description = serializers.CharField(default="", allow_blank=True, max_length=MAX_DESCRIPTION)
+    initials = serializers.CharField(
+        default="", allow_blank=True, max_length=MAX_INITIALS, help_text="Empty: from the name."
+    )
+    is_listed = serializers.BooleanField(default=True, help_text=LISTED_HELP)
+    proxy = serializers.ChoiceField(App.PROXIES, default="", allow_blank=True, help_text=PROXY_HELP)
+    upstream = serializers.CharField(
+        default="", allow_blank=True, max_length=MAX_UPSTREAM, help_text=UPSTREAM_HELP
+    )
+
+
+class AppChange(AppFields):
+    """Fields of an app to change."""
+
+    position = serializers.IntegerField(
+        required=False, min_value=0, max_value=MAX_POSITION, help_text="The lowest is listed first."
+    )
+
+
+class AppsView(APIView):
+    """Apps."""
+
+    required_permissions = {"GET": READ, "POST": CHANGE}
+
+    @extend_schema(operation_id="list_apps", summary="List apps", responses=page_of(AppRecord))
+    def get(self, request: Request) -> Response:
+        """All apps, in the order of the account page. Always one page."""
+        return single_page(record(AppRecord, row) for row in App.objects.all())
+
+    @extend_schema(
+        operation_id="create_app",
+        summary="Add an app",
+        request=AppFields,
+        examples=example({"name": "Wiki", "url": "https://wiki.example.com"}),
+        responses={201: AppRecord},
+    )
+    def post(self, request: Request) -> Response:
+        """Add an app after all others. Who may enter it is a matter of access rules."""
+        given = validate(AppFields, request.data, extra_check=_check)
+        app = apps.create_app(actor=auth_of(request).user, app=App(**given))
+        location = f"{settings.PUBLIC_URL}/api/v1/apps/{app.pk}"
+        return Response(record(AppRecord, app), status=201, headers={"Location": location})
+
+
+class AppView(APIView):
+    """An app."""
+
+    required_permissions = {"GET": READ, "PATCH": CHANGE, "DELETE": CHANGE}
+
+    @extend_schema(operation_id="get_app", summary="Read an app", responses=AppRecord)
+    def get(self, request: Request, app_id: uuid.UUID) -> Response:
+        """Return one app."""
+        return Response(record(AppRecord, _find(app_id)))
+
+    @extend_schema(
+        operation_id="change_app",
+        summary="Change an app",
+        request=AppChange,
+        examples=example({"description": "What we know."}),
+        responses=AppRecord,
+    )
+    def patch(self, request: Request, app_id: uuid.UUID) -> Response:
+        """Change the given fields. Access rules keep their hosts and paths.
+
+        The record may be sent back with its other fields as they are.
+        """
+        app = _find(app_id)
+        given = validate(
+            AppChange,
+            request.data,
+            partial=True,
+            current=record(AppRecord, app),
+            extra_check=_check,
+        )
+        app = apps.edit_app(actor=auth_of(request).user, app=app, changes=given)
+        return Response(record(AppRecord, app))
+
+    @extend_schema(
+        operation_id="delete_app", summary="Delete an app", request=None, responses={204: None}
+    )
+    def delete(self, request: Request, app_id: uuid.UUID) -> Response:
+        """Delete an app. Its access rules stay and apply as before, without an app."""
+        app = _find(app_id)
+        refuse_fields(request)
+        apps.delete_app(actor=auth_of(request).user, app=app)
+        return Response(status=204)
+
+
+def _find(app_id: uuid.UUID) -> App:
+    """Return the app. Raises NotFound."""
+    found = App.objects.filter(pk=app_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _check(given: dict[str, Any]) -> None:
+    """Raise RecordInvalid with the errors of the fields."""
+    errors = clean_app(given)[1]
+    if errors:
+        raise RecordInvalid(errors)

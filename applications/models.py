@@ -1,0 +1,77 @@
+"""The table of apps. Who may enter one is not here, but in what refers to it: access rules."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from applications.addresses import initials_of, split_address
+from core.uuid7 import uuid7
+
+
+class App(models.Model):
+    """A web app of the team. One model for apps behind a proxy and for OpenID clients.
+
+    No check reads it: rules hold the hosts and paths that decide.
+    """
+
+    PROXIES = [
+        ("nginx", "nginx"),
+        ("caddy", "Caddy"),
+        ("traefik", "Traefik"),
+        ("haproxy", "HAProxy"),
+        ("backend", _("none: its backend verifies tokens")),
+    ]
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    position = models.PositiveIntegerField(
+        _("position"),
+        default=100,
+        help_text=_("Apps are listed in this order, starting with the lowest number."),
+    )
+    name = models.CharField(_("name"), max_length=80)
+    slug = models.SlugField(
+        _("short name"), max_length=50, unique=True,
+        help_text=_("Lower-case letters, digits and hyphens. Empty: made from the name."),
+    )  # fmt: skip
+    url = models.CharField(
+        _("address"), max_length=500,
+        help_text=_("As in the browser, for example https://wiki.example.com."),
+    )  # fmt: skip
+    # Of the address, to find the app of a request.
+    host = models.CharField(_("host"), max_length=253, db_index=True, editable=False)
+    description = models.CharField(
+        _("description"), max_length=200, blank=True,
+        help_text=_("One sentence that the people who use it understand."),
+    )  # fmt: skip
+    initials = models.CharField(
+        _("initials"), max_length=2, blank=True,
+        help_text=_("One or two characters instead of a logo. Empty: from the name."),
+    )  # fmt: skip
+    is_listed = models.BooleanField(
+        _("on the account page"), default=True,
+        help_text=_("Those who may open it find it on their account page."),
+    )  # fmt: skip
+    proxy = models.CharField(_("proxy"), max_length=8, choices=PROXIES, blank=True)
+    upstream = models.CharField(
+        _("where the proxy reaches it"), max_length=200, blank=True,
+        help_text=_("Host and port, for example 127.0.0.1:9000."),
+    )  # fmt: skip
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("app")
+        verbose_name_plural = _("apps")
+        ordering = ("position", "id")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def path(self) -> str:
+        """The path of its address; "" at the root of its host."""
+        return split_address(self.url).path
+
+    @property
+    def mark(self) -> str:
+        """One or two characters in place of a logo."""
+        return self.initials or initials_of(self.name)

@@ -1,0 +1,153 @@
+"""Creates, changes and deletes apps, and finds the app of a request.
+
+Only owners change apps, because apps are settings, like access rules (CONTRACT section 4). All
+changes take the lock of rules, whose rows refer to apps.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.actors import Actor
+from accounts.roles import Role
+from applications.addresses import clean_app, slug_for, split_address
+from applications.models import App
+from audit import audit_log
+from core.errors import Forbidden, NotFound, RecordInvalid
+from core.locks import ROLES, acquire_lock
+
+FIELDS = (
+    *("name", "slug", "url", "description", "initials", "position", "is_listed", "proxy"),
+    "upstream",
+)
+# So the launcher and lists need no pages.
+MAX_APPS = 200
+STEP = 10
+
+
+def create_app(*, actor: Actor, app: App) -> App:
+    """Store a new app after all others. Raises Forbidden, RecordInvalid."""
+    with transaction.atomic():
+        store_new_app(actor=actor, app=app)
+        record_new_app(actor=actor, app=app)
+    return app
+
+
+def store_new_app(*, actor: Actor, app: App) -> None:
+    """The first half of create_app(), for a transaction that writes more before its audit rows."""
+    require_owner(actor)
+    _validate(app)
+    acquire_lock(ROLES)
+    others = list(App.objects.all())
+    if len(others) >= MAX_APPS:
+        raise RecordInvalid({"name": [_("There are too many apps.")]})
+    app.slug = app.slug or slug_for(app.name, {other.slug for other in others})
+    _require_free_slug(app, others)
+    app.position = others[-1].position + STEP if others else STEP
+    app.save(force_insert=True)
+
+
+def record_new_app(*, actor: Actor, app: App) -> None:
+    """The second half: the audit row."""
+    _record("sso:app:create", actor, app, after=_audit_text(_values(app)))
+
+
+def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
+    """Store some fields of an app; without a change, nothing is written.
+
+    Access rules keep their hosts: a new address of an app changes who may enter nothing. Raises
+    Forbidden, RecordInvalid, NotFound.
+    """
+    require_owner(actor)
+    with transaction.atomic():
+        current = _current(app)
+        before = _values(current)
+        for name, value in changes.items():
+            setattr(current, name, value)
+        _validate(current)
+        others = list(App.objects.exclude(pk=current.pk))
+        current.slug = current.slug or slug_for(current.name, {other.slug for other in others})
+        _require_free_slug(current, others)
+        after = _values(current)
+        changed = [name for name in FIELDS if before[name] != after[name]]
+        if not changed:
+            return current
+        current.save(update_fields=[*changed, *(["host"] if "url" in changed else [])])
+        _record(
+            "sso:app:change",
+            actor,
+            current,
+            before=_audit_text({name: before[name] for name in changed}),
+            after=_audit_text({name: after[name] for name in changed}),
+        )
+    return current
+
+
+def delete_app(*, actor: Actor, app: App) -> None:
+    """Delete an app. Its access rules stay and apply as before, without an app.
+
+    So no deletion opens or closes anything. Raises Forbidden, NotFound.
+    """
+    require_owner(actor)
+    with transaction.atomic():
+        current = _current(app)
+        key = current.pk
+        current.delete()
+        current.pk = key
+        _record("sso:app:delete", actor, current, before=_audit_text(_values(current)))
+
+
+def find_app(host: str, path: str) -> App | None:
+    """The app at this host and path; of several on one host, the one with the longest path."""
+    if not host:
+        return None
+    return app_at(App.objects.filter(host=host), host, path)
+
+
+def app_at(apps: Iterable[App], host: str, path: str) -> App | None:
+    """find_app() among `apps`, without a query."""
+    found = [app for app in apps if app.host == host and f"{path}/".startswith(f"{app.path}/")]
+    return max(found, key=lambda app: len(app.path), default=None)
+
+
+def require_owner(actor: Actor) -> None:
+    """Raise Forbidden unless the actor is an owner."""
+    if Role(actor.role) is not Role.OWNER:
+        raise Forbidden(_("Only owners change apps."))
+
+
+def _validate(app: App) -> None:
+    cleaned, errors = clean_app(_values(app))
+    if errors:
+        raise RecordInvalid(errors)
+    for name, value in cleaned.items():
+        setattr(app, name, value)
+    app.host = split_address(app.url).host
+
+
+def _require_free_slug(app: App, others: Iterable[App]) -> None:
+    if any(other.slug == app.slug for other in others):
+        raise RecordInvalid({"slug": [_("Another app has this short name.")]})
+
+
+def _current(app: App) -> App:
+    acquire_lock(ROLES)
+    found = App.objects.filter(pk=app.pk).first()
+    if found is None:
+        raise NotFound(_("This app does not exist any more."))
+    return found
+
+
+def _values(app: App) -> dict[str, Any]:
+    return {name: getattr(app, name) for name in FIELDS}
+
+
+def _audit_text(values: dict[str, Any]) -> str:
+    """Values in one line of text."""
+    return "; ".join(f"{name}: {value if value != '' else '-'}" for name, value in values.items())
+
+
+def _record(action: str, actor: Actor, app: App, **changes: str) -> None:
+    audit_log.record(action, actor=actor, target=app, name=app.name, **changes)

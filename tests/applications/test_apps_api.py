@@ -1,0 +1,95 @@
+"""Apps by the API."""
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from applications.models import App
+from audit.models import AuditEvent
+from forward_auth.models import AccessRule
+from tests.api.calls import call, problem
+
+pytestmark = pytest.mark.django_db
+BrowserOf = Callable[[User], Client]
+WIKI = {"name": " The  wiki ", "url": "Wiki.Example.com/", "proxy": "caddy", "upstream": "app:80"}
+
+
+@pytest.fixture
+def browser(owner: User, browser_of: BrowserOf) -> Client:
+    return browser_of(owner)
+
+
+def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -> None:
+    answer = call(browser, "POST", "apps", WIKI)
+
+    assert answer.status_code == 201, answer.content
+    app = App.objects.get()
+    assert answer["Location"] == f"http://localhost:8000/api/v1/apps/{app.pk}"
+    record = answer.json()
+    assert record.pop("created_at")
+    assert record == {
+        "id": str(app.pk),
+        "position": 10,
+        "name": "The wiki",
+        "slug": "the-wiki",
+        "url": "https://wiki.example.com",
+        "description": "",
+        "initials": "",
+        "is_listed": True,
+        "proxy": "caddy",
+        "upstream": "app:80",
+    }
+    assert call(browser, "GET", "apps").json()["results"][0]["id"] == str(app.pk)
+
+    changed = call(browser, "PATCH", f"apps/{app.pk}", {"is_listed": False, "position": 5})
+    assert (changed.status_code, changed.json()["is_listed"]) == (200, False)
+    assert call(browser, "PATCH", f"apps/{app.pk}", changed.json()).status_code == 200
+    assert call(browser, "DELETE", f"apps/{app.pk}").status_code == 204
+    assert call(browser, "GET", f"apps/{app.pk}").status_code == 404
+    actions = AuditEvent.objects.filter(action__startswith="sso:app:", actor_id=owner.pk)
+    assert list(actions.order_by("seq").values_list("action", flat=True)) == [
+        "sso:app:create",
+        "sso:app:change",
+        "sso:app:delete",
+    ]
+
+
+def test_bad_fields_are_named_and_unknown_ones_refused(browser: Client) -> None:
+    answer = call(browser, "POST", "apps", {"name": "x", "url": "a b", "role": "viewer"})
+
+    assert answer.status_code == 402
+    assert set(answer.json()["errors"]) == {"url", "role"}
+    assert not App.objects.exists()
+
+
+def test_admins_read_and_do_not_write(admin: User, browser: Client, browser_of: BrowserOf) -> None:
+    call(browser, "POST", "apps", WIKI)
+    app = App.objects.get()
+    other = browser_of(admin)
+
+    assert call(other, "GET", "apps").status_code == 200
+    for method, path, body in (
+        ("POST", "apps", WIKI),
+        ("PATCH", f"apps/{app.pk}", {"name": "x"}),
+        ("DELETE", f"apps/{app.pk}", None),
+    ):
+        assert problem(call(other, method, path, body)) == (403, "forbidden")
+    assert App.objects.get().name == "The wiki"
+
+
+def test_a_rule_belongs_to_an_app(browser: Client) -> None:
+    call(browser, "POST", "apps", WIKI)
+    app = App.objects.get()
+    rule = {"name": "Wiki", "effect": "deny", "app_id": str(app.pk)}
+
+    made = call(browser, "POST", "access-rules", rule).json()
+    assert made["app_id"] == str(app.pk)
+    wrong = call(browser, "PATCH", f"access-rules/{made['id']}", {"app_id": str(uuid.uuid4())})
+    assert (wrong.status_code, set(wrong.json()["errors"])) == (402, {"app_id"})
+    simulated = {"url": "https://wiki.example.com/x"}
+    assert call(browser, "POST", "access-rules/simulate", simulated).json()["app_id"] == str(app.pk)
+    assert call(browser, "PATCH", f"access-rules/{made['id']}", {"app_id": None}).status_code == 200
+    assert AccessRule.objects.get().app is None
