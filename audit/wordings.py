@@ -117,6 +117,7 @@ MAILS = {
     "key-created": _("API key made"),
     "access-ends": _("Access ends"),
     "access-of-people-ends": _("Access of people ends"),
+    "access-review": _("Access review"),
     "account-exists": _("Account exists already"),
     "account-removed": _("Account removed"),
 }
@@ -417,6 +418,22 @@ WORDINGS: dict[str, Wording] = {
     "sso:app:create": Wording(_("{actor} added the app “{name}”: {after}.")),
     "sso:app:change": Wording(_("{actor} changed the app “{name}” from {before} to {after}.")),
     "sso:app:delete": Wording(_("{actor} deleted the app “{name}”: {before}.")),
+    # Access reviews
+    "review:access:start": Wording(
+        _("{actor} started the access review “{name}” of {items} accounts.")
+    ),
+    "review:access:close": Wording(
+        _("{actor} closed the access review “{name}”; not decided: {undecided}.")
+    ),
+    "review:access:export": Wording(_("{actor} exported the access review “{name}”.")),
+    "review:item:confirm": Wording(
+        _("{actor} confirmed the access of {target} in the review “{name}” (role: {role})."),
+        _("{actor} confirmed their own access in the review “{name}” (role: {role})."),
+    ),
+    "review:item:take-away": Wording(
+        _("{actor} took access away from {target} in the review “{name}” (role before: {role})."),
+        _("{actor} took access away from themselves in the review “{name}” (role before: {role})."),
+    ),
     # Mail, instance
     "instance:branding:change": Wording(
         _("{actor} changed the appearance from {before} to {after}.")

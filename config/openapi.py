@@ -47,6 +47,13 @@ TAGS = [
         "description": "Links with which users create their own accounts.",
     },
     {
+        "name": "access-reviews",
+        "x-displayName": "Access reviews",
+        "description": (
+            "Lists of accounts whose access reviewers confirm or take away until a date."
+        ),
+    },
+    {
         "name": "access-rules",
         "x-displayName": "Access rules",
         "description": (

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",  # first: accounts takes one of its signals away
     "config",
     "operations",
+    "access_reviews",
     "forward_auth",
     "webhooks",
     "applications",

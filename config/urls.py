@@ -32,6 +32,7 @@ urlpatterns = [
     path("api/v1/", include("applications.api.urls")),
     path("api/v1/", include("forward_auth.api.urls")),
     path("api/v1/", include("webhooks.api.urls")),
+    path("api/v1/", include("access_reviews.api.urls")),
     path(".well-known/jwks.json", jwks.key_set, name="jwks"),
     path("account/keys", include("api.views.page_urls")),
     path("branding/", include("core.branding.urls")),

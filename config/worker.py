@@ -17,6 +17,7 @@ from typing import Any
 from django.db import close_old_connections
 from django.utils import timezone
 
+from access_reviews.services import due as reviews_due
 from accounts.models import AccountToken, EmailRequest
 from accounts.sent_forms import purge_sent_forms
 from accounts.services import ended_access, invitations, passwords, signup
@@ -56,6 +57,11 @@ REQUEST_JOBS: dict[EmailRequest.Kind, Job] = {
     EmailRequest.Kind.SIGN_UP: signup.handle_sign_up_requests,
     EmailRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
 }
+REMIND_JOBS: tuple[Job, ...] = (
+    ended_access.send_reminders,
+    reviews_due.send_review_reminders,
+    reviews_due.handle_due_reviews,
+)
 NOTE_JOBS: tuple[Job, ...] = (denials.write_denials, key_usage.write_notes)
 JOBS: tuple[Job, ...] = (
     *REQUEST_JOBS.values(),
@@ -177,7 +183,7 @@ class Worker:
     def _remind_when_due(self) -> None:
         if timezone.now() >= self._remind_at:
             self._remind_at = timezone.now() + REMIND_EVERY
-            run_jobs_once([ended_access.send_reminders])
+            run_jobs_once(REMIND_JOBS)
 
     def _ask_directory_when_due(self) -> None:
         if timezone.now() >= self._directory_at:

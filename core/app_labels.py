@@ -2,7 +2,7 @@
 
 OWN_APPS = frozenset(
     {
-        "config", "operations", "forward_auth", "applications", "api", "magiclinks", "moderation",
-        "federation", "mfa", "accounts", "mail", "audit", "core", "webhooks",
+        "config", "operations", "access_reviews", "forward_auth", "webhooks", "applications", "api",
+        "magiclinks", "moderation", "federation", "mfa", "accounts", "mail", "audit", "core",
     }
 )  # fmt: skip

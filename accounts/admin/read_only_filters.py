@@ -30,6 +30,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "keys": (_("API keys"), ("api:key:",)),
     "rules": (_("Access rules"), ("sso:rule:",)),
     "apps": (_("Apps"), ("sso:app:",)),
+    "reviews": (_("Access reviews"), ("review:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
 RESULTS: Choices = [
@@ -56,6 +57,9 @@ MAIL_KINDS: Choices = [
     ("recovery-codes-made", _("Recovery codes made")),
     ("recovery-code-used", _("Recovery code used")),
     ("key-created", _("API key made")),
+    ("access-ends", _("Access ends")),
+    ("access-of-people-ends", _("Access of people ends")),
+    ("access-review", _("Access review")),
     ("account-exists", _("Account exists already")),
     ("account-removed", _("Account removed")),
 ]

@@ -13,6 +13,10 @@ from typing import Any
 
 from django.utils import timezone
 
+from access_reviews.models import AccessReview, ReviewItem
+from access_reviews.scopes import access_of
+from access_reviews.services import decisions, due, reviews
+from access_reviews.services import exports as review_exports
 from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.admin.users import actions as user_actions
 from accounts.models import Invitation, User
@@ -352,6 +356,54 @@ def change_rules() -> None:
     )
     for rule in made:
         rules.delete_rule(actor=owner, rule=rule)
+
+
+def _review() -> dict[str, ReviewItem]:
+    """A new review of everyone; its items by the name of the person."""
+    wanted = reviews.ReviewRequest(
+        "Quarter", timezone.now() + timedelta(days=9), reviewers=[person("owner").pk]
+    )
+    review = reviews.start_review(actor=person("owner"), wanted=wanted)
+    names = {person(name).pk: name for name in ("owner", "admin", "anna", "bert")}
+    return {names[item.user_id]: item for item in review.items.filter(user_id__in=names)}
+
+
+def _seen(name: str) -> str:
+    user = person(name)
+    return access_of([user])[user.pk].fingerprint
+
+
+@act
+def review_access() -> None:
+    owner, items = person("owner"), _review()
+    # A person whom another action has disabled a moment ago is not listed.
+    for name in items.keys() & {"anna"}:
+        decisions.postpone(actor=owner, item=items[name])
+        key = services.create_key(
+            actor=SYSTEM,
+            user=person(name),
+            key_request=services.KeyRequest(name="x", scopes=["read"]),
+        ).key
+        removal = decisions.Removal(keys=[key.pk])
+        decisions.take_away(actor=owner, item=items[name], seen=_seen(name), removal=removal)
+    for name in items.keys() & {"bert"}:
+        decisions.confirm_many(actor=owner, seen=[(items[name], _seen(name))])
+    for name in items.keys() & {"admin"}:
+        decisions.confirm(actor=owner, item=items[name], seen=_seen(name))
+    review = AccessReview.objects.order_by("-pk")[0]
+    list(review_exports.export_csv(actor=owner, review=review))
+    list(review_exports.export_records(actor=owner, review=review))
+    reviews.close_review(actor=owner, review=review, reason="enough")
+
+
+@act
+def handle_due_reviews() -> None:
+    _review()
+    AccessReview.objects.filter(closed_at=None).update(
+        due_at=timezone.now() - timedelta(hours=1), disable_undecided=True
+    )
+    due.send_review_reminders()
+    due.handle_due_reviews()
 
 
 @act

@@ -36,7 +36,13 @@ OF_USERS = {
     "mfa_recoverycode",
     "mfa_trustedbrowser",
 }
-OF_ROLES = {"accounts_invitation", "applications_app", "forward_auth_accessrule"}
+OF_ROLES = {
+    "accounts_invitation",
+    "access_reviews_accessreview",
+    "access_reviews_reviewitem",
+    "applications_app",
+    "forward_auth_accessrule",
+}
 # What User.objects adds to each statement: its key is the one that is not touched.
 LEAVES_OUT = 'NOT ("accounts_user"."id" = %s)'
 TAKES = re.compile(

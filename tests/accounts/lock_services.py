@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 APPS = (
-    "accounts", "api", "applications", "audit", "config", "core", "federation", "forward_auth",
+    "access_reviews", "accounts", "api", "applications", "audit", "config", "core", "federation",
+    "forward_auth",
     "magiclinks", "mail", "mfa", "moderation", "operations", "webhooks",
 )  # fmt: skip
 TAKES = {"atomic", "select_for_update", "acquire_lock", "lock_users", "hold_free", "delete_free"}

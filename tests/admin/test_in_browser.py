@@ -19,6 +19,7 @@ USERS, MAIL, AUDIT = (
     "/admin/audit/auditevent/",
 )
 INVITATIONS = "/admin/accounts/invitation/"
+REVIEWS = "/admin/access_reviews/accessreview/"
 SESSIONS, LINKS = "/admin/accounts/browsersession/", "/admin/magiclinks/loginlink/"
 BANS, VIOLATIONS = "/admin/moderation/ban/", "/admin/moderation/violation/"
 REPLAY = f"{BANS}replay/?days=30&interval=10&half_life=24"
@@ -28,6 +29,7 @@ from datetime import timedelta
 from django.utils import timezone
 from accounts.actors import SYSTEM
 from mail.models import OutboxMail; from accounts.models import User
+from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.services import users
 from accounts.services.invitations import invite
 from accounts.services.offboard import offboard
@@ -60,6 +62,10 @@ for score in (1, 7.5, 12):
 record_violation(type="upload", network="198.51.100.9", detail={{"room": "blue"}})
 ban(actor=owner, network="203.0.113.7", duration=None, reason="A flood.")
 ban(actor=owner, user=person, duration=None, reason="Rude.")
+due = timezone.now() + timedelta(days=5)
+wanted = ReviewRequest("Fourth quarter", due, reviewers=[owner.pk])
+review = start_review(actor=owner, wanted=wanted)
+users.set_expiry(actor=owner, user=person, expires_at=timezone.now() + timedelta(days=8))
 result = str(person.pk)
 """
 
@@ -135,6 +141,26 @@ class Panel:
         if sends:
             with self.page.expect_navigation():
                 self.page.get_by_role("button", name="Send 2 invitations").click()
+
+    def review(self) -> None:
+        """One account of the newest review."""
+        self.open_first(REVIEWS)
+        with self.page.expect_navigation():
+            self.page.locator(".review-accounts tbody th a").first.click()
+
+    def confirm_access(self) -> None:
+        """Tick the accounts of a review, and see who would be confirmed."""
+        self.open_first(REVIEWS)
+        for box in self.page.locator("input[name=item]").all():
+            box.check()
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name="Confirm the ticked people").click()
+
+    def close_review(self) -> None:
+        """The page that asks before a review is closed."""
+        self.open_first(REVIEWS)
+        with self.page.expect_navigation():
+            self.page.get_by_role("link", name="Close the review").click()
 
     def import_file(self) -> None:
         """Choose a file with new, existing and wrong rows, and check it."""
@@ -213,6 +239,12 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "explained": lambda panel: panel.open_first(f"{BANS}?kind=automatic"),
     "to-ban": lambda panel: panel.open(f"{BANS}add/"),
     "what-if": lambda panel: panel.open(REPLAY),
+    "reviews": lambda panel: panel.open(REVIEWS),
+    "start-review": lambda panel: panel.open(f"{REVIEWS}add/"),
+    "review": lambda panel: panel.open_first(REVIEWS),
+    "review-item": lambda panel: panel.review(),
+    "review-confirm": lambda panel: panel.confirm_access(),
+    "review-close": lambda panel: panel.close_review(),
     "ban-people": lambda panel: panel.choose(f"{USERS}?role=viewer", "ban_people"),
 }
 # With the rules that the look decides about; () for all.

@@ -30,6 +30,7 @@ GROUPS = [
             "/admin/accounts/invitation/",
             "/admin/accounts/browsersession/",
             "/admin/magiclinks/loginlink/",
+            "/admin/access_reviews/accessreview/",
         ],
     ),
     (

@@ -36,6 +36,7 @@ EXEMPT_PAGES = {
     "accounts_user_forget-browser",
     "mail_outboxmail_test",
     "forward_auth_try",
+    "access_reviews_accessreview_preview",
 }
 EXEMPT_ACTIONS = {
     "accounts.user": {"disable_people", "end_sessions_people", "forget_browsers_of_people"},
@@ -60,6 +61,11 @@ SENSITIVE_PAGES = {
     "accounts_invitation_send-many",
     "accounts_user_run-import",
     "accounts_user_export",
+    "access_reviews_accessreview_add",
+    "access_reviews_accessreview_item",
+    "access_reviews_accessreview_confirm",
+    "access_reviews_accessreview_close",
+    "access_reviews_accessreview_export",
     "moderation_ban_add",
     "moderation_ban_lift",
     "core_branding_edit",

@@ -14,6 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 
+from access_reviews.access import Access
+from access_reviews.models import AccessReview, ReviewItem
 from accounts.actors import SYSTEM
 from accounts.admin.users import sections
 from accounts.admin.users.sections import SHOWN, Content, Row, add_section
@@ -109,6 +111,15 @@ def fill(user: User, owner: User, number: int) -> None:
             invited_by=user,
             expires_at=now + HOUR,
         )
+        review = AccessReview.objects.create(name=name[:80], scope="all", due_at=now + HOUR)
+        ReviewItem.objects.create(
+            review=review,
+            user_id=user.pk,
+            access=Access(user.role).as_json(),
+            decision="confirmed",
+            decided_by=owner.pk,
+            decided_at=now,
+        )
         audit_log.record("account:user:edit", actor=user, target=owner, fields=["name"])
 
 
@@ -124,13 +135,13 @@ def test_each_section_shows_its_newest_rows_and_a_link_to_all(as_role: AsRole, j
     counts = {name: content.count for name, content in shown(page).items() if content.columns}
     assert counts == dict.fromkeys(
         ("denials", "sessions", "programs", "keys", "links", "invitations", "factors", "browsers",
-         "providers", "moderation", "history"),
+         "providers", "moderation", "reviews", "history"),
         f"{SHOWN}+",
     )  # fmt: skip
     for content in shown(page).values():
         assert len(content.labelled_rows) == (SHOWN if content.columns else 0)
     for name in ("denials", "sessions", "programs", "keys", "links", "invitations", "moderation",
-                 "history"):  # fmt: skip
+                 "reviews", "history"):  # fmt: skip
         every = browser.get(shown(page)[name].more)
         assert every.status_code == 200
         assert every.context["cl"].result_count >= SHOWN + 1, name

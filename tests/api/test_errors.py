@@ -3,13 +3,17 @@
 import json
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
 from django.http import HttpRequest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
+from access_reviews.models import AccessReview
+from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.roles import Role
@@ -116,11 +120,18 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
                 ban(actor=SYSTEM, user=make_user(), duration=None, reason="").pk
             ),
             "<str:action>": lambda: "message",
+            "<uuid:review_id>": lambda: _review(owner).pk,
+            "<uuid:item_id>": uuid.uuid4,
             "<uuid:rule_id>": lambda: create_rule(actor=owner, rule=rule).pk,
             "<uuid:app_id>": lambda: create_app(actor=owner, app=app).pk,
             "<str:reference>": lambda: Denial.objects.create(**denial).pk,
         }
     )
+
+
+def _review(owner: User) -> AccessReview:
+    wanted = ReviewRequest("Quarter", timezone.now() + timedelta(days=9), reviewers=[owner.pk])
+    return start_review(actor=owner, wanted=wanted)
 
 
 def path_of(operation: Operation, ids: dict[str, str]) -> str:
@@ -139,6 +150,8 @@ NOTHING_THERE = {
     "<str:key_id>": "nothing",
     "<uuid:ban_id>": str(uuid.uuid4()),
     "<str:action>": "nothing",
+    "<uuid:review_id>": str(uuid.uuid4()),
+    "<uuid:item_id>": str(uuid.uuid4()),
     "<uuid:rule_id>": str(uuid.uuid4()),
     "<str:reference>": "nothing",
 }
@@ -243,7 +256,7 @@ def test_a_request_for_html_gets_a_problem_document(
         headers={"accept": "text/html"},
     )
 
-    if operation.route == "users/export":
+    if operation.route in ("users/export", "access-reviews/<uuid:review_id>/export"):
         # A file, whatever is accepted: a browser follows a link to it.
         assert answer["Content-Type"] == "text/csv; charset=utf-8"
         return

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from access_reviews.models import AccessReview, ReviewItem
+from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from api.models import ApiKey, TokenFamily
@@ -73,6 +76,10 @@ ASKED = {
     ("POST", "apps"): True,
     ("PATCH", "apps/<uuid:app_id>"): True,
     ("DELETE", "apps/<uuid:app_id>"): True,
+    ("POST", "access-reviews"): True,
+    ("POST", "access-reviews/<uuid:review_id>/items/<uuid:item_id>/decide"): True,
+    ("POST", "access-reviews/<uuid:review_id>/close"): True,
+    ("GET", "access-reviews/<uuid:review_id>/export"): True,
     ("POST", "access-rules"): True,
     ("PATCH", "access-rules/<uuid:rule_id>"): True,
     ("DELETE", "access-rules/<uuid:rule_id>"): True,
@@ -112,6 +119,7 @@ def test_every_writing_method_is_classified_as_sensitive_or_not() -> None:
     changing = {key for key in needed if key[0] != "GET"} | {
         ("GET", "me/export"),
         ("GET", "users/export"),
+        ("GET", "access-reviews/<uuid:review_id>/export"),
     }
 
     assert changing == ASKED.keys() | OPEN
@@ -128,10 +136,12 @@ def _acts(
     rule: AccessRule,
     webhook: WebhookEndpoint,
     app: App,
+    item: ReviewItem,
 ) -> dict[tuple[str, str], tuple[str, Any]]:
     """A call of each sensitive method that would succeed."""
     user = f"users/{viewer.pk}"
     reason = {"reason": "spam"}
+    review = f"access-reviews/{item.review_id}"
     return {
         ("POST", "users"): ("users", {"email": "new@example.com", "role": "admin"}),
         ("PATCH", "users/<uuid:user_id>"): (user, {"role": "admin"}),
@@ -163,6 +173,13 @@ def _acts(
         ("POST", "apps"): ("apps", {"name": "new", "url": "https://new.example.com"}),
         ("PATCH", "apps/<uuid:app_id>"): (f"apps/{app.pk}", {"name": "Other"}),
         ("DELETE", "apps/<uuid:app_id>"): (f"apps/{app.pk}", None),
+        ("POST", "access-reviews"): (
+            "access-reviews", {"name": "x", "due_at": "2999-01-01T00:00:00Z"}),
+        ("POST", "access-reviews/<uuid:review_id>/items/<uuid:item_id>/decide"): (
+            f"{review}/items/{item.pk}/decide",
+            {"decision": "confirm", "seen": item.first_access.fingerprint}),
+        ("POST", "access-reviews/<uuid:review_id>/close"): (f"{review}/close", {"reason": "x"}),
+        ("GET", "access-reviews/<uuid:review_id>/export"): (f"{review}/export", None),
         ("POST", "access-rules"): ("access-rules", {"name": "new", "effect": "public"}),
         ("PATCH", "access-rules/<uuid:rule_id>"): (
             f"access-rules/{rule.pk}", {"effect": "public"}),
@@ -190,7 +207,12 @@ def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
     )
     webhook = create_endpoint(actor=owner, values={"name": "a", "url": "https://a.example/"})
     app = create_app(actor=owner, app=App(name="Wiki", url="https://wiki.example.com"))
-    return _acts(viewer, banned, made(owner).key, rule, webhook.endpoint, app)
+    key = made(owner).key
+    due = timezone.now() + timedelta(days=9)
+    wanted = ReviewRequest("Quarter", due, reviewers=[owner.pk])
+    review = start_review(actor=owner, wanted=wanted)
+    item = review.items.get(user_id=owner.pk)
+    return _acts(viewer, banned, key, rule, webhook.endpoint, app, item)
 
 
 @pytest.fixture
@@ -205,7 +227,7 @@ def token(owner: User, browser_of: BrowserOf) -> tuple[Client, str]:
 def _everything() -> list[Any]:
     kinds = (
         *(User, Invitation, LoginLink, ApiKey, Ban, Violation, AuditEvent),
-        *(App, AccessRule, Authenticator, WebhookEndpoint),
+        *(App, AccessRule, Authenticator, WebhookEndpoint, AccessReview, ReviewItem),
     )
     return [list(kind._base_manager.order_by("pk").values()) for kind in kinds]
 

@@ -9,6 +9,7 @@ from audit import audit_log
 from accounts.actors import SYSTEM
 from accounts.models import *
 from core.web.request_context import RequestContext, use_context
+from access_reviews.models import *
 from api.models import *
 from magiclinks.models import LoginLink
 from moderation.models import *
@@ -29,6 +30,10 @@ BrowserSession.objects.create(session_key="a" * 64, user=owner, expire_date=now 
 app = App.objects.create(name="Wiki ☃", slug="wiki", url="https://wiki.example.com",
     host="wiki.example.com")
 rule = AccessRule.objects.create(name="all", effect="role", networks=["10.0.0.0/8"], app=app)
+review = AccessReview.objects.create(name="Quarter", scope="all", due_at=now)
+Reviewer.objects.create(review=review, user=owner)
+ReviewItem.objects.create(review=review, user_id=owner.pk, access={"b": [1], "a": "ü"})
+ReviewReminder.objects.create(review=review, days=7)
 Denial.objects.create(reference="ABCDEFGH", status=403, code="forbidden", why="rank", rule=rule,
     user=owner)
 ban = Ban.objects.create(user=owner, kind="manual", reason="trial", until=now)

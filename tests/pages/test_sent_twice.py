@@ -17,6 +17,8 @@ from django.test import Client, RequestFactory
 from django.urls import get_resolver
 from django.utils import timezone
 
+from access_reviews.models import AccessReview, ReviewItem
+from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.actors import SYSTEM
 from accounts.admin.site import site
 from accounts.models import (
@@ -64,6 +66,7 @@ NEW = "seven quiet rivers under glass"
 EMAIL = "new@example.com"
 USERS = "/admin/accounts/user/"
 WIKI = {"name": "Wiki", "url": "https://wiki.example.com", "proxy": "nginx", "upstream": "a:80"}
+REVIEWS = "/admin/access_reviews/accessreview/"
 RULE = {"name": "Shop", "effect": "public", "role": "viewer", "host": "a.b", "is_enabled": "on"}
 
 
@@ -244,6 +247,35 @@ def _moved(context: CaseContext) -> Form:
     for _number in range(3):
         row = _rule(context)
     return f"/admin/forward_auth/accessrule/{row.pk}/move/up/", {}
+
+
+def _item(context: CaseContext) -> ReviewItem:
+    """That of `viewer` in a new review."""
+    due = timezone.now() + timedelta(days=9)
+    wanted = ReviewRequest("Quarter", due, reviewers=[context.owner.pk])
+    review = start_review(actor=context.owner, wanted=wanted)
+    return ReviewItem.objects.get(review=review, user_id=context.viewer.pk)
+
+
+def review(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    return lambda context: (f"{REVIEWS}{_item(context).review_id}/{page}/", fields)
+
+
+def _decision(context: CaseContext) -> Form:
+    item = _item(context)
+    fields = {
+        "decision": "take-away",
+        "change": "disable",
+        "seen": item.first_access.fingerprint,
+        "note": "",
+    }
+    return f"{REVIEWS}{item.review_id}/accounts/{item.pk}/", fields
+
+
+def _confirmation(context: CaseContext) -> Form:
+    item = _item(context)
+    seen = [f"{item.pk}:{item.first_access.fingerprint}"]
+    return f"{REVIEWS}{item.review_id}/confirm/", {"seen_item": seen, "note": ""}
 
 
 def _ban(context: CaseContext) -> Ban:
@@ -596,6 +628,29 @@ CASES: dict[str, Case] = {
     "admin:applications_app_delete": Case(
         web_app("delete", post="yes"), count(WebApp), [0], (302, "/admin/applications/app/")
     ),
+    "admin:access_reviews_accessreview_add": Case(
+        lambda context: (
+            f"{REVIEWS}add/",
+            {
+                "name": "Quarter",
+                "scope": "all",
+                "due_at": "2999-01-01T12:00",
+                "reviewers": [str(context.owner.pk)],
+            },
+        ),
+        count(AccessReview),
+        [1],
+        (302, REVIEWS),
+    ),
+    "admin:access_reviews_accessreview_item": Case(
+        _decision, count(AccessReview), [1], (302, REVIEWS)
+    ),
+    "admin:access_reviews_accessreview_confirm": Case(
+        _confirmation, count(AccessReview), [1], (302, REVIEWS)
+    ),
+    "admin:access_reviews_accessreview_close": Case(
+        review("close", reason="Enough"), count(AccessReview), [1], (302, REVIEWS)
+    ),
     "admin:forward_auth_accessrule_move": Case(
         _moved, count(AccessRule), [3], (302, "/admin/forward_auth/accessrule/")
     ),
@@ -655,6 +710,10 @@ AUDIT = {
     "admin:accounts_user_reset": ["account:password:reset-start"],
     "admin:moderation_ban_add": ["moderation:ban:start"],
     "admin:moderation_ban_lift": ["moderation:ban:lift"],
+    "admin:access_reviews_accessreview_add": ["review:access:start"],
+    "admin:access_reviews_accessreview_close": ["review:access:close"],
+    "admin:access_reviews_accessreview_confirm": ["review:item:confirm"],
+    "admin:access_reviews_accessreview_item": ["account:user:disable", "review:item:take-away"],
     "admin:core_branding_edit": ["instance:branding:change"],
     "admin:applications_app_protect": ["sso:app:create", "sso:rule:create"],
     "admin:applications_app_change": ["sso:app:change"],
@@ -944,6 +1003,8 @@ WITHOUT_CASE = {
     "admin:applications_app_file": "a file to download",
     "admin:applications_app_add": "leads to the wizard",
     "admin:accounts_user_export": "downloads a file, each time as it is then",
+    "admin:access_reviews_accessreview_export": "downloads a file, each time as it is then",
+    "admin:access_reviews_accessreview_preview": "shows what would happen",
     "admin:accounts_user_import": "shows what would happen",
     "admin:accounts_invitation_many": "shows what would happen",
 }

@@ -43,9 +43,10 @@ for name, module in sorted(sys.modules.items()):
 print("\\n" + json.dumps(found))
 """
 PACKAGES = """
-accounts api applications audit config core federation forward_auth magiclinks mail mfa moderation
-operations webhooks allauth corsheaders django_ratelimit drf_spectacular rest_framework
-rest_framework_simplejwt whitenoise
+access_reviews accounts api applications audit config core federation forward_auth magiclinks mail
+mfa moderation operations webhooks
+allauth corsheaders django_ratelimit drf_spectacular rest_framework rest_framework_simplejwt
+whitenoise
 """
 UNUSUAL = {
     "PUBLIC_URL": "https://gate.example.com/below",

@@ -1,0 +1,43 @@
+"""A review as the API and the command show it, with the same names."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q
+
+from access_reviews.models import UNDECIDED, AccessReview, ReviewItem
+
+
+def review_records(reviews: Iterable[AccessReview]) -> list[dict[str, Any]]:
+    """Reviews with their reviewers and counts, by two queries for all of them."""
+    reviews = list(reviews)
+    keys = [review.pk for review in reviews]
+    counts = _counts(keys)
+    reviewers: dict[UUID, list[UUID]] = {key: [] for key in keys}
+    rows = AccessReview.objects.filter(pk__in=keys, reviewers__isnull=False)
+    for key, user in rows.order_by("reviewers__pk").values_list("pk", "reviewers__user_id"):
+        reviewers[key].append(user)
+    return [_record(review, reviewers[review.pk], counts.get(review.pk, (0, 0)))
+            for review in reviews]  # fmt: skip
+
+
+def _counts(keys: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
+    """Review -> all items, and those that can still be decided."""
+    rows = ReviewItem.objects.filter(review__in=list(keys)).order_by().values("review")
+    found = rows.annotate(number=Count("pk"), left=Count("pk", filter=Q(decision__in=UNDECIDED)))
+    return {row["review"]: (row["number"], row["left"]) for row in found}
+
+
+def _record(review: AccessReview, reviewers: list[UUID], counts: tuple[int, int]) -> dict[str, Any]:
+    names = (
+        "id", "name", "scope", "min_role", "due_at", "disable_undecided", "started_by",
+        "created_at", "closed_at", "closed_by", "close_reason",
+    )  # fmt: skip
+    left = counts[1] if review.is_open else review.left_undecided
+    return {
+        **{name: getattr(review, name) for name in names},
+        "reviewers": reviewers,
+        "items": counts[0],
+        "undecided": left,
+    }
