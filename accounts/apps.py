@@ -1,5 +1,7 @@
 """Accounts: users, their roles, and whether they may act now."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
 from django.utils.module_loading import autodiscover_modules
@@ -11,6 +13,7 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        """Register the system checks of every app; sign_in() writes last_login itself."""
-        autodiscover_modules("checks")
+        """Register the system checks and reversals of every app; sign_in() writes last_login."""
+        autodiscover_modules("checks", "undo")
+        import_module("accounts.undo.own_reversals")
         user_logged_in.disconnect(dispatch_uid="update_last_login")

@@ -32,6 +32,10 @@ EXAMPLES: dict[str, Any] = {
     "ip": "203.0.113.7",
     "action": "account:role:change",
     "result": "success",
+    "undoes": None,
+    "undone_by": None,
+    "undoable": True,
+    "undo_reason": "",
     "channel": "web",
     "detail": {"before": "viewer", "after": "editor"},
     "seq": 4711,
@@ -41,7 +45,12 @@ EXAMPLES: dict[str, Any] = {
     "otp": "123456",
     "reason": "spam",
 }
-PATH_EXAMPLES = {"action": "message", "key_id": "Xk3vQ9mT2p", "reference": "7KQ2M9XR"}
+PATH_EXAMPLES = {
+    "action": "message",
+    "key_id": "Xk3vQ9mT2p",
+    "reference": "7KQ2M9XR",
+    "seq": "4711",
+}
 BY_TYPE: dict[str, Any] = {
     "string": "…",
     "integer": 1,

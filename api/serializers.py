@@ -224,6 +224,18 @@ class AuditRecord(Shape):
     )
     request_id = serializers.CharField(allow_blank=True)
     detail = serializers.DictField(help_text="Details of the action; never secrets.")
+    undoes = serializers.IntegerField(
+        allow_null=True, help_text="`seq` of the event that this one takes back."
+    )
+    undone_by = serializers.IntegerField(
+        allow_null=True, help_text="`seq` of the event that took this one back."
+    )
+    undoable = serializers.BooleanField(
+        help_text="Whether it can be undone, as far as the event shows. `POST …/undo` decides."
+    )
+    undo_reason = serializers.CharField(
+        allow_blank=True, help_text="Why not, in your language; empty if it records no change."
+    )
 
 
 class IssuedLinkRecord(Shape):

@@ -95,6 +95,10 @@ urlpatterns = [
         name="action-release",
     ),
     path("audit-events", audit.AuditEventsView.as_view(), name="audit-events"),
+    path("audit-events/<int:seq>", audit.AuditEventView.as_view(), name="audit-event"),
+    path(
+        "audit-events/<int:seq>/undo", audit.AuditEventUndoView.as_view(), name="undo-audit-event"
+    ),
     path("schema", reference.SchemaView.as_view(), name="schema"),
     path("docs", reference.ReferenceView.as_view(), name="docs"),
 ]

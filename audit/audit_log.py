@@ -8,6 +8,8 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC
 from functools import cache
@@ -28,11 +30,15 @@ from core.web.request_context import get_request_context
 GENESIS = "0" * 64
 SIGN_IN = "account:session:start"
 CHUNK = 2000
+MAX_COLLECTED = 20
 _HEADS = NamedLock._meta.db_table
 # _HEADS is a constant, so the statements contain no input. The first one locks the head.
 RESERVE = f"UPDATE {_HEADS} SET seq = seq + %s WHERE name = %s RETURNING seq, hash"  # noqa: S608
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
 SET_HEAD = f"UPDATE {_HEADS} SET hash = %s WHERE name = %s"  # noqa: S608
+# The event that the running service takes back, and where events are collected.
+_undoes: ContextVar[int | None] = ContextVar("gatehouse_undoes", default=None)
+_collected: ContextVar[list[AuditEvent] | None] = ContextVar("gatehouse_collected", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,37 @@ def draft(
         ip=context.ip,
         request_id=context.request_id,
         detail=detail,
+        undoes=_undoes.get(),
     )
     event.acting = actor if isinstance(actor, get_user_model()) else None
     return event
+
+
+@contextmanager
+def undoing(seq: int) -> Iterator[None]:
+    """The event that is recorded inside the block takes back the event `seq`.
+
+    The database refuses a second one, so the block calls one service that records one event.
+    """
+    token = _undoes.set(seq)
+    try:
+        yield
+    finally:
+        _undoes.reset(token)
+
+
+@contextmanager
+def collected() -> Iterator[list[AuditEvent]]:
+    """The first MAX_COLLECTED events that are appended inside the block.
+
+    A transaction that is rolled back takes its events with it: compare their hashes with the log.
+    """
+    events: list[AuditEvent] = []
+    token = _collected.set(events)
+    try:
+        yield events
+    finally:
+        _collected.reset(token)
 
 
 def append(events: Sequence[AuditEvent]) -> None:
@@ -112,6 +146,9 @@ def append(events: Sequence[AuditEvent]) -> None:
             event.hash = previous = event_hash(event)
         sql.insert(events)
         cursor.execute(SET_HEAD, [previous, AUDIT])
+        collecting = _collected.get()
+        if collecting is not None:
+            collecting += events[: MAX_COLLECTED - len(collecting)]
         # Only what is counted is kept until the commit: an import appends many thousand events.
         counted = [(event.action, event.result, *_methods_of(event)) for event in events]
         transaction.on_commit(lambda: _count(counted))
@@ -150,7 +187,10 @@ def _count(counted: Sequence[tuple[str, ...]]) -> None:
 
 
 def event_hash(event: AuditEvent) -> str:
-    """SHA-256 of all columns and the previous hash, as canonical JSON."""
+    """SHA-256 of all columns and the previous hash, as canonical JSON.
+
+    `undoes` is part of it only where it is set.
+    """
     content = {
         "seq": event.seq,
         "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
@@ -164,6 +204,8 @@ def event_hash(event: AuditEvent) -> str:
         "detail": event.detail,
         "previous": event.previous_hash,
     }
+    if event.undoes is not None:
+        content["undoes"] = event.undoes
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

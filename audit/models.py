@@ -20,6 +20,8 @@ class AuditEvent(models.Model):
     ip = models.CharField(_("address"), max_length=45, blank=True)
     request_id = models.CharField(_("request id"), max_length=64, blank=True)
     detail = models.JSONField(_("detail"), default=dict)
+    # The event that this one takes back (see accounts.services.undo); each is taken back once.
+    undoes = models.BigIntegerField(_("takes back"), null=True)
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
     # The actor as loaded when the request was authenticated; not stored. See audit_log.append().
@@ -33,6 +35,13 @@ class AuditEvent(models.Model):
             models.Index(fields=["actor_id", "-seq"], name="audit_actor"),
             models.Index(fields=["action", "-seq"], name="audit_action"),
             models.Index(fields=["at"], name="audit_at"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["undoes"],
+                condition=models.Q(undoes__isnull=False),
+                name="audit_undone_once",
+            )
         ]
 
     def __str__(self) -> str:

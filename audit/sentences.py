@@ -21,6 +21,8 @@ from core.text.time_display import exact_moment
 SHORT_ID_LENGTH = 8
 UNKNOWN = "…"
 _RULE_FIELD = re.compile(rf"(?:^|(?<=; ))({'|'.join(RULE_FIELDS)}): ")
+# Details for undo, beside their names for people.
+_IDS = ("app_id",)
 # A reason of `syncldap` begins with the id of its run.
 _RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
 
@@ -34,6 +36,7 @@ class Event(Protocol):
     actor_id: Any
     target_id: Any
     channel: str
+    undoes: int | None
 
 
 def sentence(event: Event, *, actor: str = "", target: str = "") -> str:
@@ -42,13 +45,13 @@ def sentence(event: Event, *, actor: str = "", target: str = "") -> str:
     An unknown action, or one that lacks details, gets a sentence too.
     """
     text, values = _parts(event, actor, target)
-    return text.format(**values) + _reason(event)
+    return text.format(**values) + _reason(event) + _undone(event)
 
 
 def sentence_html(event: Event, *, actor: str = "", target: str = "") -> SafeString:
     """The event as HTML. Names may be safe links; they and all details are escaped otherwise."""
     text, values = _parts(event, actor, target)
-    return format_html("{}{}", format_html(text, **values), _reason(event))
+    return format_html("{}{}{}", format_html(text, **values), _reason(event), _undone(event))
 
 
 def _parts(event: Event, actor: str, target: str) -> tuple[str, dict[str, Any]]:
@@ -90,7 +93,9 @@ def actor_name(event: Event) -> str:
 
 
 def target_name(event: Event) -> str:
-    """The target without a name."""
+    """The target without a name: a deleted account, or the network of a ban."""
+    if isinstance(event.detail, dict) and event.detail.get("covers") == ["network"]:
+        return _("a network address")
     return _("an unknown account") if event.target_id is None else _deleted(event.target_id)
 
 
@@ -104,6 +109,13 @@ def _reason(event: Event) -> str:
     reason = _RUN.sub("", str(detail.get("reason") or "")).strip()
     shown = str(REASONS.get(reason, reason)).rstrip(".")
     return " " + _("Reason: {reason}.").format(reason=shown) if shown else ""
+
+
+def _undone(event: Event) -> str:
+    """` This undoes entry …` for an event that takes back another; "" otherwise."""
+    if event.undoes is None:
+        return ""
+    return " " + _("This undoes entry {number}.").format(number=event.undoes)
 
 
 def _shown(action: str, name: str, detail: Mapping[str, Any]) -> str:
@@ -121,7 +133,8 @@ def _plain(text: str) -> str:
     return text.replace("{", "").replace("}", "")
 
 
-def _role(value: Any) -> str:
+def role_name(value: Any) -> str:
+    """The name of a role in the language of the reader."""
     return str(ROLES.get(str(value), value))
 
 
@@ -140,9 +153,25 @@ def _number(value: Any) -> str:
     return str(len(value)) if isinstance(value, list) else str(value)
 
 
-def _rule(value: Any) -> str:
-    """The values of an access rule or an app, with the names of its fields."""
-    return _RULE_FIELD.sub(lambda found: f"{RULE_FIELDS[found[1]]}: ", str(value))
+def rule_text(values: Any) -> str:
+    """The values of an access rule or an app, with the names of the fields, in one line.
+
+    values: by field, or as text.
+    """
+    if not isinstance(values, dict):
+        return _RULE_FIELD.sub(lambda found: f"{RULE_FIELDS[found[1]]}: ", str(values))
+    texts = (
+        (RULE_FIELDS.get(name, name), _rule_value(value))
+        for name, value in values.items()
+        if name not in _IDS
+    )
+    return "; ".join(f"{name}: {text}" for name, text in texts)
+
+
+def _rule_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value)) or "-"
 
 
 def _text(value: Any) -> str:
@@ -167,13 +196,13 @@ def _mail(value: Any) -> str:
 
 # By action and detail, or by detail alone ("").
 _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
-    ("", "role"): _role,
+    ("", "role"): role_name,
     ("", "until"): _moment,
-    ("account:role:change", "before"): _role,
-    ("account:role:change", "after"): _role,
-    ("account:role:limit", "before"): _role,
-    ("account:role:limit", "after"): _role,
-    ("account:role:limit", "then"): _role,
+    ("account:role:change", "before"): role_name,
+    ("account:role:change", "after"): role_name,
+    ("account:role:limit", "before"): role_name,
+    ("account:role:limit", "after"): role_name,
+    ("account:role:limit", "then"): role_name,
     ("account:directory:sync", "disabled"): _number,
     ("account:directory:sync", "roles"): _number,
     ("account:directory:undo", "enabled"): _number,
@@ -181,10 +210,10 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("moderation:violation:score", "type"): _limit,
     ("mail:outbox:dead", "kind"): _mail,
     ("mail:outbox:retry", "kind"): _mail,
-    ("sso:rule:create", "after"): _rule,
-    ("sso:rule:change", "before"): _rule,
-    ("sso:rule:change", "after"): _rule,
-    ("sso:rule:delete", "before"): _rule,
+    ("sso:rule:create", "after"): rule_text,
+    ("sso:rule:change", "before"): rule_text,
+    ("sso:rule:change", "after"): rule_text,
+    ("sso:rule:delete", "before"): rule_text,
     ("sso:rule:create", "name"): _text,
     ("sso:rule:change", "name"): _text,
     ("sso:rule:delete", "name"): _text,
@@ -195,10 +224,10 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
         if action.startswith("webhook:")
         for field in ("name", "host", "event", "type")
     },
-    ("sso:app:create", "after"): _rule,
-    ("sso:app:change", "before"): _rule,
-    ("sso:app:change", "after"): _rule,
-    ("sso:app:delete", "before"): _rule,
+    ("sso:app:create", "after"): rule_text,
+    ("sso:app:change", "before"): rule_text,
+    ("sso:app:change", "after"): rule_text,
+    ("sso:app:delete", "before"): rule_text,
     ("sso:app:create", "name"): _text,
     ("sso:app:change", "name"): _text,
     ("sso:app:delete", "name"): _text,

@@ -406,6 +406,9 @@ CORS_EXPOSE_HEADERS = ["location", "retry-after", "www-authenticate", "x-csrf-to
                        "x-request-id"]  # fmt: skip
 CORS_PREFLIGHT_MAX_AGE = 600
 
+# Changes by administrators
+UNDO_WINDOW: timedelta = ENV["UNDO_WINDOW"]
+
 # Tokens
 SESSION_EXPIRY: timedelta = ENV["SESSION_EXPIRY"]
 REFRESH_TOKEN_EXPIRY: timedelta = ENV["REFRESH_TOKEN_EXPIRY"]

@@ -20,7 +20,7 @@ from django.utils import timezone
 from access_reviews.services import due as reviews_due
 from accounts.models import AccountToken, EmailRequest
 from accounts.sent_forms import purge_sent_forms
-from accounts.services import ended_access, invitations, passwords, signup
+from accounts.services import ended_access, invitations, passwords, signup, undo
 from accounts.sessions.store import SessionStore
 from accounts.signals import address_requested
 from api.apikeys import services
@@ -95,6 +95,7 @@ def purge() -> None:
         SessionStore.clear_expired,
         lambda: purge_sent_forms(now),
         lambda: delete_free(tokens),
+        lambda: undo.purge_profile_changes(now),
         lambda: invitations.purge_invitations(before),
         lambda: links.purge_links(before),
         lambda: services.purge_keys(before),

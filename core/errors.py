@@ -77,6 +77,15 @@ class RecordInvalid(GatehouseError):
         return " ".join(text for texts in self.errors.values() for text in texts)
 
 
+class CannotUndo(GatehouseError):
+    """A change of the audit log cannot be taken back, or not any more."""
+
+    code = "cannot_undo"
+    status = 409
+    title = _("It cannot be undone")
+    default_message = _("This cannot be undone.")
+
+
 class ConfirmationNeeded(Forbidden):
     """The action needs a sign-in or a confirmation within the last 15 minutes."""
 

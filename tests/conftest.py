@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -180,6 +181,12 @@ def text_of(mail: OutboxMail) -> str:
     """The plain text of a mail that has not been sent yet."""
     body: dict[str, str] = json.loads(decrypt(mail.sealed_body, f"outbox.sealed_body:{mail.pk}"))
     return body["text"]
+
+
+def messages_of(answer: Any) -> list[str]:
+    """The messages of a page, without the offers to undo, which tests/admin/test_undo.py tests."""
+    texts = [str(message) for message in answer.context["messages"]]
+    return [text for text in texts if 'class="undo-link"' not in text]
 
 
 def path_in(mail: OutboxMail) -> str:

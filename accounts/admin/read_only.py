@@ -47,10 +47,12 @@ from accounts.admin.read_only_filters import (
 )
 from accounts.admin.site import site
 from accounts.admin.testmail import test_mail_page
+from accounts.admin.undoing import undo_link, undo_state, undo_urls, undoes_link
 from accounts.models import BrowserSession, User
 from accounts.models.audit_events import sentence_of, with_emails
 from accounts.services.mail import retry_mail
 from accounts.services.sessions import end_session
+from accounts.services.undo import with_undo
 from accounts.sessions.link_binding import device_name
 from audit.models import AuditEvent
 from mail.models import OutboxMail
@@ -66,7 +68,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     menu_group = MenuGroup.AUDIT
     menu_position = 10
     help_page = "audit"
-    list_display = ("when", "what", "actor", "target", "outcome", "where")
+    list_display = ("when", "what", "actor", "target", "outcome", "where", "undo")
     list_filter = (ActionFilter, ResultFilter, AtFilter)
     sortable_by = ("when",)
     empty_text = gettext_lazy("Everything that people and administrators do is recorded here.")
@@ -81,6 +83,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
         "exactly",
         "action",
         "outcome",
+        "undoing",
+        "undoes_entry",
         "actor",
         "actor_key",
         "target",
@@ -92,7 +96,14 @@ class AuditEventAdmin(ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[AuditEvent]":
-        return with_emails(super().get_queryset(request))
+        return with_undo(with_emails(super().get_queryset(request)))
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*undo_urls(self), *super().get_urls()]
+
+    def name_in_confirmation(self, event: AuditEvent) -> str:
+        """What /confirm says about an entry."""
+        return sentence_of(event)
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[AuditEvent]", search_term: str
@@ -136,6 +147,18 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def outcome(self, event: AuditEvent) -> SafeString:
         return result_badge(event)
 
+    @admin.display(description=gettext_lazy("undo"))
+    def undo(self, event: AuditEvent) -> str:
+        return undo_link(event)
+
+    @admin.display(description=gettext_lazy("undo"))
+    def undoing(self, event: AuditEvent) -> str:
+        return undo_state(event)
+
+    @admin.display(description=gettext_lazy("undoes entry"))
+    def undoes_entry(self, event: AuditEvent) -> str:
+        return undoes_link(event)
+
     @admin.display(description=gettext_lazy("detail"))
     def details(self, event: AuditEvent) -> str:
         pairs = [(name, _plain(value)) for name, value in _in_order(event.detail)]
@@ -150,6 +173,8 @@ def _in_order(detail: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_plain(each)}" for name, each in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

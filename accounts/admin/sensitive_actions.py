@@ -53,6 +53,7 @@ _LABELS: dict[str, Any] = {
     "enable": _("Enable"),
     "verify": _("Mark address as verified"),
     "edit": _("Change the appearance"),
+    "undo": _("Undo"),
 }
 MAX_NAMES = 3
 
@@ -91,7 +92,7 @@ def _names(table: "ModelAdmin[Any]", request: HttpRequest, keys: list[str]) -> l
     """The names of the first rows; none if a key is not one of this table."""
     try:
         found = table.get_queryset(request).filter(**{f"{_key_field(table)}__in": keys[:MAX_NAMES]})
-        names = [_name_of(row) for row in found]
+        names = [getattr(table, "name_in_confirmation", _name_of)(row) for row in found]
     except (ValidationError, ValueError, TypeError):
         return []
     hidden = len(keys) - len(names)

@@ -17,10 +17,12 @@ from accounts.admin.base import redirect_after_duplicate
 from accounts.admin.dashboard import content as dashboard
 from accounts.admin.navigation import menu
 from accounts.admin.sensitive_actions import describe, is_sensitive
+from accounts.admin.undoing import offer_undo
 from accounts.models import User
 from accounts.roles import Role
 from accounts.sent_forms import DOUBLE_CLICK, KEEP, do_once
 from accounts.sessions import reauthentication
+from audit import audit_log
 
 
 class GatehouseAdminSite(AdminSite):
@@ -63,7 +65,11 @@ class GatehouseAdminSite(AdminSite):
             request.may_use_admin = True  # type: ignore[attr-defined]  # read by has_permission()
 
             def work() -> HttpResponse:
-                return guarded(request, *args, **options)
+                with audit_log.collected() as events:
+                    response = guarded(request, *args, **options)
+                if response.status_code == 302:
+                    offer_undo(request, events)
+                return response
 
             # What is exempt takes access away, and must soon work again if it is asked for.
             lifetime = KEEP if is_action else DOUBLE_CLICK

@@ -161,6 +161,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ProfileChange',
+            fields=[
+                ('event', models.BigIntegerField(primary_key=True, serialize=False)),
+                ('before', models.JSONField()),
+                ('after', models.JSONField()),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='profile_changes', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'change of a profile',
+                'verbose_name_plural': 'changes of profiles',
+            },
+        ),
+        migrations.CreateModel(
             name='SavedView',
             fields=[
                 ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),

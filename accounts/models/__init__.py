@@ -4,6 +4,7 @@ from accounts.models.account_tokens import AccountToken
 from accounts.models.email_requests import EmailRequest
 from accounts.models.end_reminders import EndReminder
 from accounts.models.invitations import Invitation
+from accounts.models.profile_changes import ProfileChange
 from accounts.models.saved_views import SavedView
 from accounts.models.sent_forms import SentForm
 from accounts.models.sessions import BrowserSession
@@ -16,6 +17,7 @@ __all__ = [
     "EmailRequest",
     "EndReminder",
     "Invitation",
+    "ProfileChange",
     "SavedView",
     "SentForm",
     "User",

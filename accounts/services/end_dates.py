@@ -67,3 +67,8 @@ def end_details(until: datetime | None, then: str = "") -> dict[str, Any]:
 def audit_time(end: datetime) -> str:
     """As in `2026-12-04 17:00 UTC`."""
     return f"{end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def exact_audit_time(end: datetime) -> str:
+    """As in `2026-12-04T17:00:00+00:00`, to the microsecond: what undo restores."""
+    return end.astimezone(UTC).isoformat()

@@ -70,6 +70,10 @@ def export_own_data(user: User) -> dict[str, Any]:
         "saved_views": [
             _values(view, "table", "name", "query") for view in user.saved_views.order_by("id")
         ],
+        "profile_changes": [
+            _values(change, "before", "after", "created_at")
+            for change in user.profile_changes.order_by("event")
+        ],
         "mails": [
             _values(mail, "kind", "subject", "created_at") for mail in user.mails.order_by("-id")
         ],

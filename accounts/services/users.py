@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from accounts import access_policy
 from accounts.account_sources import username_problems
 from accounts.actors import SYSTEM, Actor
-from accounts.models import User
+from accounts.models import ProfileChange, User
 from accounts.passwords import password_problems
 from accounts.roles import Role, can_give
 from accounts.services.end_dates import (
@@ -26,6 +26,7 @@ from accounts.services.end_dates import (
     check_end,
     check_role_end,
     end_details,
+    exact_audit_time,
     skip_passed_reminders,
 )
 from accounts.services.ranks import require_rank, require_rank_now, require_rank_or_self
@@ -169,7 +170,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
     require_rank_or_self(actor, user)
     if actor.pk == user.pk and profile.email is not None and profile.email != user.email:
         raise Forbidden(_("Change your own address on your account page."))
-    old_email = user.email
+    old_email, old_names = user.email, names_of(user)
     fields = check_profile(user, profile)
     if user.email != old_email:
         user.email_verified_at = None
@@ -183,10 +184,18 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
             if user.email != old_email:
                 revoke_credentials(user, "address changed")
                 notify_email_changed(user, old_email)
-            audit_log.record("account:user:edit", actor=actor, target=user, fields=fields)
+            event = audit_log.record("account:user:edit", actor=actor, target=user, fields=fields)
+            ProfileChange.objects.create(
+                event=event.seq, user=user, before=old_names, after=names_of(user)
+            )
     except IntegrityError:
         raise RecordInvalid(_constraint_errors(user)) from None
     return user
+
+
+def names_of(user: User) -> dict[str, str]:
+    """What edit_profile() changes and undo restores; not the address."""
+    return {"username": user.username or "", "name": user.name, "time_zone": user.time_zone}
 
 
 def change_role(
@@ -214,7 +223,7 @@ def change_role(
             return current
         if role != Role.OWNER or until is not None:
             _keep_last_owner(current)
-        before = current.ended_role or current.role
+        before, before_end = current.ended_role or current.role, _end_before(current)
         current.role, current.role_until, current.role_after = role, until, then
         current.ended_role = ""
         current.save(update_fields=["role", "role_until", "role_after"])
@@ -228,9 +237,17 @@ def change_role(
             before=before,
             after=role,
             **end_details(until, then),
+            **before_end,
             **({"reason": reason} if reason else {}),
         )
     return current
+
+
+def _end_before(user: User) -> dict[str, Any]:
+    """The end of the role that is replaced, for the audit log; exact, so that undo restores it."""
+    if user.role_until is None:
+        return {}
+    return {"before_until": exact_audit_time(user.role_until), "before_then": user.role_after}
 
 
 def set_expiry(*, actor: Actor, user: User, expires_at: datetime | None) -> User:
@@ -247,14 +264,16 @@ def set_expiry(*, actor: Actor, user: User, expires_at: datetime | None) -> User
         check_end("expires_at", expires_at, now)
         if expires_at is not None:
             _keep_last_owner(current)
+        details: dict[str, Any] = {}
+        if current.expires_at is not None:
+            details["before"] = exact_audit_time(current.expires_at)
         current.expires_at = expires_at
         current.save(update_fields=["expires_at"])
         skip_passed_reminders(current, Subject.ACCOUNT, expires_at, now)
-        if expires_at is None:
-            audit_log.record("account:expiry:clear", actor=actor, target=current)
-        else:
-            until = audit_time(expires_at)
-            audit_log.record("account:expiry:set", actor=actor, target=current, until=until)
+        if expires_at is not None:
+            details["until"] = audit_time(expires_at)
+        action = "account:expiry:clear" if expires_at is None else "account:expiry:set"
+        audit_log.record(action, actor=actor, target=current, **details)
     return current
 
 

@@ -2,18 +2,24 @@
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import User
 from accounts.models.audit_events import sentence_of, with_emails
 from accounts.roles import Role
+from accounts.services.undo import find_event, plan_undo, undo, undo_problem, with_undo
+from accounts.undo.registry import kind_of
 from api.pagination import PageQuery, filters_of, paginate
-from api.permissions import HasRole, HasScope, Scope
+from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import AuditRecord, page_of, record
+from api.validation import refuse_fields
 from audit.models import AuditEvent
+from core.errors import GatehouseError, NotFound
 
 
 class AuditQuery(PageQuery):
@@ -57,9 +63,75 @@ class AuditEventsView(APIView):
 
         The log stores ids of users only; their addresses are those of now.
         """
-        found = with_emails(AuditEvent.objects.filter(**filters_of(AuditQuery, request)))
-        return paginate(request, found, _record)
+        found = AuditEvent.objects.filter(**filters_of(AuditQuery, request))
+        return paginate(request, with_undo(with_emails(found)), _record)
+
+
+class AuditEventView(APIView):
+    """An event of the audit log."""
+
+    required_permissions = {"GET": (HasScope(Scope.USERS), HasRole(Role.ADMIN))}
+
+    @extend_schema(
+        operation_id="get_audit_event", summary="Read an audit event", responses=AuditRecord
+    )
+    def get(self, request: Request, seq: int) -> Response:
+        """One event. `undoable` takes into account what has changed since, and your role."""
+        return Response(_exact_record(_find(seq), auth_of(request).user))
+
+
+class AuditEventUndoView(APIView):
+    """Taking back an event."""
+
+    required_permissions = {"POST": (HasRole(Role.ADMIN), RecentlyAuthenticated())}
+
+    @extend_schema(
+        operation_id="undo_audit_event",
+        summary="Undo a change",
+        request=None,
+        responses={201: AuditRecord},
+    )
+    def post(self, request: Request, seq: int) -> Response:
+        """Take back a change of a user, a ban or an access rule; returns the new event.
+
+        Needs the scope `users`, or `moderation` for bans, and the role that the change needs.
+        Refused with `cannot_undo` if it was changed or undone since, or is too old.
+        """
+        event, auth = _find(seq), auth_of(request)
+        refuse_fields(request)
+        kind = kind_of(event.action)
+        auth.require_scope(kind.scope if kind else Scope.USERS)
+        done = undo(actor=auth.user, event=event)
+        return Response(_record(done), status=201)
+
+
+def _find(seq: int) -> AuditEvent:
+    event = find_event(seq)
+    if event is None:
+        raise NotFound
+    return event
 
 
 def _record(event: AuditEvent) -> dict[str, Any]:
-    return record(AuditRecord, event, sentence=sentence_of(event))
+    return _with_undo(event, undo_problem(event, timezone.now()))
+
+
+def _exact_record(event: AuditEvent, actor: User) -> dict[str, Any]:
+    problem = undo_problem(event, timezone.now())
+    if problem is None:
+        try:
+            plan_undo(event, actor=actor)
+        except GatehouseError as error:
+            problem = error.sentences
+    return _with_undo(event, problem)
+
+
+def _with_undo(event: AuditEvent, problem: str | None) -> dict[str, Any]:
+    """problem: see undo_problem()."""
+    return record(
+        AuditRecord,
+        event,
+        sentence=sentence_of(event),
+        undoable=problem is None,
+        undo_reason=problem or "",
+    )

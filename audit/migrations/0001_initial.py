@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ('ip', models.CharField(blank=True, max_length=45, verbose_name='address')),
                 ('request_id', models.CharField(blank=True, max_length=64, verbose_name='request id')),
                 ('detail', models.JSONField(default=dict, verbose_name='detail')),
+                ('undoes', models.BigIntegerField(null=True, verbose_name='takes back')),
                 ('previous_hash', models.CharField(max_length=64)),
                 ('hash', models.CharField(max_length=64)),
             ],
@@ -31,6 +32,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'audit event',
                 'verbose_name_plural': 'audit log',
                 'indexes': [models.Index(fields=['target_id', '-seq'], name='audit_target'), models.Index(fields=['actor_id', '-seq'], name='audit_actor'), models.Index(fields=['action', '-seq'], name='audit_action'), models.Index(fields=['at'], name='audit_at')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('undoes__isnull', False)), fields=('undoes',), name='audit_undone_once')],
             },
         ),
     ]

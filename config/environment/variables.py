@@ -43,6 +43,7 @@ SECTIONS: tuple[Section, ...] = (
     oidc.OIDC,
     mfa.FACTORS,
     accounts.LIMITS,
+    accounts.CHANGES,
     moderation.BANS,
     moderation.MESSAGES,
     actions.ACTIONS,

@@ -54,8 +54,11 @@ def apps_of_rules() -> dict[str, App]:
     return {str(row.pk): row.app for row in rows if row.app is not None}
 
 
-def create_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
-    """Store a new rule after all others. Raises Forbidden, RecordInvalid."""
+def create_rule(*, actor: Actor, rule: AccessRule, position: int | None = None) -> AccessRule:
+    """Store a new rule after all others, or at a place, 1 for the first.
+
+    Raises Forbidden, RecordInvalid.
+    """
     require_owner(actor)
     _validate(rule)
     with transaction.atomic():
@@ -64,7 +67,12 @@ def create_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
         _require_app(rule)
         rule.position = others[-1].position + STEP if others else STEP
         rule.save(force_insert=True)
-        _record_created(actor, rule)
+        details: dict[str, int] = {}
+        if position is not None:
+            index = min(max(position - 1, 0), len(others))
+            _number([*others[:index], rule, *others[index:]])
+            details["place"] = index + 1
+        _record_created(actor, rule, **details)
     return rule
 
 
@@ -89,7 +97,7 @@ def store_new_rules(*, actor: Actor, rules: Sequence[AccessRule]) -> None:
 def record_new_rules(*, actor: Actor, rules: Sequence[AccessRule]) -> None:
     """The audit rows of new rules."""
     for rule in rules:
-        _record_created(actor, rule)
+        _record_created(actor, rule, place=place_of(rule))
 
 
 def place_of_new(rows: Sequence[AccessRule]) -> int:
@@ -108,7 +116,7 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
     require_owner(actor)
     _validate(rule)
     with transaction.atomic():
-        before, after = _values(_current(rule)), _values(rule)
+        before, after = values_of(_current(rule)), values_of(rule)
         changed = [name for name in FIELDS if before[name] != after[name]]
         if not changed:
             return rule
@@ -118,8 +126,8 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
             "sso:rule:change",
             actor,
             rule,
-            before=_audit_text({name: before[name] for name in changed}),
-            after=_audit_text({name: after[name] for name in changed}),
+            before=with_app_name({name: before[name] for name in changed}),
+            after=with_app_name({name: after[name] for name in changed}),
         )
     return rule
 
@@ -147,10 +155,11 @@ def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
     require_owner(actor)
     with transaction.atomic():
         current = _current(rule)
-        key = current.pk
+        key, place = current.pk, place_of(current)
         current.delete()
         current.pk = key
-        _record("sso:rule:delete", actor, current, before=_audit_text(_values(current)))
+        before = with_app_name(values_of(current))
+        _record("sso:rule:delete", actor, current, before=before, place=place)
 
 
 def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
@@ -221,42 +230,44 @@ def _require_app(rule: AccessRule) -> None:
         raise RecordInvalid({"app_id": [_("There is no such app.")]})
 
 
-def _record_created(actor: Actor, rule: AccessRule) -> None:
-    values = _values(rule)
+def values_of(rule: AccessRule) -> dict[str, Any]:
+    """The fields of a rule, as the audit log stores them and undo restores them."""
+    values = {name: getattr(rule, name) for name in FIELDS}
+    return values | {"app_id": None if rule.app_id is None else str(rule.app_id)}
+
+
+def place_of(rule: AccessRule) -> int:
+    """1 for the first rule, disabled ones included."""
+    keys = list(AccessRule.objects.order_by("position", "pk").values_list("pk", flat=True))
+    return keys.index(rule.pk) + 1
+
+
+def with_app_name(values: dict[str, Any]) -> dict[str, Any]:
+    """Values of rules for people: beside the id of the app its name, as of now."""
+    if "app_id" not in values:
+        return values
+    app = App.objects.filter(pk=values["app_id"]).first() if values["app_id"] else None
+    return values | {"app": app.name if app else ""}
+
+
+def _record_created(actor: Actor, rule: AccessRule, **details: int) -> None:
+    """place: where it was inserted; without it, the rule is the last one."""
+    values = values_of(rule)
     if values["app_id"] is None:
         del values["app_id"]
-    _record("sso:rule:create", actor, rule, after=_audit_text(values))
+    _record("sso:rule:create", actor, rule, after=with_app_name(values), **details)
 
 
-def _record(action: str, actor: Actor, rule: AccessRule, **changes: str) -> None:
+def _record(action: str, actor: Actor, rule: AccessRule, **changes: Any) -> None:
     audit_log.record(action, actor=actor, target=rule, name=rule.name, **changes)
 
 
-def _audit_text(values: dict[str, Any]) -> str:
-    """Values in one line of text; an app by its name."""
-    shown = dict(values)
-    if "app_id" in shown:
-        app = App.objects.filter(pk=shown.pop("app_id")).first()
-        shown["app"] = app.name if app else ""
-    return "; ".join(f"{name}: {_text(value)}" for name, value in shown.items())
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "-"
-    return str(value) if value != "" else "-"
-
-
 def _validate(rule: AccessRule) -> None:
-    cleaned, errors = clean_fields(_values(rule))
+    cleaned, errors = clean_fields(values_of(rule))
     if errors:
         raise RecordInvalid(errors)
     for name, value in cleaned.items():
         setattr(rule, name, value)
-
-
-def _values(rule: AccessRule) -> dict[str, Any]:
-    return {name: getattr(rule, name) for name in FIELDS}
 
 
 def _locked() -> list[AccessRule]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
+from accounts.services.end_dates import audit_time
 from accounts.services.ranks import require_rank
 from accounts.services.sessions import revoke_sessions
 from accounts.services.users import is_last_owner, lock_account
@@ -43,7 +45,7 @@ def ban(
     Forbidden; LastOwner; RecordInvalid for no target, the actor, the actor's own network, an exempt
     network, or a duration out of range. Nothing is changed then.
     """
-    _require_admin(actor)
+    require_admin(actor)
     if expires_at is not None:
         duration = expires_at - timezone.now()
     name = check_ban(actor, user=user, network=network, duration=duration)
@@ -63,7 +65,12 @@ def ban(
         if user is not None:
             revoke_sessions(user, "banned")
         audit_log.record(
-            "moderation:ban:start", actor=actor, target=user, ban=str(row.pk), kind=row.kind
+            "moderation:ban:start",
+            actor=actor,
+            target=user,
+            ban=str(row.pk),
+            kind=row.kind,
+            **ban_details(row),
         )
     return row
 
@@ -73,7 +80,7 @@ def lift(*, actor: Actor, ban: Ban) -> Ban:
 
     Raises Forbidden if the actor's role is too low, NotFound if it is not in force.
     """
-    _require_admin(actor)
+    require_admin(actor)
     with transaction.atomic():
         lock_users(ban.user_id)
         row = Ban.objects.select_for_update(of=("self",)).filter(pk=ban.pk).first()
@@ -83,13 +90,26 @@ def lift(*, actor: Actor, ban: Ban) -> Ban:
             require_rank(actor, row.user)
         row.lifted_at, row.lifted_by = timezone.now(), actor.pk
         row.save(update_fields=["lifted_at", "lifted_by"])
-        audit_log.record("moderation:ban:lift", actor=actor, target=row.user, ban=str(row.pk))
+        audit_log.record(
+            "moderation:ban:lift",
+            actor=actor,
+            target=row.user,
+            ban=str(row.pk),
+            kind=row.kind,
+            **ban_details(row),
+        )
     return row
+
+
+def ban_details(row: Ban) -> dict[str, Any]:
+    """What was banned and until when, for the audit log; the network itself is in the ban."""
+    covers = [name for name, value in (("user", row.user_id), ("network", row.network)) if value]
+    return {"covers": covers, "until": None if row.until is None else audit_time(row.until)}
 
 
 def lift_all(*, actor: Actor, user: User) -> int:
     """Lift every ban of `user` that is in force; returns how many. Raises Forbidden."""
-    _require_admin(actor)
+    require_admin(actor)
     require_rank(actor, user)
     with transaction.atomic():
         lock_users(user.pk)
@@ -158,7 +178,8 @@ def _end_of_longest(column: str) -> sql.PreparedRowQuery:
     return sql.PreparedRowQuery((Ban._meta.get_field("until"),), source, by)
 
 
-def _require_admin(actor: Actor) -> None:
+def require_admin(actor: Actor) -> None:
+    """Raise Forbidden unless the actor is an administrator."""
     if Role(actor.role) not in ADMIN_ROLES:
         raise Forbidden
 

@@ -24,6 +24,7 @@ from moderation import scoring
 from moderation.models import Ban, Score, Violation
 from moderation.networks import UNKNOWN, is_exempt, network_name
 from moderation.reasons import reason_for
+from moderation.services.bans import ban_details
 
 logger = logging.getLogger("gatehouse.moderation")
 DEFAULT_SCORE = 1.0
@@ -80,7 +81,12 @@ def record_violation(
         Score.objects.filter(pk=row.pk).update(total=step.after, at=max(now, row.at))
         if ban is not None:
             audit_log.record(
-                "moderation:ban:start", target=user, ban=str(ban.pk), kind=ban.kind, type=type
+                "moderation:ban:start",
+                target=user,
+                ban=str(ban.pk),
+                kind=ban.kind,
+                type=type,
+                **ban_details(ban),
             )
         _record(violation, reported_by)
     return RecordedViolation(violation, ban)

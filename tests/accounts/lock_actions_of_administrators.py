@@ -3,7 +3,7 @@
 import io
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib import import_module
@@ -21,7 +21,16 @@ from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.admin.users import actions as user_actions
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.services import anonymous, ended_access, first_run, offboard, sessions, signup, users
+from accounts.services import (
+    anonymous,
+    ended_access,
+    first_run,
+    offboard,
+    sessions,
+    signup,
+    undo,
+    users,
+)
 from accounts.services import mail as mail_services
 from accounts.services.branding import change_branding
 from accounts.services.bulk import exports, imports
@@ -30,6 +39,7 @@ from api.models import ApiKey
 from api.tokens import signing_keys
 from applications.models import App
 from applications.services import apps
+from audit import audit_log
 from federation.ldap import sign_in, sync
 from federation.ldap.conf import LDAPConfig
 from federation.ldap.filters import parse_filter
@@ -446,6 +456,27 @@ def change_apps() -> None:
         rules.delete_rule(actor=owner, rule=row)
     apps.delete_app(actor=owner, app=app)
     apps.delete_app(actor=owner, app=other)
+
+
+@act
+def undo_changes() -> None:
+    """Of a user, a ban and a rule, each with the undo of its undo."""
+    owner, bert = person("owner"), person("bert")
+    rule = AccessRule(name="undone", effect="deny", host="app.example.com")
+    rules.create_rule(actor=owner, rule=rule)
+    changes: list[Callable[[], Any]] = [
+        lambda: users.change_role(actor=owner, user=bert, role="editor"),
+        lambda: bans.ban(actor=owner, network="198.51.100.9", duration=None, reason=""),
+        lambda: bans.ban(actor=owner, user=bert, duration=None, reason=""),
+        lambda: rules.delete_rule(actor=owner, rule=rule),
+    ]
+    for change in changes:
+        with audit_log.collected() as events:
+            change()
+        for event in events[-1:]:  # none if another one has just done the same
+            done = undo.undo(actor=owner, event=event)
+            undo.undo(actor=owner, event=undo.undo(actor=owner, event=done))
+    rules.delete_rule(actor=owner, rule=rule)
 
 
 @act

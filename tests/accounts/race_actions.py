@@ -8,13 +8,13 @@ from django.db import transaction
 
 from accounts.actors import ANONYMOUS_EMAIL, ANONYMOUS_ID, SYSTEM
 from accounts.models import BrowserSession, Invitation, User
-from accounts.services import invitations, signup, users
+from accounts.services import invitations, signup, undo, users
 from accounts.services.credentials import LastSignInMethod
 from api.models import ApiKey
 from audit import audit_log
 from audit.models import AuditEvent
 from core.crypto.tokens import digest
-from core.errors import LastOwner, NotFound, TokenInvalid
+from core.errors import CannotUndo, LastOwner, NotFound, TokenInvalid
 from core.models import NamedLock
 from federation.models import ExternalIdentity
 from federation.services import identities
@@ -144,3 +144,27 @@ def disconnect_one(place: int) -> None:
 def count_ways_in() -> tuple[int, bool]:
     """(identities that are left, is the audit log whole)."""
     return ExternalIdentity.objects.count(), audit_log.verify().broken_at is None
+
+
+def one_change() -> None:
+    """An administrator has made a viewer an editor."""
+    clear_instance()
+    admin = User.objects.create(email="admin@example.com", role="admin")
+    user = User.objects.create(email="viewer@example.com", role="viewer")
+    users.change_role(actor=admin, user=user, role="editor")
+
+
+def undo_it(_place: int) -> None:
+    admin = User.objects.get(email="admin@example.com")
+    try:
+        undo.undo(actor=admin, event=AuditEvent.objects.get(seq=1))
+    except CannotUndo as error:
+        if str(error) != "It was undone already, by entry 2.":
+            raise
+
+
+def count_undone() -> tuple[int, str, bool]:
+    """(undos in the audit log, the role, is the log whole)."""
+    done = AuditEvent.objects.filter(undoes=1).count()
+    role = User.objects.get(email="viewer@example.com").role
+    return done, role, audit_log.verify().broken_at is None

@@ -7,6 +7,8 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
+from accounts.services.privacy import export_own_data
+from accounts.services.users import Profile, edit_profile
 from audit.models import AuditEvent
 from tests.conftest import PASSWORD
 
@@ -27,6 +29,16 @@ def test_a_user_exports_their_data_without_secrets(viewer: User, browser_of: Bro
         "account:session:start",
     ]
     assert viewer.password not in answer.content.decode()
+
+
+def test_the_export_contains_the_earlier_names(viewer: User, owner: User) -> None:
+    edit_profile(actor=owner, user=viewer, profile=Profile(name="Other", username=""))
+
+    (change,) = export_own_data(viewer)["profile_changes"]
+
+    assert change["created_at"]
+    assert change["before"] == {"username": "vera", "name": "Vera Viewer", "time_zone": ""}
+    assert change["after"] == {"username": "", "name": "Other", "time_zone": ""}
 
 
 def test_a_user_deletes_their_account(

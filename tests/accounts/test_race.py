@@ -44,3 +44,11 @@ def test_concurrent_disconnects_leave_one_sign_in_method(any_database: str, tmp_
     found = run_race(any_database, str(tmp_path), race, 10)
 
     assert found == [(1, True)] * 10
+
+
+def test_of_many_that_undo_one_entry_at_once_one_does(any_database: str, tmp_path: Path) -> None:
+    race = Race(prepare="one_change", act="undo_it", count="count_undone")
+
+    found = run_race(any_database, str(tmp_path), race, 10)
+
+    assert found == [(1, "viewer", True)] * 10

@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import User
+from tests.conftest import messages_of
 
 LIST = "/admin/accounts/user/"
 MakeUser = Callable[..., User]
@@ -38,7 +39,7 @@ def bulk(client: Client, action: str, people: list[User], **more: Any) -> HttpRe
 
 def notices(client: Client) -> list[str]:
     """The messages that the next page of the panel shows."""
-    return [str(message) for message in client.get(LIST).context["messages"]]
+    return messages_of(client.get(LIST))
 
 
 @pytest.fixture

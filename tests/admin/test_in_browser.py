@@ -115,6 +115,18 @@ class Panel:
         with self.page.expect_navigation():
             self.page.get_by_role("button", name=button, exact=True).click()
 
+    def follow(self, path: str, link: str) -> None:
+        """Open a page and follow its first link of that selector."""
+        self.open(path)
+        with self.page.expect_navigation():
+            self.page.locator(link).first.click()
+
+    def undo(self) -> None:
+        """Undo the newest change that can be; the answer offers to undo that."""
+        self.follow(AUDIT, ".undo-link")
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name="Yes, undo this change").click()
+
     def read_report(self, link: str = "") -> None:
         """The report of the offboarding of the newest account, and a page that it links to."""
         self.open_first(f"{USERS}?q=leaver@example.com")
@@ -228,6 +240,10 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "again": lambda panel: panel.choose(f"{MAIL}?status=dead", "send_again"),
     "events": lambda panel: panel.open(AUDIT),
     "event": lambda panel: panel.open_first(AUDIT),
+    "undo": lambda panel: panel.follow(AUDIT, ".undo-link"),
+    "undone": lambda panel: panel.undo(),
+    "event-for-good": lambda panel: panel.open_first(f"{AUDIT}?q=account:user:offboard"),
+    "undo-refused": lambda panel: panel.follow(f"{AUDIT}?q=account:user:disable", ".undo-link"),
     "sessions": lambda panel: panel.open(SESSIONS),
     "session": lambda panel: panel.open_first(SESSIONS),
     "links": lambda panel: panel.open(LINKS),

@@ -48,6 +48,7 @@ EXEMPT_ACTIONS = {
     "magiclinks.loginlink": {"withdraw_links"},
 }
 SENSITIVE_PAGES = {
+    "audit_auditevent_undo",
     "accounts_user_add",
     "accounts_user_change",
     "accounts_user_delete",
@@ -127,7 +128,7 @@ def _request(path: str, user: User, form: dict[str, Any]) -> Any:
 
 def _path(name: str) -> str:
     key = "00000000-0000-0000-0000-000000000007"
-    for args in ([], [key], [key, "up"], [key, key]):
+    for args in ([], [key], [7], [key, "up"], [key, key]):
         try:
             return reverse(f"admin:{name}", args=args)
         except NoReverseMatch:

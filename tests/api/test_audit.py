@@ -9,9 +9,16 @@ from django.test import Client
 from django.utils import timezone, translation
 
 from accounts.models import User
+from accounts.services import users
+from accounts.sessions.reauthentication import LIFETIME
 from api.views import audit as audit_view
 from audit import audit_log
+from audit.models import AuditEvent
+from forward_auth.models import AccessRule
+from forward_auth.services import rules
+from moderation.services import bans
 from tests.api.calls import API, problem
+from tests.api.keys import made
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -45,6 +52,10 @@ def test_events_are_listed_newest_first_with_all_fields(
         "ip": "",
         "request_id": "",
         "detail": {"before": "x"},
+        "undoes": None,
+        "undone_by": None,
+        "undoable": False,
+        "undo_reason": "",
     }
 
 
@@ -101,3 +112,127 @@ def test_sentences_are_in_the_language_of_the_caller(
     for language in ("de", "en"):
         answer = browser.get(f"{API}/audit-events", headers={"accept-language": language})
         assert {row["sentence"] for row in answer.json()["results"]} == {language}
+
+
+# Undo
+
+
+def _last() -> str:
+    return f"{API}/audit-events/{AuditEvent.objects.latest('seq').seq}"
+
+
+def _undo(browser: Client, path: str = "", **options: Any) -> Any:
+    return browser.post(f"{path or _last()}/undo", content_type="application/json", **options)
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"headers": {"x-api-key": key}}  # type: ignore[dict-item]
+
+
+def test_a_change_is_undone_and_the_events_name_each_other(
+    admin: User, viewer: User, browser_of: BrowserOf
+) -> None:
+    browser = browser_of(admin)
+    users.change_role(actor=admin, user=viewer, role="editor")
+    path, number = _last(), AuditEvent.objects.latest("seq").seq
+    before = browser.get(path).json()
+    assert (before["undoable"], before["undo_reason"], before["undone_by"]) == (True, "", None)
+
+    answer = _undo(browser)
+
+    assert answer.status_code == 201, answer.content
+    done = answer.json()
+    assert (done["undoes"], done["undoable"], done["actor_id"]) == (number, True, str(admin.pk))
+    assert done["detail"] == {"before": "editor", "after": "viewer"}
+    assert User.objects.get(pk=viewer.pk).role == "viewer"
+    after = browser.get(path).json()
+    reason = f"It was undone already, by entry {done['seq']}."
+    assert (after["undoable"], after["undo_reason"]) == (False, reason)
+    assert after["undone_by"] == done["seq"]
+    listed = {row["seq"]: row for row in browser.get(f"{API}/audit-events").json()["results"]}
+    assert (listed[number], listed[done["seq"]]) == (after, done)
+    again = _undo(browser, path)
+    assert problem(again) == (409, "cannot_undo")
+    assert again.json()["detail"] == reason
+
+
+def test_one_event_tells_what_has_changed_since_and_what_the_role_allows(
+    owner: User, admin: User, viewer: User, browser_of: BrowserOf
+) -> None:
+    browser = browser_of(admin)
+    users.change_role(actor=owner, user=viewer, role="editor")
+    path = _last()
+    users.change_role(actor=owner, user=viewer, role="none")
+
+    event = browser.get(path).json()
+    assert event["undoable"] is False
+    assert event["undo_reason"].startswith("It was changed again on ")
+    users.change_role(actor=owner, user=viewer, role="admin")
+    event = browser.get(_last()).json()
+    assert event["undo_reason"] == "You may only manage people whose role is below your own."
+    assert problem(_undo(browser)) == (403, "forbidden")
+
+
+def test_what_cannot_be_undone_says_why(admin: User, viewer: User, browser_of: BrowserOf) -> None:
+    browser = browser_of(admin)
+    users.delete_user(actor=admin, user=viewer)
+
+    answer = _undo(browser)
+
+    assert problem(answer) == (409, "cannot_undo")
+    assert answer.json()["detail"].startswith("This cannot be undone, because the account")
+    assert browser.get(_last()).json()["undo_reason"] == answer.json()["detail"]
+
+
+@pytest.mark.parametrize("number", ["0", "999", str(2**63), str(10**30)])
+def test_an_unknown_event_is_not_found(admin: User, browser_of: BrowserOf, number: str) -> None:
+    browser = browser_of(admin)
+
+    assert problem(browser.get(f"{API}/audit-events/{number}")) == (404, "not_found")
+    assert problem(_undo(browser, f"{API}/audit-events/{number}")) == (404, "not_found")
+
+
+def test_undo_needs_recent_authentication_and_an_administrator(
+    admin: User, editor: User, viewer: User, browser_of: BrowserOf, at_time: Callable[..., object]
+) -> None:
+    users.disable_user(actor=admin, user=viewer)
+    path, browser = _last(), browser_of(admin)
+
+    assert problem(_undo(browser_of(editor), path)) == (403, "forbidden")
+    assert problem(_undo(Client(), path)) == (401, "not_authenticated")
+    at_time(LIFETIME + timedelta(minutes=1))
+    assert problem(_undo(browser, path)) == (403, "confirmation_needed")
+    assert not User.objects.get(pk=viewer.pk).is_active
+
+
+@pytest.mark.parametrize("scope", ["users", "moderation", "read", "service"])
+def test_a_key_undoes_what_its_scope_allows(owner: User, viewer: User, scope: str) -> None:
+    token = made(owner, scopes=[scope]).text
+    users.disable_user(actor=owner, user=viewer)
+    of_user = _last()
+    bans.ban(actor=owner, user=viewer, duration=None, reason="")
+    of_ban = _last()
+    rules.create_rule(actor=owner, rule=AccessRule(name="Shop", effect="deny"))
+    of_rule = _last()
+
+    found = {
+        path: _undo(Client(), path, **_bearer(token)).status_code
+        for path in (of_user, of_ban, of_rule)
+    }
+
+    users_may, moderators_may = scope == "users", scope == "moderation"
+    assert found == {
+        of_user: 201 if users_may else 403,
+        of_ban: 201 if moderators_may else 403,
+        of_rule: 201 if users_may else 403,
+    }
+    assert User.objects.get(pk=viewer.pk).is_active is users_may
+    assert (bans.ban_of(viewer) is None) is moderators_may
+    assert AccessRule.objects.exists() is not users_may
+
+
+def test_undo_takes_no_fields(admin: User, viewer: User, browser_of: BrowserOf) -> None:
+    users.disable_user(actor=admin, user=viewer)
+
+    assert problem(_undo(browser_of(admin), data={"force": True})) == (402, "record_invalid")
+    assert not User.objects.get(pk=viewer.pk).is_active

@@ -107,14 +107,15 @@ def test_an_access_rule_is_described_with_the_names_of_its_fields() -> None:
     changed = event(
         "sso:rule:change",
         name="role",
-        before="path: /a; role: viewer",
-        after="path: /b; role: editor",
+        before={"path": "/a", "role": "viewer", "is_enabled": True, "methods": ["GET", "POST"]},
+        after={"path": "/b", "role": "editor", "is_enabled": False, "methods": []},
     )
 
     text = sentence(changed, actor="Olga")
 
     assert text == (
-        "Olga changed the access rule “role” from path: /a; role: viewer to path: /b; role: editor."
+        "Olga changed the access rule “role” from path: /a; role: viewer; in use: yes; "
+        "methods: GET, POST to path: /b; role: editor; in use: no; methods: -."
     )
 
 

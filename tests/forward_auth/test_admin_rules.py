@@ -132,7 +132,11 @@ def test_an_owner_adds_a_rule_at_the_end(panel: Client, owner: User) -> None:
     assert (row.methods, row.networks) == (["GET", "POST"], ["10.0.0.0/8", "203.0.113.7/32"])
     event = audited("sso:rule:create")
     assert (event.actor_id, event.target_id) == (owner.pk, row.pk)
-    assert "host: wiki.example.com; path: /edit; methods: GET, POST" in event.detail["after"]
+    assert event.detail["after"] == {
+        "name": "Wiki", "is_enabled": True, "effect": "role", "role": "editor",
+        "host": "wiki.example.com", "path": "/edit", "methods": ["GET", "POST"],
+        "networks": ["10.0.0.0/8", "203.0.113.7/32"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -164,10 +168,13 @@ def test_a_change_names_what_was_before_and_after(panel: Client) -> None:
 
     event = audited("sso:rule:change")
     assert event.target_id == row.pk
-    assert event.detail["before"] == (
-        "effect: deny; role: viewer; path: -; methods: -; networks: -"
-    )
-    assert event.detail["after"].startswith("effect: role; role: editor; path: /edit; ")
+    assert event.detail["before"] == {
+        "effect": "deny", "role": "viewer", "path": "", "methods": [], "networks": [],
+    }  # fmt: skip
+    assert event.detail["after"] == {
+        "effect": "role", "role": "editor", "path": "/edit", "methods": ["GET", "POST"],
+        "networks": ["10.0.0.0/8", "203.0.113.7/32"],
+    }  # fmt: skip
 
 
 def test_saving_without_a_change_writes_nothing(panel: Client) -> None:

@@ -15,6 +15,7 @@ from accounts.admin.dashboard import content as dashboard
 from accounts.models import User
 from audit.models import AuditEvent
 from moderation.models import Ban, Violation
+from tests.conftest import messages_of
 from tests.moderation.history import banned, violated
 
 pytestmark = pytest.mark.django_db
@@ -274,7 +275,7 @@ def test_a_button_lifts_a_ban(panel: Client, owner: User, viewer: User) -> None:
 
     ban.refresh_from_db()
     assert (ban.state(timezone.now()), ban.lifted_by) == ("lifted", owner.pk)
-    assert [str(message) for message in answer.context["messages"]] == ["The ban is lifted."]
+    assert messages_of(answer) == ["The ban is lifted."]
     page = answer.content.decode()
     assert f"{BANS}{ban.pk}/lift/" not in page
     told = {
@@ -324,7 +325,7 @@ def test_selected_bans_are_lifted_and_skipped_ones_reported(
         BANS, {"action": "lift_chosen", "_selected_action": ticked, "index": "0"}, follow=True
     )
 
-    assert [str(message) for message in answer.context["messages"]] == [
+    assert messages_of(answer) == [
         "2 bans are lifted.",
         "Skipped 1: not in force any more",
         "Skipped 1: You may only manage people whose role is below your own.",

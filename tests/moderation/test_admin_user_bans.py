@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import BrowserSession, User
 from audit.models import AuditEvent
 from moderation.models import Ban
+from tests.conftest import messages_of
 from tests.moderation.history import banned
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +34,7 @@ def act(client: Client, action: str, people: list[User], **more: str) -> HttpRes
 
 
 def notices(client: Client) -> list[str]:
-    return [str(message) for message in client.get(LIST).context["messages"]]
+    return messages_of(client.get(LIST))
 
 
 def test_the_page_lists_affected_and_skipped_users(

@@ -35,7 +35,7 @@ from accounts.services.invitations import invite
 from accounts.services.passwords import handle_reset_requests, start_reset
 from accounts.services.saved_views import save_view
 from accounts.services.signup import handle_sign_up_requests
-from accounts.services.users import create_user
+from accounts.services.users import create_user, disable_user
 from accounts.services.verification import mail_verification
 from accounts.sessions.resumption import RESUME_WINDOW
 from api.models import ApiKey, TokenFamily
@@ -276,6 +276,11 @@ def _confirmation(context: CaseContext) -> Form:
     item = _item(context)
     seen = [f"{item.pk}:{item.first_access.fingerprint}"]
     return f"{REVIEWS}{item.review_id}/confirm/", {"seen_item": seen, "note": ""}
+
+
+def _disabled(context: CaseContext) -> Form:
+    disable_user(actor=context.owner, user=context.viewer)
+    return f"/admin/audit/auditevent/{AuditEvent.objects.latest('seq').seq}/undo/", {}
 
 
 def _ban(context: CaseContext) -> Ban:
@@ -651,6 +656,7 @@ CASES: dict[str, Case] = {
     "admin:access_reviews_accessreview_close": Case(
         review("close", reason="Enough"), count(AccessReview), [1], (302, REVIEWS)
     ),
+    "admin:audit_auditevent_undo": Case(_disabled, count(), [], (302, "/admin/audit/auditevent/")),
     "admin:forward_auth_accessrule_move": Case(
         _moved, count(AccessRule), [3], (302, "/admin/forward_auth/accessrule/")
     ),
@@ -708,6 +714,7 @@ AUDIT = {
         "account:offboarding:verify",
     ],
     "admin:accounts_user_reset": ["account:password:reset-start"],
+    "admin:audit_auditevent_undo": ["account:user:enable"],
     "admin:moderation_ban_add": ["moderation:ban:start"],
     "admin:moderation_ban_lift": ["moderation:ban:lift"],
     "admin:access_reviews_accessreview_add": ["review:access:start"],

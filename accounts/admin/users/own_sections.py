@@ -23,6 +23,7 @@ from accounts.admin.columns import (
     user_link,
 )
 from accounts.admin.invitations import STATES
+from accounts.admin.undoing import undo_link
 from accounts.admin.users.sections import (
     SHOWN,
     Button,
@@ -37,6 +38,7 @@ from accounts.admin.users.sections import (
 from accounts.models import ROLE_LABELS, BrowserSession, Invitation, User
 from accounts.models.audit_events import sentence_of, with_emails
 from accounts.offboarding.report import latest_report
+from accounts.services.undo import with_undo
 from accounts.sessions.link_binding import device_name
 from audit.models import AuditEvent
 from core.text.time_display import exact_moment
@@ -178,7 +180,7 @@ def history(_request: HttpRequest, user: User) -> Content:
     found = {
         event.seq: event
         for rows in (every.filter(target_id=user.pk), every.filter(actor_id=user.pk))
-        for event in newest(with_emails(rows))
+        for event in newest(with_undo(with_emails(rows)))
     }
     rows = [found[seq] for seq in sorted(found, reverse=True)[: SHOWN + 1]]
     return Content(
@@ -191,5 +193,5 @@ def history(_request: HttpRequest, user: User) -> Content:
 
 def _event_row(event: AuditEvent) -> Row:
     page = reverse("admin:audit_auditevent_change", args=[event.pk])
-    told = format_html('<a href="{}">{}</a>', page, sentence_of(event))
+    told = format_html('<a href="{}">{}</a> {}', page, sentence_of(event), undo_link(event))
     return Row((moment(event.at), told, origin_cell(event), result_badge(event)))

@@ -91,6 +91,16 @@ SIGN_IN = Section(
     ).with_help("A session ends this long after the sign-in, even if it is used."),
 )
 
+CHANGES = Section(
+    "Changes by administrators",
+    "How mistakes are taken back.",
+    duration("UNDO_WINDOW", default="7d", example="24h", bounds=("0", "366d")).with_help(
+        "How long a change of a user, a ban or an access rule can be undone in the audit log. "
+        "0 switches undo off. Seven days, because a mistake shows within a working week, and "
+        "what lasted longer is better decided anew."
+    ),
+)
+
 LIMITS = Section(
     "Limits",
     "How often an action may be attempted. A client is an IPv4 address, the /64 of an IPv6 "
