@@ -6,6 +6,7 @@ make pictures ARGS="users denial". Needs Chromium.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from devtools.pictures.instance import URL, DemoInstance
 from devtools.pictures.png import size, smaller
 from devtools.servers.processes import ROOT, program
 
-FOLDER = ROOT / "docs" / "images"
+FOLDER = Path(os.path.relpath(ROOT / "docs" / "images"))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,7 +28,11 @@ def main(arguments: Sequence[str]) -> int:
     names = [picture.name for picture in PICTURES]
     parser = argparse.ArgumentParser(prog="make pictures", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
-    chosen = set(parser.parse_args(arguments).names)
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="where they are written; docs/images by default"
+    )
+    options = parser.parse_args(arguments)
+    chosen = set(options.names)
     if unknown := chosen - set(names):
         parser.error(f"no such picture: {', '.join(sorted(unknown))}")
     if "denial" in chosen:
@@ -37,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         DemoInstance(Path(folder)) as instance,
         _browser(instance) as browser,
     ):
-        camera = Camera(browser, instance)
+        camera = Camera(browser, instance, options.folder)
         for picture in PICTURES:
             if not chosen or picture.name in chosen:
                 camera.take(picture)
@@ -64,7 +69,8 @@ def _browser(instance: DemoInstance) -> Iterator[Browser]:
 class Camera:
     """A signed-in browser window of each person that looks at a page."""
 
-    def __init__(self, browser: Browser, instance: DemoInstance) -> None:
+    def __init__(self, browser: Browser, instance: DemoInstance, folder: Path) -> None:
+        self._folder = folder
         listed = instance.manage("listusers", "--role", "editor", "--json").splitlines()
         editors = [user for user in map(json.loads, listed) if user["is_active"]]
         self._editor = str(editors[0]["email"])
@@ -105,8 +111,8 @@ class Camera:
         for file, scheme in zip(picture.files, ("light", "dark"), strict=False):
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             png = smaller(page.screenshot(animations="disabled", caret="hide"))
-            (FOLDER / file).write_bytes(png)
-            print(f"docs/images/{file}  {'x'.join(map(str, size(png)))}  {len(png) // 1024} kB")
+            (self._folder / file).write_bytes(png)
+            print(f"{self._folder / file}  {'x'.join(map(str, size(png)))}  {len(png) // 1024} kB")
 
 
 def _fit(page: Page, width: int) -> None:
