@@ -65,21 +65,6 @@ def test_an_unknown_name_is_refused() -> None:
     assert "no such picture: holiday" in done.stderr
 
 
-@pytest.mark.browser
-def test_the_command_makes_every_picture(tmp_path: Path) -> None:
-    """Each page that a picture shows is still there, and answers as the catalogue says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "devtools.pictures", "--folder", tmp_path],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stderr
-    assert {file.name for file in tmp_path.iterdir()} == set(FILES)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        str(tmp_path / file) for file in FILES
-    ]
-
-
 # Smaller files
 
 
