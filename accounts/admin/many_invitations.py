@@ -15,15 +15,16 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.views.decorators.http import require_POST
 
 from accounts.actors import Actor
 from accounts.admin.base import acting_admin
+from accounts.admin.checked_forms import CheckedForm, checked_views
 from accounts.admin.columns import badge
-from accounts.admin.users.forms import role_choices
-from accounts.forms import GatehouseForm
+from accounts.admin.users.forms import following_choices, role_choices
+from accounts.forms import EndField, add_check_errors
 from accounts.models import Invitation
 from accounts.roles import Role
 from accounts.sent_forms import show_once
@@ -36,6 +37,7 @@ from accounts.services.bulk.invitations import (
     invite_many,
     plan_invitations,
 )
+from accounts.services.end_dates import check_role_end
 from accounts.services.invitations import LIFETIME
 from accounts.user_files.address_list import (
     MAX_FILE,
@@ -72,7 +74,7 @@ def lifetimes() -> list[tuple[int, str]]:
     ]
 
 
-class InviteManyForm(GatehouseForm):
+class InviteManyForm(CheckedForm):
     """A list of addresses, as text or as a file, with one role and lifetime for all.
 
     recipients: the parsed list. The text of a file is added to `people`, where it can be corrected.
@@ -98,6 +100,15 @@ class InviteManyForm(GatehouseForm):
         help_text=gettext_lazy("CSV with a column of addresses, or text. At most 256 KB."),
     )
     role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.VIEWER.value)
+    role_until = EndField(
+        label=gettext_lazy("Role ends"),
+        help_text=gettext_lazy("In your time zone. Empty: the role has no end."),
+    )
+    role_after = forms.ChoiceField(
+        label=gettext_lazy("Role afterwards"),
+        required=False,
+        help_text=gettext_lazy("A lower one, which holds from then on."),
+    )
     days = forms.TypedChoiceField(
         label=gettext_lazy("Works for"), coerce=int, initial=LIFETIME.days
     )
@@ -112,8 +123,10 @@ class InviteManyForm(GatehouseForm):
 
     def __init__(self, *args: Any, actor: Actor, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.actor = actor
         self.recipients: list[Recipient] = []
         self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
+        self.fields["role_after"].choices = following_choices(actor)  # type: ignore[attr-defined]
         self.fields["days"].choices = lifetimes()  # type: ignore[attr-defined]
 
     def clean_file(self) -> str:
@@ -139,9 +152,16 @@ class InviteManyForm(GatehouseForm):
         text = "\n".join(part.strip("\r\n") for part in parts if part.strip())
         if "people" not in self.errors:
             self.data = {**self.data.dict(), "people": text}  # type: ignore[attr-defined]  # a QueryDict
+        add_check_errors(self, self._check_end)
         if not self.errors:
             self._parse(text)
         return self.cleaned_data
+
+    def _check_end(self, typed: dict[str, Any]) -> None:
+        """Raise RecordInvalid for an end that the service would refuse."""
+        if {"role", "role_until", "role_after"} <= typed.keys():
+            until, then = typed["role_until"], typed["role_after"]
+            check_role_end(self.actor, typed["role"], until, then, timezone.now())
 
     def _parse(self, text: str) -> None:
         self.recipients = parse_recipients(text)
@@ -154,59 +174,53 @@ class InviteManyForm(GatehouseForm):
     @property
     def checked(self) -> str:
         """Identifies the list and the choices that were checked."""
-        given = self.cleaned_data
-        return digest(PURPOSE, repr([given["people"], given["role"], given["resend"]]))
+        return digest(PURPOSE, repr([self.cleaned_data["people"], sorted(self.wanted.items())]))
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What plan_invitations() and invite_many() are asked for."""
+        names = ("role", "role_until", "role_after", "resend")
+        return {name: self.cleaned_data[name] for name in names}
 
 
 def urls(modeladmin: "ModelAdmin[Invitation]") -> list[URLPattern]:
     """many/ shows and checks the list; many/send/ sends it."""
     wrap = modeladmin.admin_site.admin_view
 
-    def check(request: HttpRequest) -> HttpResponse:
-        """The form, and after it what will happen to each address."""
-        data = request.POST if request.method == "POST" else None
-        form = InviteManyForm(data, request.FILES or None, actor=acting_admin(request))
-        return _form_page(modeladmin, request, form)
+    def make(request: HttpRequest, data: Any) -> InviteManyForm:
+        return InviteManyForm(data, request.FILES or None, actor=acting_admin(request))
 
-    @require_POST
-    def send(request: HttpRequest) -> HttpResponse:
+    def show(request: HttpRequest, form: InviteManyForm, note: str) -> HttpResponse:
+        return _form_page(modeladmin, request, form, note=note)
+
+    def act(request: HttpRequest, form: InviteManyForm) -> HttpResponse:
         """Send what was checked, and show the links once."""
-        actor = acting_admin(request)
-        form = InviteManyForm(request.POST, request.FILES or None, actor=actor)
-        if not form.is_valid():
-            return _form_page(modeladmin, request, form)
-        if request.POST.get("checked") != form.checked:
-            note = _("The list has changed since it was checked. Look at it again, then send it.")
-            return _form_page(modeladmin, request, form, note=note)
-        given = form.cleaned_data
-        try:
-            lines = invite_many(
-                form.recipients,
-                actor=actor,
-                role=given["role"],
-                lifetime=timedelta(days=given["days"]),
-                resend=given["resend"],
-            )
-        except GatehouseError as error:
-            form.add_service_errors(error)
-            return _form_page(modeladmin, request, form)
-        return result_page(modeladmin, request, lines, role=given["role"], days=given["days"])
+        lifetime = timedelta(days=form.cleaned_data["days"])
+        lines = invite_many(
+            form.recipients, actor=acting_admin(request), lifetime=lifetime, **form.wanted
+        )
+        return result_page(modeladmin, request, lines, form=form)
 
+    check, send = checked_views(make=make, show=show, act=act, changed=_changed_since)
     return [
         path("many/", wrap(check), name="accounts_invitation_many"),
         path("many/send/", wrap(send), name="accounts_invitation_send-many"),
     ]
 
 
+def _changed_since() -> str:
+    return _("The list has changed since it was checked. Look at it again, then send it.")
+
+
 def result_page(
     modeladmin: "ModelAdmin[Invitation]",
     request: HttpRequest,
     lines: Iterable[InvitationLine],
-    **choices: Any,
+    form: InviteManyForm | None = None,
 ) -> HttpResponse:
     """The links, which only this response shows, and what was not sent.
 
-    choices: role and days, with which wrong entries can be corrected and checked again.
+    form: with whose choices wrong entries can be corrected and checked again.
     """
     lines = list(lines)
     sent = [line for line in lines if line.issued is not None]
@@ -223,8 +237,12 @@ def result_page(
         ),
         "mailed": any(line.issued is not None and line.issued.mailed for line in sent),
         "left": _shown(left),
-        "wrong_text": "\n".join(line.recipient.text for line in wrong) if choices else "",
-        **choices,
+        "wrong_text": "\n".join(line.recipient.text for line in wrong) if form else "",
+        "choices": []
+        if form is None
+        else [
+            (name, form.data.get(name, "")) for name in ("role", "role_until", "role_after", "days")
+        ],
     }
     common = modeladmin.admin_site.each_context(request)
     page = render(request, f"{TEMPLATES}/invited_many.html", common | context)
@@ -236,14 +254,9 @@ def _form_page(
 ) -> HttpResponse:
     lines: list[InvitationLine] = []
     if form.is_valid():
-        given = form.cleaned_data
+        actor = acting_admin(request)
         try:
-            lines = plan_invitations(
-                form.recipients,
-                actor=acting_admin(request),
-                role=given["role"],
-                resend=given["resend"],
-            )
+            lines = plan_invitations(form.recipients, actor=actor, **form.wanted)
         except GatehouseError as error:
             form.add_service_errors(error)
     counts = Counter(line.outcome for line in lines)

@@ -52,16 +52,32 @@ def skip_passed_reminders(
     user: User, subject: Subject, ends_at: datetime | None, now: datetime
 ) -> None:
     """Note the reminders of a new end whose time has passed: who sets an end knows it."""
+    rows = passed_reminders(user, subject, ends_at, now)
+    if rows:
+        EndReminder.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def passed_reminders(
+    user: User, subject: Subject, ends_at: datetime | None, now: datetime
+) -> list[EndReminder]:
+    """The reminders of an end whose time has passed, unsaved; see skip_passed_reminders()."""
     if ends_at is None:
-        return
+        return []
     passed = [days for days in REMINDER_DAYS if ends_at - timedelta(days=days) <= now]
-    rows = [EndReminder(user=user, subject=subject, ends_at=ends_at, days=days) for days in passed]
-    EndReminder.objects.bulk_create(rows, ignore_conflicts=True)
+    return [EndReminder(user=user, subject=subject, ends_at=ends_at, days=days) for days in passed]
 
 
 def end_details(until: datetime | None, then: str = "") -> dict[str, Any]:
     """The end for the audit log: nothing for a role without an end."""
     return {"until": audit_time(until), "then": then} if until is not None else {}
+
+
+def account_ends(user: User) -> dict[str, Any]:
+    """The ends of a new account for the audit log: those that there are."""
+    ends = end_details(user.role_until, user.role_after)
+    if user.expires_at is not None:
+        ends["expires_at"] = audit_time(user.expires_at)
+    return ends
 
 
 def audit_time(end: datetime) -> str:

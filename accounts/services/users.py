@@ -22,6 +22,7 @@ from accounts.passwords import password_problems
 from accounts.roles import Role, can_give
 from accounts.services.end_dates import (
     Subject,
+    account_ends,
     audit_time,
     check_end,
     check_role_end,
@@ -146,16 +147,13 @@ def save_new(user: User, *, actor: Actor | None, source: str) -> User:
             now = timezone.now()
             skip_passed_reminders(user, Subject.ACCOUNT, user.expires_at, now)
             skip_passed_reminders(user, Subject.ROLE, user.role_until, now)
-            ends = end_details(user.role_until, user.role_after)
-            if user.expires_at is not None:
-                ends["expires_at"] = audit_time(user.expires_at)
             audit_log.record(
                 "account:user:create",
                 actor=actor,
                 target=user,
                 role=user.role,
                 source=source,
-                **ends,
+                **account_ends(user),
             )
     except IntegrityError:
         raise RecordInvalid(_constraint_errors(user)) from None

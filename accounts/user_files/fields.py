@@ -14,6 +14,9 @@ FIELDS = (
     "state",
     "verified",
     "created_at",
+    "expires_at",
+    "role_until",
+    "role_after",
     "password_hash",
 )
 # Read in place of `name`, when a file has the two parts of it.
@@ -30,6 +33,9 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "state": ("state", "status", "active", "isactive", "enabled", "aktiv", "zustand"),
     "verified": ("verified", "isverified", "emailverified", "emailisverified"),
     "created_at": ("createdat", "created", "datejoined", "creationtime", "erstellt", "angelegt"),
+    "expires_at": ("expiresat", "accessends", "accountexpires", "zugangendet"),
+    "role_until": ("roleuntil", "roleends", "rolleendet"),
+    "role_after": ("roleafter", "roleafterwards", "rolledanach"),
     "password_hash": ("passwordhash", "hashedpassword"),
     "first_name": ("firstname", "givenname", "vorname", "firstnamerequired"),
     "last_name": ("lastname", "surname", "familyname", "nachname", "lastnamerequired"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from accounts.passwords.imported_hashes import HashRefused, parse_hash
 from accounts.roles import Role
@@ -21,6 +21,10 @@ NOT_A_ROLE = gettext_noop("%(value)s is not a role: owner, admin, editor, viewer
 NOT_A_STATE = gettext_noop("%(value)s is not a state: active or disabled.")
 NOT_YES_NO = gettext_noop("%(value)s is neither yes nor no.")
 NOT_A_TIME = gettext_noop("%(value)s is not a time like 2026-05-31T12:00:00Z.")
+NOT_AN_END = gettext_noop(
+    "%(value)s is not an end: write a date like 2026-12-04, whose end it is, or a time with its "
+    "offset like 2026-12-04T17:00:00Z."
+)
 TIME_OUT_OF_RANGE = gettext_noop("%(value)s is before 1990 or in the future.")
 TOO_LONG = gettext_noop("This cell is too long.")
 NAME_TOO_LONG = gettext_noop("A name has at most 150 characters.")
@@ -49,6 +53,9 @@ class UserRow:
     is_active: bool | None = None
     is_verified: bool | None = None
     created_at: datetime | None = None
+    expires_at: datetime | None = None
+    role_until: datetime | None = None
+    role_after: str | None = None
     password: str = field(default="", repr=False)
 
 
@@ -61,12 +68,17 @@ class _CellInvalid(ValueError):
 
 
 def parse_row(
-    line: int, fields: Mapping[str, str], *, role_map: Mapping[str, str], now: datetime
+    line: int,
+    fields: Mapping[str, str],
+    *,
+    role_map: Mapping[str, str],
+    now: datetime,
+    zone: tzinfo = UTC,
 ) -> tuple[UserRow, list[RowError]]:
     """The row, and all that is wrong with it.
 
     fields: texts by names of fields.READ_FIELDS. role_map: {role of the file in lower case: ours};
-    "" counts as no role. An invalid field stays None.
+    "" counts as no role. zone: in which a date is the end of a day. An invalid field stays None.
     """
     row, errors = UserRow(line), []
     readers = {
@@ -77,6 +89,9 @@ def parse_row(
         "state": lambda text: _yes_or_no(text, NOT_A_STATE),
         "verified": _is_verified,
         "created_at": lambda text: _time(text, now),
+        "expires_at": lambda text: _end(text, zone),
+        "role_until": lambda text: _end(text, zone),
+        "role_after": lambda text: _role(text, role_map),
         "password_hash": _password,
     }
     for name, read in readers.items():
@@ -165,6 +180,22 @@ def _time(text: str, now: datetime) -> datetime | None:
     if not OLDEST <= found <= now + timedelta(days=1):
         raise _CellInvalid(TIME_OUT_OF_RANGE, echo(text))
     return min(found, now)
+
+
+def _end(text: str, zone: tzinfo) -> datetime | None:
+    """When something ends. A date is the end of that day in `zone`; a time needs an offset."""
+    if not text:
+        return None
+    try:
+        if len(text) == len("2026-12-04"):
+            day = date.fromisoformat(text) + timedelta(days=1)
+            return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise _CellInvalid(NOT_AN_END, echo(text))
 
 
 def _parsed_time(text: str) -> datetime | None:

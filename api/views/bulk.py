@@ -56,6 +56,9 @@ FILE_FIELDS = {
     "state": "is_active",
     "verified": "is_verified",
     "created_at": "created_at",
+    "expires_at": "expires_at",
+    "role_until": "role_until",
+    "role_after": "role_after",
     "password_hash": "password_hash",
 }
 # The messages of files name lines; these name positions.
@@ -86,6 +89,21 @@ class ImportedUser(StrictSerializer):
     is_active = serializers.BooleanField(required=False, allow_null=True)
     is_verified = serializers.BooleanField(required=False, allow_null=True)
     created_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="When the access ends by itself."
+    )
+    role_until = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        help_text="When the role ends, and `role_after` follows.",
+    )
+    role_after = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        max_length=MAX_TEXT,
+        help_text="A lower role; with `role_until`.",
+    )
     password_hash = serializers.CharField(
         required=False,
         allow_blank=True,
@@ -103,7 +121,7 @@ class NewImport(StrictSerializer):
         ROLE_LABELS, default=Role.VIEWER.value, help_text="Of users without a role."
     )
     update_existing = serializers.BooleanField(
-        default=False, help_text="Change name, role and state of existing accounts."
+        default=False, help_text="Change name, role, state and ends of existing accounts."
     )
     skip_errors = serializers.BooleanField(
         default=False, help_text="Import the other users if some are wrong."
@@ -162,6 +180,12 @@ class InvitationList(StrictSerializer):
         ROLE_LABELS,
         default=Role.VIEWER.value,
         help_text="Below your own; owners may give any role.",
+    )
+    role_until = serializers.DateTimeField(
+        default=None, allow_null=True, help_text="The role ends then, and `role_after` follows."
+    )
+    role_after = serializers.ChoiceField(
+        ROLE_LABELS, default="", allow_blank=True, help_text="A lower role; with `role_until`."
     )
     expires_at = ExactMoment(
         required=False, help_text="In 1 minute to 30 days; in 7 days by default."
@@ -291,8 +315,7 @@ class InvitationListView(APIView):
             )
         wanted: dict[str, Any] = {
             "actor": auth_of(request).user,
-            "role": given["role"],
-            "resend": given["resend"],
+            **{name: given[name] for name in ("role", "role_until", "role_after", "resend")},
         }
         if given["dry_run"]:
             lines = plan_invitations(people, **wanted)

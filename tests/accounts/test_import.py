@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from django.contrib.auth.hashers import BCryptPasswordHasher, PBKDF2PasswordHasher
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM, Actor
@@ -21,6 +23,7 @@ from accounts.services.bulk import imports, planning
 from accounts.services.bulk.exports import ExportFilter, export_users
 from accounts.services.bulk.imports import import_users, plan_import
 from accounts.services.bulk.planning import ImportOptions, ImportResult, Outcome, sentence
+from accounts.services.ended_access import send_reminders
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import AccessDenied, Forbidden, RecordInvalid
@@ -630,7 +633,9 @@ def exported(actor: Actor = SYSTEM, **options: Any) -> list[str]:
 def test_an_export_has_everyone_and_no_hash(viewer: User, admin: User) -> None:
     lines = exported(admin)
 
-    assert lines[0] == "email,name,username,role,state,verified,created_at"
+    assert lines[0] == (
+        "email,name,username,role,state,verified,created_at,expires_at,role_until,role_after"
+    )
     assert lines[1].startswith("viewer@example.com,Vera Viewer,vera,viewer,active,yes,20")
     assert len(lines) == 3
     assert events()[-1] == ("account:user:export", {"count": 2, "password_hashes": False})
@@ -713,3 +718,144 @@ def test_the_export_command_fails_without_a_match(viewer: User) -> None:
 
 def test_the_export_command_prints_csv(viewer: User) -> None:
     assert command("exportusers")[0].startswith("email,name,username,role,state,verified,created_")
+
+
+# Ends
+
+
+ENDS = ("expires_at", "role_until", "role_after")
+
+
+def ends_of(email: str) -> tuple[Any, ...]:
+    return User.objects.filter(email=email).values_list("role", *ENDS).get()
+
+
+def test_accounts_are_made_with_the_ends_that_the_file_says(settings: Settings) -> None:
+    text = """email,role,expires_at,role_until,role_after
+anna@example.com,admin,,2999-12-04T17:00:00Z,viewer
+bert@example.com,,2999-12-04,,
+cleo@example.com,editor,2999-12-04T17:00:00+02:00,2998-01-31,none
+"""
+
+    with timezone.override("Europe/Berlin"):
+        assert counts(run(text)) == [3, 0, 0, 0]
+
+    end = datetime(2999, 12, 4, 17, tzinfo=UTC)
+    assert ends_of("anna@example.com") == ("admin", None, end, "viewer")
+    # The end of that day where the administrator is.
+    assert ends_of("bert@example.com") == (
+        "viewer",
+        datetime(2999, 12, 4, 23, tzinfo=UTC),
+        None,
+        "",
+    )
+    assert ends_of("cleo@example.com") == (
+        "editor",
+        datetime(2999, 12, 4, 15, tzinfo=UTC),
+        datetime(2998, 1, 31, 23, tzinfo=UTC),
+        "none",
+    )
+    details = [detail for action, detail in events() if action == "account:user:create"]
+    assert details[0]["until"] == "2999-12-04 17:00 UTC"
+    assert details[0]["then"] == "viewer"
+    assert details[1]["expires_at"] == "2999-12-04 23:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("cells", "field"),
+    [
+        ("viewer,tomorrow,,", "expires_at"),
+        ("viewer,2999-12-04T17:00:00,,", "expires_at"),
+        ("viewer,2999-13-04,,", "expires_at"),
+        ("viewer,2020-01-01,,", "expires_at"),
+        ("editor,,2020-01-01,viewer", "role_until"),
+        ("editor,,,viewer", "role_until"),
+        ("editor,,2999-01-01,", "role_after"),
+        ("editor,,2999-01-01,editor", "role_after"),
+        ("editor,,2999-01-01,boss", "role_after"),
+    ],
+)
+def test_a_wrong_end_is_an_error_of_its_field(cells: str, field: str) -> None:
+    result = run(f"email,role,expires_at,role_until,role_after\nanna@example.com,{cells}\n")
+
+    assert [(line, name) for line, name, _text in errors(result)] == [(2, field)]
+    assert not User.objects.exists()
+
+
+def test_a_wrong_end_says_how_to_write_one() -> None:
+    ((_line, _field, text),) = errors(run("email,expires_at\nanna@example.com,2999-12-04T17:00\n"))
+
+    assert text == (
+        "'2999-12-04T17:00' is not an end: write a date like 2026-12-04, whose end it is, or a "
+        "time with its offset like 2026-12-04T17:00:00Z."
+    )
+
+
+def test_an_admin_gives_no_role_of_their_rank_afterwards(admin: User) -> None:
+    text = "email,role,role_until,role_after\nanna@example.com,editor,2999-01-01,admin\n"
+
+    assert [name for _line, name, _text in errors(run(text, admin))] == ["role_after"]
+
+
+def test_an_update_sets_ends_and_an_empty_cell_changes_none(viewer: User, owner: User) -> None:
+    columns = "email,role,expires_at,role_until,role_after"
+    text = f"{columns}\nviewer@example.com,editor,2999-01-01,2998-01-01,viewer\n"
+
+    assert counts(run(text, owner, update=True)) == [0, 1, 0, 0]
+    assert counts(run(text, owner, update=True)) == [0, 0, 1, 0]
+    set_ends = ends_of(viewer.email)
+    assert counts(run("email,name\nviewer@example.com,Vera V\n", owner, update=True)) == [
+        0,
+        1,
+        0,
+        0,
+    ]
+
+    assert ends_of(viewer.email) == set_ends
+    assert set_ends[0] == "editor"
+    assert None not in set_ends
+    actions = [action for action, _detail in events()]
+    assert actions[:2] == ["account:role:limit", "account:expiry:set"]
+
+
+def test_the_last_owner_gets_no_end_by_a_file(owner: User) -> None:
+    text = f"email,expires_at\n{owner.email},2999-01-01\n"
+
+    result = run(text, update=True)
+
+    assert counts(result)[3] == 1
+    assert ends_of(owner.email) == ("owner", None, None, "")
+
+
+def test_a_new_account_is_reminded_of_no_end_that_its_maker_knows(owner: User, mails: Any) -> None:
+    soon = (timezone.now() + timedelta(days=3)).isoformat()
+
+    run(f"email,expires_at\nanna@example.com,{soon}\n", owner)
+    send_reminders()
+
+    assert mails() == []
+
+
+def test_an_export_with_ends_is_imported_exactly(make_user: MakeUser) -> None:
+    now = timezone.now()
+    made = [
+        make_user("admin", "a@example.com", role_until=now + timedelta(days=3), role_after="none"),
+        make_user("viewer", "b@example.com", expires_at=now + timedelta(days=40)),
+        make_user("viewer", "c@example.com", expires_at=now - timedelta(days=1), is_active=False),
+        make_user("editor", "d@example.com"),
+    ]
+    # What the worker has not written down yet is exported as it holds.
+    make_user("admin", "e@example.com", role_until=now - timedelta(hours=1), role_after="viewer")
+    make_user("viewer", "f@example.com", expires_at=now - timedelta(hours=1))
+    names = ("email", "role", "is_active", *ENDS)
+    before = list(User.objects.order_by("email").values_list(*names))
+    text = "\n".join(exported())
+    User.objects.all().delete()
+
+    assert counts(run(text)) == [6, 0, 0, 0]
+
+    after = list(User.objects.order_by("email").values_list(*names))
+    assert after[: len(made)] == before[: len(made)]
+    assert after[4] == ("e@example.com", "viewer", True, None, None, "")
+    assert after[5][:4] == ("f@example.com", "viewer", False, before[5][3])
+    assert exported()[1:] == text.split("\n")[1:]

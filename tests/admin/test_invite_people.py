@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -83,6 +83,26 @@ def test_a_list_that_changed_since_the_check_is_checked_again(
     assert not Invitation.objects.exists()
 
 
+def test_a_list_gets_a_role_until_a_time(as_role: AsRole) -> None:
+    client, _owner = as_role("owner")
+    fields = typed(role="editor", role_until="2999-12-04T17:00", role_after="viewer")
+
+    lacking = client.post(PAGE, fields | {"role_after": ""})
+    changed = client.post(SEND, checked(client, fields) | {"role_until": "2999-12-05T17:00"})
+    assert not Invitation.objects.exists()
+    answer = client.post(SEND, checked(client, fields))
+
+    assert [*lacking.context["form"].errors] == ["role_after"]
+    assert "The list has changed since it was checked." in changed.content.decode()
+    sent = Invitation.objects.values_list("role", "role_until", "role_after")
+    end = datetime(2999, 12, 4, 17, tzinfo=UTC)
+    assert list(sent) == [("editor", end, "viewer")] * 2
+    # What was wrong is corrected with the same choices.
+    text = answer.content.decode()
+    for name in ("role_until", "role_after"):
+        assert f'<input type="hidden" name="{name}" value="{fields[name]}">' in text
+
+
 def test_a_file_is_added_to_the_list(as_role: AsRole) -> None:
     client, _owner = as_role("owner")
     file = SimpleUploadedFile("people.csv", "Name;E-Mail\nOtto Öl;otto@example.com\n".encode())
@@ -137,7 +157,8 @@ def test_an_admin_gives_only_lower_roles(as_role: AsRole) -> None:
     text = client.get(PAGE).content.decode()
 
     assert re.findall(r'<option value="(\w+)"[^>]*>(?:Owner|Admin|Editor|Viewer|No)', text) == [
-        "editor", "viewer", "none",
+        "editor", "viewer", "none",  # the role
+        "viewer", "none",  # the one afterwards
     ]  # fmt: skip
     assert b"Select a valid choice" in client.post(PAGE, typed(role="admin")).content
 

@@ -1,6 +1,7 @@
 """Many users at once by the API: users/import, users/export, invitations/batch."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -189,6 +190,45 @@ def test_a_dry_run_invites_nobody(owner: User) -> None:
 
     assert (found["invited"], found["results"][0]["outcome"]) == (0, "invited")
     assert not Invitation.objects.exists()
+
+
+def test_a_list_is_invited_until_a_time(owner: User) -> None:
+    until = from_now(days=20)
+    body = {"people": [{"email": "nina@example.com"}], "role": "editor"}
+    ends = {"role_until": until, "role_after": "viewer"}
+
+    wrong = [
+        post(client_of(owner), BATCH, body | {"role_until": until}),
+        post(client_of(owner), BATCH, body | ends | {"role_after": "editor", "dry_run": True}),
+    ]
+    done = post(client_of(owner), BATCH, body | ends)
+
+    assert [(each.status_code, [*each.json()["errors"]]) for each in wrong] == [
+        (402, ["role_after"])
+    ] * 2
+    assert done.json()["invited"] == 1
+    nina = Invitation.objects.get()
+    assert (nina.role, nina.role_after) == ("editor", "viewer")
+    assert nina.role_until == datetime.fromisoformat(until)
+
+
+def test_users_are_imported_with_ends(owner: User) -> None:
+    until = from_now(days=20)
+    user = {"email": "nina@example.com", "role": "editor", "expires_at": until}
+
+    done = post(
+        client_of(owner), IMPORT, {"users": [user | {"role_until": until, "role_after": "viewer"}]}
+    )
+    wrong = post(
+        client_of(owner), IMPORT, {"users": [{"email": "otto@example.com", "role_until": until}]}
+    )
+
+    assert done.json()["created"] == 1
+    nina = User.objects.get(email="nina@example.com")
+    assert nina.expires_at == nina.role_until
+    assert nina.role_after == "viewer"
+    assert (wrong.status_code, [*wrong.json()["errors"]]) == (402, ["users.0.role_after"])
+    assert not User.objects.filter(email="otto@example.com").exists()
 
 
 def test_an_admin_invites_to_lower_roles_only(admin: User) -> None:

@@ -18,13 +18,12 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
-from django.views.decorators.http import require_POST
 
 from accounts.actors import Actor
 from accounts.admin.base import acting_admin
+from accounts.admin.checked_forms import CheckedForm, checked_views
 from accounts.admin.columns import badge
 from accounts.admin.users.forms import role_choices
-from accounts.forms import GatehouseForm
 from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role
 from accounts.services.bulk.imports import import_users, plan_import
@@ -40,7 +39,7 @@ from accounts.user_files.fields import READ_FIELDS, guess_mapping
 from accounts.user_files.sources import SOURCES
 from accounts.user_files.tables import FileInvalid, UserTable
 from core.crypto.tokens import digest
-from core.errors import GatehouseError, RecordInvalid
+from core.errors import RecordInvalid
 
 MAX_FILE = 1000 * 1000
 # Checking so many rows takes some seconds.
@@ -59,6 +58,9 @@ FIELD_LABELS: dict[str, Any] = {
     "state": gettext_lazy("State"),
     "verified": gettext_lazy("Address verified"),
     "created_at": gettext_lazy("Created"),
+    "expires_at": gettext_lazy("Access ends"),
+    "role_until": gettext_lazy("Role ends"),
+    "role_after": gettext_lazy("Role afterwards"),
     "password_hash": gettext_lazy("Password hash"),
     "first_name": gettext_lazy("First name"),
     "last_name": gettext_lazy("Last name"),
@@ -72,7 +74,7 @@ OUTCOMES: dict[Outcome, tuple[str, Any]] = {
 }
 
 
-class ImportForm(GatehouseForm):
+class ImportForm(CheckedForm):
     """The file and how it is read. `content` holds the file from its first check on.
 
     options, stream and columns: set once the form is valid.
@@ -106,7 +108,8 @@ class ImportForm(GatehouseForm):
         label=gettext_lazy("Change existing accounts"),
         required=False,
         help_text=gettext_lazy(
-            "Name, role and state become what the file says. Otherwise existing accounts stay."
+            "Name, role, state and ends become what the file says. Otherwise existing accounts "
+            "stay."
         ),
     )
     without_passwords = forms.BooleanField(
@@ -199,38 +202,31 @@ def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
     """import/ shows and checks a file; import/run/ imports it."""
     wrap = modeladmin.admin_site.admin_view
 
-    # First, because a file would get lost on the way to the confirmation and back.
-    @require_recent_authentication
-    def check(request: HttpRequest) -> HttpResponse:
-        """The form, and after it what will happen to each row."""
-        data = request.POST if request.method == "POST" else None
-        form = ImportForm(data, request.FILES or None, actor=acting_admin(request))
-        return _page(modeladmin, request, form)
+    def make(request: HttpRequest, data: Any) -> ImportForm:
+        return ImportForm(data, request.FILES or None, actor=acting_admin(request))
 
-    @require_POST
-    def run(request: HttpRequest) -> HttpResponse:
+    def show(request: HttpRequest, form: ImportForm, note: str) -> HttpResponse:
+        return _page(modeladmin, request, form, note=note)
+
+    def act(request: HttpRequest, form: ImportForm) -> HttpResponse | None:
         """Import what was checked, all or nothing unless wrong rows are skipped."""
         actor = acting_admin(request)
-        form = ImportForm(request.POST, request.FILES or None, actor=actor)
-        if not form.is_valid():
-            return _page(modeladmin, request, form)
-        if request.POST.get("checked") != form.checked:
-            note = _("The file or the choices have changed since the check. Look at them again.")
-            return _page(modeladmin, request, form, note=note)
-        try:
-            result = import_users(form.stream, actor=actor, options=form.options)
-        except GatehouseError as error:
-            form.add_service_errors(error)
-            return _page(modeladmin, request, form)
+        result = import_users(form.stream, actor=actor, options=form.options)
         if not result.is_done:
-            return _page(modeladmin, request, form)
+            return None
         messages.success(request, _told(result))
         return redirect("admin:accounts_user_changelist")
 
+    check, run = checked_views(make=make, show=show, act=act, changed=_changed_since)
     return [
-        path("import/", wrap(check), name="accounts_user_import"),
+        # First, because a file would get lost on the way to the confirmation and back.
+        path("import/", wrap(require_recent_authentication(check)), name="accounts_user_import"),
         path("import/run/", wrap(run), name="accounts_user_run-import"),
     ]
+
+
+def _changed_since() -> str:
+    return _("The file or the choices have changed since the check. Look at them again.")
 
 
 def _page(modeladmin: Any, request: HttpRequest, form: ImportForm, note: str = "") -> HttpResponse:
@@ -283,6 +279,9 @@ def _row(decision: Decision) -> dict[str, Any]:
         "email": row.email,
         "name": row.name or "",
         "role": labels.get(row.role or "", ""),
+        "role_until": row.role_until,
+        "role_after": labels.get(row.role_after or "", ""),
+        "expires_at": row.expires_at,
         "has_password": bool(row.password),
         "outcome": badge(*OUTCOMES[decision.outcome]),
         "text": _changes(decision),
@@ -291,8 +290,14 @@ def _row(decision: Decision) -> dict[str, Any]:
 
 def _changes(decision: Decision) -> str:
     """Which fields of an existing account change."""
-    names = {"name": _("name"), "role": _("role"), "is_active": _("state")}
-    return ", ".join(names[name] for name in decision.changes) if decision.changes else ""
+    names = {
+        "name": _("name"),
+        "role": _("role"),
+        "is_active": _("state"),
+        "role_until": _("end of the role"),
+        "expires_at": _("end of the access"),
+    }
+    return ", ".join(names[name] for name in decision.changes if name in names)
 
 
 def _ordered(result: ImportResult) -> list[tuple[Outcome, int]]:

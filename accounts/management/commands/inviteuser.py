@@ -100,13 +100,15 @@ class Command(AccountCommand):
         if not recipients:
             raise CommandError("Name at least one address, or a --file with addresses.")
         wanted: dict[str, Any] = {
-            "actor": SYSTEM, "role": options["role"], "resend": options["resend"],
-        }  # fmt: skip
-        ends = self._ends(options)
+            "actor": SYSTEM,
+            "role": options["role"],
+            "resend": options["resend"],
+            **self._ends(options),
+        }
         if options["dry_run"]:
             self._report(plan_invitations(recipients, **wanted), is_dry=True)
         else:
-            self._report(invite_many(recipients, lifetime=lifetime, **ends, **wanted), is_dry=False)
+            self._report(invite_many(recipients, lifetime=lifetime, **wanted), is_dry=False)
 
     def _ends(self, options: dict[str, Any]) -> dict[str, Any]:
         until = self.parse_end("--role-until", options["role_until"])

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from django.utils import timezone
 
 from accounts.actors import Actor
 from accounts.models import User, UserQuerySet
@@ -60,13 +63,24 @@ def _by_key(users: UserQuerySet) -> Iterator[User]:
 
 
 def _cells(user: User) -> dict[str, str]:
+    """The cells of a user, as everything holds now, whether the worker has written it or not."""
+    may_act = user.is_active and not user.is_expired(timezone.now())
+    role_until = None if user.ended_role else user.role_until
     return {
         "email": user.email,
         "name": user.name,
         "username": user.username or "",
         "role": user.role,
-        "state": "active" if user.is_active else "disabled",
+        "state": "active" if may_act else "disabled",
         "verified": "yes" if user.is_verified else "no",
         "created_at": user.created_at.isoformat(timespec="seconds"),
+        "expires_at": _end(user.expires_at),
+        "role_until": _end(role_until),
+        "role_after": user.role_after if role_until else "",
         "password_hash": user.password if user.has_usable_password() else "",
     }
+
+
+def _end(moment: datetime | None) -> str:
+    """RFC 3339 in UTC, to the microsecond; "" for no end."""
+    return "" if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,7 +1,7 @@
 """Importing users from a file: all or nothing, or all rows without an error.
 
 A row whose address has an account changes nothing, so a file may be imported again. With `update`
-it changes name, role and state through the services of users, which check the rank and revoke
+it changes name, role, state and ends through the services of users, which check the rank and revoke
 sessions for each. A password is taken only for a new account. No mail is sent.
 """
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from accounts import access_policy
 from accounts.actors import Actor
-from accounts.models import User
+from accounts.models import EndReminder, User
 from accounts.roles import Role
 from accounts.services import users
 from accounts.services.bulk.planning import (
@@ -28,6 +28,7 @@ from accounts.services.bulk.planning import (
     Outcome,
     Planner,
 )
+from accounts.services.end_dates import Subject, account_ends, passed_reminders
 from accounts.services.users import Profile
 from accounts.user_files.rows import RowError, UserRow
 from audit import audit_log
@@ -50,6 +51,7 @@ class _Made(NamedTuple):
 
     pk: uuid.UUID
     role: str
+    ends: dict[str, Any]
 
 
 class _Cancelled(Exception):
@@ -213,12 +215,23 @@ def _write(actor: Actor, batches: Iterable[Sequence[Decision]], locked: set[uuid
 
 def _insert(batch: Sequence[Decision]) -> list[_Made]:
     accounts = [_account(each.row) for each in batch if each.outcome == Outcome.NEW]
+    now = timezone.now()
+    reminders = [
+        reminder
+        for account in accounts
+        for reminder in (
+            *passed_reminders(account, Subject.ACCOUNT, account.expires_at, now),
+            *passed_reminders(account, Subject.ROLE, account.role_until, now),
+        )
+    ]
     try:
         with transaction.atomic():
             sql.insert(accounts)
+            if reminders:
+                EndReminder.objects.bulk_create(reminders)
     except IntegrityError:
         raise _Cancelled from None
-    return [_Made(account.pk, account.role) for account in accounts]
+    return [_Made(account.pk, account.role, account_ends(account)) for account in accounts]
 
 
 def _account(row: UserRow) -> User:
@@ -231,6 +244,9 @@ def _account(row: UserRow) -> User:
         is_active=row.is_active is not False,
         email_verified_at=now if row.is_verified else None,
         created_at=row.created_at or now,
+        expires_at=row.expires_at,
+        role_until=row.role_until,
+        role_after=row.role_after or "",
         password=row.password or f"{UNUSABLE_PASSWORD_PREFIX}{secrets.token_hex(20)}",
     )
 
@@ -246,7 +262,15 @@ def _update(actor: Actor, decision: Decision, locked: set[uuid.UUID]) -> None:
             if "name" in changes:
                 users.edit_profile(actor=actor, user=user, profile=Profile(name=changes["name"]))
             if "role" in changes:
-                users.change_role(actor=actor, user=user, role=changes["role"])
+                users.change_role(
+                    actor=actor,
+                    user=user,
+                    role=changes["role"],
+                    until=changes.get("role_until"),
+                    then=changes.get("role_after", ""),
+                )
+            if "expires_at" in changes:
+                users.set_expiry(actor=actor, user=user, expires_at=changes["expires_at"])
             if "is_active" in changes:
                 change = users.enable_user if changes["is_active"] else users.disable_user
                 change(actor=actor, user=user)
@@ -270,6 +294,7 @@ def _record(actor: Actor, made: list[_Made], updated: int) -> None:
                 role=each.role,
                 source="import",
                 batch=batch,
+                **each.ends,
             )
             for each in part
         ]

@@ -58,13 +58,21 @@ class InvitationLine:
 
 
 def plan_invitations(
-    recipients: Sequence[Recipient], *, actor: Actor, role: str, resend: bool = False
+    recipients: Sequence[Recipient],
+    *,
+    actor: Actor,
+    role: str,
+    resend: bool = False,
+    role_until: datetime | None = None,
+    role_after: str = "",
 ) -> list[InvitationLine]:
     """What invite_many() would do now. Sends nothing. Raises Forbidden, RecordInvalid.
 
-    resend: a new link for addresses that have an open invitation; otherwise it stays.
+    resend: a new link for addresses that have an open invitation; otherwise it stays. role_until,
+    role_after: see change_role().
     """
     _check_role(actor, role)
+    check_role_end(actor, role, role_until, role_after, timezone.now())
     emails = {recipient.email for recipient in recipients if recipient.email}
     accounts = set(User.objects.filter(email__in=emails).values_list("email", flat=True))
     invited = _open_invitations(actor, emails)
@@ -106,9 +114,10 @@ def invite_many(
     lifetime = LIFETIME if lifetime is None else lifetime
     if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:
         raise RecordInvalid({"lifetime": [_("Choose between 1 minute and 30 days.")]})
-    lines = plan_invitations(recipients, actor=actor, role=role, resend=resend)
-    check_role_end(actor, role, role_until, role_after, timezone.now())
-    role_and_end = {"role": role, "role_until": role_until, "role_after": role_after}
+    role_and_end: dict[str, Any] = {
+        "role": role, "role_until": role_until, "role_after": role_after,
+    }  # fmt: skip
+    lines = plan_invitations(recipients, actor=actor, resend=resend, **role_and_end)
     for line in lines:
         if line.outcome in SENDS:
             _invite(line, actor=actor, lifetime=lifetime, **role_and_end)

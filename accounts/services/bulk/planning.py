@@ -15,6 +15,7 @@ from accounts.account_sources import username_problems
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import Role, can_give, can_manage
+from accounts.services.end_dates import check_end, check_role_end
 from accounts.user_files.fields import MappingInvalid, check_mapping, guess_mapping, map_fields
 from accounts.user_files.rows import RowError, UserRow, parse_row
 from accounts.user_files.sources import NOT_SUCH_A_FILE, SOURCES
@@ -27,7 +28,7 @@ BATCH = 1000
 MAX_ROWS = 200_000
 # How many errors and rows a result keeps; it counts all of them.
 MAX_ERRORS_KEPT, MAX_ROWS_KEPT = 1000, 50
-UPDATABLE = ("name", "role", "is_active")
+UPDATABLE = ("name", "is_active")
 
 TOO_MANY_ROWS = gettext_noop("A file may have at most 200,000 rows. Split it.")
 DUPLICATE = gettext_noop("Line %(value)s has this address, too.")
@@ -55,9 +56,9 @@ class ImportOptions:
     """How a file is read.
 
     source: a key of SOURCES, "" for a file with a mapping. mapping: {field: column}; None guesses.
-    update: change name, role and state of existing accounts. skip_errors: import the other rows
-    when some are wrong. default_role: of rows without a role. verified: of rows that do not say.
-    role_map: {role of the file: ours}. passwords: whether password hashes are read.
+    update: change name, role, state and ends of existing accounts. skip_errors: import the other
+    rows when some are wrong. default_role: of rows without a role. verified: of rows that do not
+    say. role_map: {role of the file: ours}. passwords: whether password hashes are read.
     """
 
     source: str = ""
@@ -206,7 +207,13 @@ class Planner:
         fields = source.read(record.values) if source else map_fields(record.values, self.mapping)
         if not self.options.passwords:
             fields.pop("password_hash", None)
-        row, errors = parse_row(record.line, fields, role_map=self._role_map, now=self._now)
+        row, errors = parse_row(
+            record.line,
+            fields,
+            role_map=self._role_map,
+            now=self._now,
+            zone=timezone.get_current_timezone(),
+        )
         left_out = ""
         if source is not None and any(error.field == "username" for error in errors):
             # Other systems allow names with spaces or an @; the address is enough to sign in.
@@ -237,6 +244,10 @@ class Planner:
         row.role = row.role or self.options.default_role
         row.is_verified = self.options.verified if row.is_verified is None else row.is_verified
         decision.errors += self._role_errors(row, Role(row.role))
+        decision.errors += self._end_errors(row, row.role)
+        # An export also has accounts that ended before: they are disabled.
+        if row.is_active is not False:
+            decision.errors += self._expiry_errors(row)
         problem, value = self._username_problem(row, taken)
         if problem and self.options.source:
             decision.left_out, row.username = echo(row.username or ""), None
@@ -264,10 +275,14 @@ class Planner:
             for name in UPDATABLE
             if getattr(row, name) is not None and getattr(row, name) != getattr(user, name)
         }
+        decision.changes |= _changed_role(row, user) | _changed_expiry(row, user)
         if decision.changes and not can_manage(Role(self.actor.role), Role(user.role)):
             decision.errors.append(self._error(row, "email", RANK_TOO_LOW))
         elif "role" in decision.changes:
             decision.errors += self._role_errors(row, Role(decision.changes["role"]))
+            decision.errors += self._end_errors(row, decision.changes["role"])
+        if "expires_at" in decision.changes:
+            decision.errors += self._expiry_errors(row)
 
     def _role_errors(self, row: UserRow, role: Role) -> list[RowError]:
         if role == Role.OWNER and not self.options.allow_owners:
@@ -275,6 +290,26 @@ class Planner:
         if not can_give(Role(self.actor.role), role):
             return [self._error(row, "role", ROLE_TOO_HIGH)]
         return []
+
+    def _end_errors(self, row: UserRow, role: str) -> list[RowError]:
+        """What is wrong with the end of a role."""
+        try:
+            check_role_end(self.actor, role, row.role_until, row.role_after or "", self._now)
+        except RecordInvalid as error:
+            return self._told(row, error)
+        return []
+
+    def _expiry_errors(self, row: UserRow) -> list[RowError]:
+        try:
+            check_end("expires_at", row.expires_at, self._now)
+        except RecordInvalid as error:
+            return self._told(row, error)
+        return []
+
+    def _told(self, row: UserRow, error: RecordInvalid) -> list[RowError]:
+        return [
+            self._error(row, name, text) for name, texts in error.errors.items() for text in texts
+        ]
 
     def _error(self, row: UserRow, name: str, message: str, value: str = "") -> RowError:
         return RowError(row.line, name, message, value, row.email)
@@ -289,6 +324,28 @@ def file_error(error: FileInvalid) -> RecordInvalid:
 def sentence(error: RowError) -> str:
     """The message of a row's error, in the reader's language."""
     return _(error.message) % {"value": error.value}
+
+
+def _changed_role(row: UserRow, user: User) -> dict[str, Any]:
+    """`role` with its end, if the row says another one. A new role without an end has none."""
+    role = row.role or user.role
+    ends = (row.role_until, row.role_after or "")
+    if ends == (None, ""):
+        return {"role": role} if role != user.role else {}
+    if (role, *ends) == (user.role, user.role_until, user.role_after):
+        return {}
+    return {"role": role, "role_until": ends[0], "role_after": ends[1]}
+
+
+def _changed_expiry(row: UserRow, user: User) -> dict[str, Any]:
+    """The end of the account, if the row says another one that is still to come.
+
+    An account that the row disables keeps an end that has passed.
+    """
+    if row.expires_at in (None, user.expires_at):
+        return {}
+    is_over = row.is_active is False and row.expires_at <= timezone.now()
+    return {} if is_over else {"expires_at": row.expires_at}
 
 
 def _by(users: Any, name: str) -> dict[str, User]:
