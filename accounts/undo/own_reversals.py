@@ -192,6 +192,16 @@ never_undone(
     because=gettext_lazy("mails and links may have been sent to the address since."),
 )
 never_undone(
+    "instance:branding:change",
+    because=gettext_lazy(
+        "the earlier logo is not stored. Choose name, logo and color again under Appearance."
+    ),
+)
+never_undone(
+    "review:item:take-away",
+    because=gettext_lazy("the change itself has an entry of its own, which you can undo."),
+)
+never_undone(
     "account:directory:sync",
     because=gettext_lazy("a run of syncldap is undone as a whole, by `manage.py syncldap --undo`."),
 )

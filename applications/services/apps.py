@@ -51,7 +51,7 @@ def store_new_app(*, actor: Actor, app: App) -> None:
 
 def record_new_app(*, actor: Actor, app: App) -> None:
     """The second half: the audit row."""
-    _record("sso:app:create", actor, app, after=_audit_text(_values(app)))
+    _record("sso:app:create", actor, app, after=values_of(app))
 
 
 def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
@@ -63,14 +63,14 @@ def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
     require_owner(actor)
     with transaction.atomic():
         current = _current(app)
-        before = _values(current)
+        before = values_of(current)
         for name, value in changes.items():
             setattr(current, name, value)
         _validate(current)
         others = list(App.objects.exclude(pk=current.pk))
         current.slug = current.slug or slug_for(current.name, {other.slug for other in others})
         _require_free_slug(current, others)
-        after = _values(current)
+        after = values_of(current)
         changed = [name for name in FIELDS if before[name] != after[name]]
         if not changed:
             return current
@@ -79,8 +79,8 @@ def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
             "sso:app:change",
             actor,
             current,
-            before=_audit_text({name: before[name] for name in changed}),
-            after=_audit_text({name: after[name] for name in changed}),
+            before={name: before[name] for name in changed},
+            after={name: after[name] for name in changed},
         )
     return current
 
@@ -96,7 +96,7 @@ def delete_app(*, actor: Actor, app: App) -> None:
         key = current.pk
         current.delete()
         current.pk = key
-        _record("sso:app:delete", actor, current, before=_audit_text(_values(current)))
+        _record("sso:app:delete", actor, current, before=values_of(current))
 
 
 def find_app(host: str, path: str) -> App | None:
@@ -119,7 +119,7 @@ def require_owner(actor: Actor) -> None:
 
 
 def _validate(app: App) -> None:
-    cleaned, errors = clean_app(_values(app))
+    cleaned, errors = clean_app(values_of(app))
     if errors:
         raise RecordInvalid(errors)
     for name, value in cleaned.items():
@@ -140,14 +140,10 @@ def _current(app: App) -> App:
     return found
 
 
-def _values(app: App) -> dict[str, Any]:
+def values_of(app: App) -> dict[str, Any]:
+    """The fields of an app, as the audit log stores them and undo restores them."""
     return {name: getattr(app, name) for name in FIELDS}
 
 
-def _audit_text(values: dict[str, Any]) -> str:
-    """Values in one line of text."""
-    return "; ".join(f"{name}: {value if value != '' else '-'}" for name, value in values.items())
-
-
-def _record(action: str, actor: Actor, app: App, **changes: str) -> None:
+def _record(action: str, actor: Actor, app: App, **changes: Any) -> None:
     audit_log.record(action, actor=actor, target=app, name=app.name, **changes)

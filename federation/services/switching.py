@@ -54,7 +54,7 @@ def switch_off(*, actor: Actor, provider_id: str) -> bool:
 
     Present sessions stay. Raises Forbidden, LocksOwnersOut, NotFound.
     """
-    _require_owner(actor)
+    require_owner(actor)
     _require_configured(provider_id)
     with transaction.atomic():
         # Owners who remove their other sign-in methods at the same time wait here.
@@ -74,7 +74,7 @@ def switch_off(*, actor: Actor, provider_id: str) -> bool:
 
 def switch_on(*, actor: Actor, provider_id: str) -> bool:
     """Let users sign in through the provider again; False if it was on. Raises Forbidden."""
-    _require_owner(actor)
+    require_owner(actor)
     with transaction.atomic():
         lock_users(actor.pk)
         acquire_lock(ROLES)
@@ -91,7 +91,13 @@ def _owners() -> "QuerySet[User]":
     return found
 
 
-def _require_owner(actor: Actor) -> None:
+def lock_owners() -> None:
+    """Lock every owner who may act: those who switch, and those who must not be locked out."""
+    lock_users(*_owners().values_list("pk", flat=True))
+
+
+def require_owner(actor: Actor) -> None:
+    """Raise Forbidden unless the actor is an owner."""
     if Role(actor.role) is not Role.OWNER:
         raise Forbidden(_("Only owners may switch sign-in providers."))
 

@@ -470,13 +470,22 @@ def undo_changes() -> None:
         lambda: bans.ban(actor=owner, user=bert, duration=None, reason=""),
         lambda: rules.delete_rule(actor=owner, rule=rule),
     ]
-    for change in changes:
-        with audit_log.collected() as events:
-            change()
-        for event in events[-1:]:  # none if another one has just done the same
-            done = undo.undo(actor=owner, event=event)
-            undo.undo(actor=owner, event=undo.undo(actor=owner, event=done))
+    app = App(name=uuid.uuid4().hex, url="https://undone.example.com")
+    apps.create_app(actor=owner, app=app)
+    changes += [
+        lambda: apps.edit_app(actor=owner, app=app, changes={"description": "x"}),
+        lambda: switching.switch_off(actor=owner, provider_id="ldap"),
+    ]
+    with LOCAL.using(LDAP=DIRECTORY):
+        for change in changes:
+            with audit_log.collected() as events:
+                change()
+            for event in events[-1:]:  # none if another one has just done the same
+                done = undo.undo(actor=owner, event=event)
+                undo.undo(actor=owner, event=undo.undo(actor=owner, event=done))
+    switching.switch_on(actor=owner, provider_id="ldap")
     rules.delete_rule(actor=owner, rule=rule)
+    apps.delete_app(actor=owner, app=app)
 
 
 @act

@@ -475,6 +475,7 @@ def test_every_action_that_can_or_cannot_be_undone_exists() -> None:
     assert possible == {
         "account:expiry:clear", "account:expiry:set", "account:role:change", "account:role:keep",
         "account:role:limit", "account:user:disable", "account:user:edit", "account:user:enable",
-        "moderation:ban:lift", "moderation:ban:start", "sso:rule:change", "sso:rule:create",
+        "moderation:ban:lift", "moderation:ban:start", "settings:provider:switch-off",
+        "settings:provider:switch-on", "sso:app:change", "sso:rule:change", "sso:rule:create",
         "sso:rule:delete", "sso:rule:move",
     }  # fmt: skip

@@ -28,7 +28,7 @@ def test_an_app_is_stored_after_the_others_with_an_audit_row(owner: User) -> Non
     assert event.actor_id == owner.pk
     assert event.target_id == first.pk
     assert event.detail["name"] == "Wiki"
-    assert "url: https://wiki.example.com" in event.detail["after"]
+    assert event.detail["after"]["url"] == "https://wiki.example.com"
 
 
 def test_only_owners_change_apps(owner: User, admin: User, editor: User) -> None:
@@ -63,8 +63,8 @@ def test_a_change_names_what_changed_and_an_equal_value_writes_nothing(owner: Us
     event = AuditEvent.objects.latest("seq")
     assert (event.action, event.detail["before"], event.detail["after"]) == (
         "sso:app:change",
-        "url: https://wiki.example.com",
-        "url: https://other.example.com/w",
+        {"url": "https://wiki.example.com"},
+        {"url": "https://other.example.com/w"},
     )
 
 

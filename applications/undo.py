@@ -1,0 +1,52 @@
+"""How changes of apps are taken back; see accounts.undo.registry."""
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.undo.registry import Reversal, never_undone, undoes
+from applications.models import App
+from applications.services import apps
+from audit.models import AuditEvent
+from audit.sentences import rule_text
+from core.errors import CannotUndo
+from core.locks import ROLES, acquire_lock
+
+CONTENT = ("sso:app:create", "sso:app:change", "sso:app:delete")
+
+
+def lock_apps(_event: AuditEvent) -> None:
+    """Lock what every change of apps locks first."""
+    acquire_lock(ROLES)
+
+
+@undoes("sso:app:change", changed_by=CONTENT, lock=lock_apps)
+def undo_change(event: AuditEvent) -> Reversal:
+    """Give the changed fields their earlier values."""
+    app = App.objects.filter(pk__in=[event.target_id]).first()
+    if app is None:
+        raise CannotUndo(_("This app does not exist any more."))
+    before, after = event.detail["before"], event.detail["after"]
+    now = {name: value for name, value in apps.values_of(app).items() if name in after}
+    if now != after:
+        raise CannotUndo(_("The app is no longer as this change left it."))
+    return Reversal(
+        _("App “%(name)s”") % {"name": app.name},
+        rule_text(now),
+        rule_text(before),
+        lambda actor: apps.edit_app(actor=actor, app=app, changes=before),
+        apps.require_owner,
+    )
+
+
+never_undone(
+    "sso:app:create",
+    because=gettext_lazy(
+        "access rules may refer to the app by now. Delete it in the list of apps."
+    ),
+)
+never_undone(
+    "sso:app:delete",
+    because=gettext_lazy(
+        "its access rules no longer refer to it. Add the app again, and choose it in its rules."
+    ),
+)
