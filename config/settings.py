@@ -217,6 +217,8 @@ CREDENTIAL_KINDS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "accounts:profile"
+# Where the first owner goes after choosing a password: the set-up assistant.
+SETUP_REDIRECT_URL = "admin:set-up"
 LOGOUT_REDIRECT_URL = "account_login"
 SSO_ONLY = ENV["SSO_ONLY"]  # closes the four below
 ALLOW_EMAIL_LOGIN = ENV["ALLOW_EMAIL_LOGIN"] and not SSO_ONLY

@@ -36,7 +36,7 @@ def test_mail_page(table: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespon
     form = TestMailForm(request.POST if is_posted else None, initial={"email": actor.email})
     report, status = None, 200
     if is_posted and form.is_valid():
-        report, status = _send(form, actor)
+        report, status = send_from_form(form, actor)
     context = table.admin_site.each_context(request) | {
         "title": _("Send a test mail"),
         "opts": table.opts,
@@ -47,8 +47,8 @@ def test_mail_page(table: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespon
     return page if report is None else show_once(page, request.path)
 
 
-def _send(form: TestMailForm, actor: User) -> tuple[TestMailReport | None, int]:
-    """The report and the status of the page; errors are added to the form."""
+def send_from_form(form: TestMailForm, actor: User) -> tuple[TestMailReport | None, int]:
+    """Send it: the report and the status of the page. Errors are added to the form."""
     try:
         return send_test_mail(actor=actor, email=form.cleaned_data["email"]), 200
     except (RecordInvalid, RateLimited) as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 
 from accounts.forms import SetUpForm, SignUpForm, is_valid_with
 from accounts.models import User
@@ -94,5 +94,6 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
     if is_valid_with(form, lambda typed: first_run.check_owner(owner, typed)):
         with show_service_errors(form):
             owner = first_run.claim_owner(token, _details(form))
-            return complete_login(request, owner, method=SignInMethod.SET_UP)
+            following = resolve_url(settings.SETUP_REDIRECT_URL)
+            return complete_login(request, owner, method=SignInMethod.SET_UP, next_url=following)
     return form_page(request, "accounts/set_up.html", form)

@@ -31,10 +31,8 @@ def proxies_page(request: HttpRequest, common: dict[str, Any]) -> HttpResponse:
     seen, trusted = observe(request), trust()
     context = {
         "title": _("Proxy check"),
-        "warnings": [
-            (_warning(problem), moment(problem.at, "")) for problem in proxy_problems(seen)
-        ],
-        "hops": _hops(seen, trusted),
+        "warnings": warnings_about(seen),
+        "hops": hop_rows(seen),
         "client": client_ip(request) or _("unknown"),
         "banned": _would_be_banned(request),
         "facts": _facts(seen),
@@ -59,9 +57,15 @@ def _warning(problem: ProxyProblem) -> DashboardWarning:
     return DashboardWarning(*describe_problem(problem))
 
 
-def _hops(seen: ProxyObservation, trusted: Trust) -> list[HopRow]:
+def warnings_about(seen: ProxyObservation) -> list[tuple[DashboardWarning, str | SafeString]]:
+    """What is wrong with this request and those of the last hours, and when it was seen."""
+    return [(_warning(problem), moment(problem.at, "")) for problem in proxy_problems(seen)]
+
+
+def hop_rows(seen: ProxyObservation) -> list[HopRow]:
+    """The hops of a request, from the one that connects to this server."""
     rows = []
-    for hop in hops_of(seen, trusted):
+    for hop in hops_of(seen, trust()):
         tone, word, why = hop_state_text(hop.state, hop.network)
         rows.append(HopRow(hop.text or _("unknown"), badge(tone, word), why))
     return rows

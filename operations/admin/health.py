@@ -79,6 +79,7 @@ def health_page(request: HttpRequest) -> HttpResponse:
         ],
         "checked": moment(report.at) if report else "",
         "version": VERSION,
+        "may_set_up": is_owner(request),
     }
     return render(request, "admin/operations/health.html", site.each_context(request) | context)
 

@@ -62,7 +62,7 @@ def test_the_set_up_link_completes_the_owner_account(stranger: Client, link: str
 
     answer = claim(stranger, link)
 
-    assert (answer.status_code, answer["Location"]) == (302, "/account/")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/set-up/")
     owner = User.objects.get()
     assert (owner.email, owner.role, owner.setup_completed) == ("boss@example.com", "owner", True)
     assert owner.is_verified

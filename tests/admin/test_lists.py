@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.admin.site import site
 from accounts.models import User
+from core.models import Branding
 from moderation.models import Ban, Violation
 from moderation.services.bans import ban
 from tests.api.keys import made
@@ -155,7 +156,8 @@ def test_what_stands_in_a_cell_stays_escaped(browser: Client, make_user: MakeUse
 
 @pytest.mark.parametrize("table", site._registry.values(), ids=str)
 def test_an_empty_list_says_what_will_stand_there(table: Any) -> None:
-    assert table.empty_text or table.model is User
+    # Branding is one row, which always exists.
+    assert table.empty_text or table.model is Branding
 
 
 def test_an_empty_list_leads_on(browser: Client) -> None:
@@ -175,6 +177,14 @@ def test_an_empty_list_leads_no_one_to_a_page_that_refuses_them(
 
     assert '<div class="nothing">' in page
     assert 'href="/admin/forward_auth/accessrule/add/"' not in page
+
+
+def test_a_search_without_matches_leads_on(browser: Client) -> None:
+    page = browser.get("/admin/accounts/user/?q=no-one-of-that-name").content.decode()
+
+    nothing = page.split('<p class="nothing">')[1].split("</p>")[0]
+    assert 'href="?"' in nothing
+    assert 'href="/admin/accounts/user/add/"' in nothing
 
 
 def test_a_list_that_is_empty_because_of_a_filter_says_so(browser: Client) -> None:

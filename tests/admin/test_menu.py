@@ -210,3 +210,15 @@ def test_the_page_of_a_new_password_link_names_its_user(
     page = browser.post(page_of(jon, "reset"))
 
     assert _crumbs(page)[1:] == ["People", "jon@example.com", "Password reset started"]
+
+
+@pytest.mark.parametrize("table", site._registry.values(), ids=lambda table: table.opts.label)
+def test_every_table_has_a_page_of_the_documentation(table: Any) -> None:
+    assert (DOCS / f"{table.help_page}.md").is_file()
+
+
+def test_every_page_of_the_menu_has_help(owner: User, browser_of: BrowserOf) -> None:
+    context = browser_of(owner).get("/admin/").context
+    links = [*context["menu_top"], *(link for _label, found in context["menu"] for link in found)]
+
+    assert [link.url for link in links if not (DOCS / f"{link.help_page}.md").is_file()] == []

@@ -104,7 +104,7 @@ def test_a_fresh_site_is_set_up_once_and_only_by_the_printed_link(site: Site) ->
 
     (won,) = [place for place, answer in enumerate(answers) if answer.status == 302]
     assert outcomes(answers) == {
-        (302, "/account/"): 1,
+        (302, "/admin/set-up/"): 1,
         (303, "/sign-in?notice=set-up-used"): CROWD - 1,
     }
     people = "result = list(User.objects.people().values_list('email', 'role', 'setup_completed'))"

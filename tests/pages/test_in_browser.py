@@ -179,6 +179,6 @@ def test_the_printed_link_completes_the_owner_account(
     page.fill("input[name=password]", PASSWORD)
     press(page, "main button[type=submit]")
 
-    page.wait_for_url("**/account/")
+    page.wait_for_url("**/admin/set-up/")
     page.goto(f"{gatehouse.url}/settings/workspace/users")
     assert page.url == f"{gatehouse.url}/admin/accounts/user/"

@@ -55,6 +55,7 @@ from mfa import totp
 from mfa.models import Authenticator, TrustedBrowser
 from moderation.models import Ban
 from moderation.services.bans import ban
+from operations.models import SetUpStep
 from tests.api.keys import made
 from tests.conftest import PASSWORD, path_in
 from tests.mfa.authenticator import App, set_up_app
@@ -434,6 +435,13 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/forward_auth/accessrule/"),
     ),
+    "admin:set-up": Case(own("/admin/set-up/"), count(SetUpStep), [5], (302, "/admin/")),
+    "admin:set-up-step": Case(
+        own("/admin/set-up/mail/", do="done"),
+        count(SetUpStep),
+        [1],
+        (302, "/admin/set-up/sign-in/"),
+    ),
     "admin:provider-switch": Case(
         own("/admin/providers/github/switch/", state="off"),
         count(PausedProvider),
@@ -701,6 +709,9 @@ AUDIT = {
     "admin:accounts_invitation_send-many": ["account:invitation:issue"],
     "admin:accounts_user_run-import": ["account:user:create", "account:user:import"],
     "send_chosen_again": ["account:invitation:issue"],
+    # Progress of the assistant is no act.
+    "admin:set-up": [],
+    "admin:set-up-step": [],
     "admin:provider-switch": ["settings:provider:switch-off"],
     "admin:mail_outboxmail_test": ["mail:test:send"],
     "admin:accounts_user_add": ["account:user:create"],
@@ -1247,7 +1258,7 @@ def test_the_set_up_sent_twice_creates_one_owner(stranger: Client) -> None:
     browser, path = strict(), _path(issued.url)
     form = {"email": EMAIL, "name": "", "password": NEW}
     sent = form | {"csrfmiddlewaretoken": token_for(browser, path)}
-    assert browser.post(path, sent)["Location"] == "/account/"
+    assert browser.post(path, sent)["Location"] == "/admin/set-up/"
 
     second = browser.post(path, sent)
 

@@ -69,6 +69,11 @@ def context(request: HttpRequest | None = None) -> dict[str, Any]:
         "warnings": _warnings(outage)
         + [warning for part in PARTS.values() for warning in part.warnings()],
         "tasks": _tasks(waiting) + [task for part in PARTS.values() for task in part.tasks()],
+        "notices": [
+            notice
+            for part in PARTS.values()
+            for notice in (part.notices(request) if request else [])
+        ],
         "events": _events(),
         "days": DAYS,
     }

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple
 
+from django.http import HttpRequest
+
 from accounts.admin.dashboard.charts import Chart
 from accounts.admin.lists import COUNT_CAP
 
@@ -19,7 +21,10 @@ class Card(NamedTuple):
 
 
 class DashboardWarning(NamedTuple):
-    """Something that an administrator should fix. tone: bad if it is unsafe, warn otherwise."""
+    """Something that an administrator should fix. tone: bad if it is unsafe, warn otherwise.
+
+    info: of a notice.
+    """
 
     tone: str
     title: str
@@ -36,12 +41,16 @@ class Task(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What another app shows on the dashboard. charts: called with the days to show."""
+    """What another app shows on the dashboard. charts: called with the days to show.
+
+    notices: above all else, for the administrator who makes the request.
+    """
 
     cards: Callable[[], list[Card]] = list
     charts: Callable[[tuple[date, ...]], list[Chart]] = lambda _days: []
     warnings: Callable[[], list[DashboardWarning]] = list
     tasks: Callable[[], list[Task]] = list
+    notices: Callable[[HttpRequest], list[DashboardWarning]] = lambda _request: []
 
 
 PARTS: dict[str, Part] = {}

@@ -84,6 +84,8 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     menu_group = MenuGroup.USERS
     menu_position = 10
     help_page = "admin-panel"
+    empty_text = gettext_lazy("Everyone who has an account is listed here.")
+    empty_page = ("admin:accounts_user_add", gettext_lazy("Add a person"))
     tick_warning = gettext_lazy("Nothing was changed: please tick people of the list.")
 
     # What needs no recent authentication; see accounts.admin.sensitive_actions
