@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import get_language_info
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -177,6 +179,13 @@ def _zone_choices() -> list[tuple[str, Any]]:
     return [("", server), *areas.items()]
 
 
+def _language_choices() -> list[tuple[str, str]]:
+    """Each language by its own name."""
+    return [
+        (code, str(get_language_info(code)["name_local"])) for code, _name in settings.LANGUAGES
+    ]
+
+
 def _next_field() -> forms.CharField:
     return forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -262,7 +271,7 @@ class ConfirmAddressForm(GatehouseForm):
 
 
 class ProfileForm(GatehouseForm):
-    """Your own name, user name and time zone."""
+    """Your own name, user name, time zone and language of mails."""
 
     name = _name_field()
     username = forms.CharField(
@@ -278,6 +287,9 @@ class ProfileForm(GatehouseForm):
         choices=_zone_choices,
         help_text=_("Pages and mails show times in it."),
         widget=forms.Select(attrs={"data-offers-zone": ""}),
+    )
+    language = forms.ChoiceField(
+        label=_("Language of mails"), required=False, choices=_language_choices
     )
 
 

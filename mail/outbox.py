@@ -136,7 +136,8 @@ def enqueue_mail(
 ) -> OutboxMail:
     """Write a mail of `kind` (a file templates/mail/<kind>.txt) in the caller's transaction.
 
-    recipient: a parsed address. language: "" for LANGUAGE_CODE. expires_at: the end of the link.
+    recipient: a parsed address. language: that of the request, for users who have
+    not chosen one; "" for LANGUAGE_CODE. expires_at: the end of the link.
     Sends nothing itself. mail.signals.mail_queued follows after the commit.
     """
     mail = draft_mail(
@@ -165,9 +166,10 @@ def draft_mail(
     rest = {name: value for name, value in context.items() if name != "url"}
     # Of another model than ours, the zone is that of the server.
     zone = getattr(user, "time_zone", "")
+    language = getattr(user, "language", "") or language or settings.LANGUAGE_CODE
     values = tuple(sorted(rest.items()))
     brand = branding.current()
-    text = _render(kind, values, bool(url), language or settings.LANGUAGE_CODE, zone, brand)
+    text = _render(kind, values, bool(url), language, zone, brand)
     mail = OutboxMail(
         user=user,  # type: ignore[misc]  # whatever AUTH_USER_MODEL is
         recipient=recipient,

@@ -71,7 +71,7 @@ class BrandingForm(GatehouseForm):
 
     def __init__(self, *args: Any, is_open: bool, **options: Any) -> None:
         """is_open: whether the administrator may change something now."""
-        super().__init__(*args, **options)
+        super().__init__(*args, label_suffix="", **options)
         for name, field in self.fields.items():
             variable = branding.locks().get(name.removeprefix("remove_"))
             field.disabled = not is_open or bool(variable)
@@ -142,7 +142,7 @@ class BrandingAdmin(GatehouseModelAdmin):
             "may_change": may_change,
             "confirm_url": confirm if may_change and not is_recent else "",
             "shown": shown,
-            "previews": _previews(shown),
+            "previews": _previews(shown) if shown.color else [],
         }
         status = form.error_status if form.errors else 200
         return render(request, "admin/core/branding/page.html", context, status=status)

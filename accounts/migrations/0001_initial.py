@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ('role_until', models.DateTimeField(blank=True, null=True, verbose_name='role ends')),
                 ('role_after', models.CharField(blank=True, choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], default='', max_length=8, verbose_name='role afterwards')),
                 ('time_zone', models.CharField(blank=True, default='', max_length=64, verbose_name='time zone')),
+                ('language', models.CharField(blank=True, default='', max_length=8, verbose_name='language')),
                 ('setup_completed', models.BooleanField(default=True, editable=False)),
                 ('email_verified_at', models.DateTimeField(blank=True, null=True, verbose_name='address verified')),
                 ('credentials_valid_from', models.DateTimeField(default=django.utils.timezone.now, editable=False)),

@@ -126,6 +126,8 @@ class User(AbstractBaseUser):
     )
     # Pages and mails show times in it; see core.text.time_zones.
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, default="")
+    # Mails are written in it; the first sign-in sets it. "" for LANGUAGE_CODE.
+    language = models.CharField(_("language"), max_length=8, blank=True, default="")
     # False only for the default owner, until its set-up link has been used.
     setup_completed = models.BooleanField(default=True, editable=False)
     email_verified_at = models.DateTimeField(_("address verified"), null=True, blank=True)

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts import access_policy
@@ -300,6 +301,8 @@ def _mail(invitation: Invitation, url: str) -> None:
     enqueue_mail(
         kind="invitation",
         recipient=invitation.email,
+        # The inviter knows the language of their team better than a setting does.
+        language=get_language() or "",
         context={
             "url": url,
             "inviter": inviter_name(invitation),

@@ -33,9 +33,8 @@ def export_own_data(user: User) -> dict[str, Any]:
     return {
         "account": {
             "id": str(user.pk),
-            **_values(
-                user, "email", "username", "name", "role", "time_zone", "is_verified", "created_at"
-            ),
+            **_values(user, "email", "username", "name", "role", "is_verified", "created_at"),
+            **_values(user, "time_zone", "language"),
             **_values(user, "role_until", "role_after", "expires_at"),
             "last_login": _json(user.last_login),
         },

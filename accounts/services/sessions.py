@@ -17,6 +17,7 @@ from django.contrib.auth import login as django_login
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import get_language
 
 from accounts.actors import Actor
 from accounts.models import BrowserSession, User
@@ -71,8 +72,9 @@ def _write_sign_in(request: HttpRequest, user: User, content: dict[str, Any]) ->
     methods = sorted({audit_name(record) for record in records})
     with transaction.atomic(savepoint=False):
         user.last_login = timezone.now()
+        user.language = user.language or (get_language() or "").partition("-")[0]
         # First, because users are locked first. Waits for a concurrent deletion of the account.
-        if not sql.update(user, "last_login"):
+        if not sql.update(user, "last_login", "language"):
             raise UserDeleted
         django_login(request, user, backend=BACKEND)
         context = get_request_context()

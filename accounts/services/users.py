@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -45,13 +46,15 @@ from mail.outbox import enqueue_mail
 class Profile:
     """The editable fields of a user; None leaves a field as it is.
 
-    time_zone: a name of core.text.time_zones; "" for that of the server.
+    time_zone: a name of core.text.time_zones; "" for that of the server. language: a code of
+    settings.LANGUAGES.
     """
 
     email: str | None = None
     username: str | None = None
     name: str | None = None
     time_zone: str | None = None
+    language: str | None = None
 
 
 def create_user(
@@ -126,7 +129,7 @@ def check_profile(user: User, profile: Profile) -> list[str]:
 
     Raises RecordInvalid with all errors.
     """
-    changes = {key: value for key in ("email", "username", "name", "time_zone")
+    changes = {key: value for key in ("email", "username", "name", "time_zone", "language")
                if (value := getattr(profile, key)) is not None}  # fmt: skip
     previous = (user.email, user.username)
     for field, value in changes.items():
@@ -134,6 +137,8 @@ def check_profile(user: User, profile: Profile) -> list[str]:
     errors = _name_errors(user, previous)
     if profile.time_zone and profile.time_zone not in zone_names():
         errors["time_zone"] = [_("Choose a time zone of the list.")]
+    if profile.language and profile.language not in dict(settings.LANGUAGES):
+        errors["language"] = [_("Choose a language of the list.")]
     if errors:
         raise RecordInvalid(errors)
     return sorted(changes)
@@ -178,7 +183,11 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
                 lock_users(user.pk)
             else:
                 require_rank_now(actor, user)
-            user.save(update_fields=["email", "username", "name", "time_zone", "email_verified_at"])
+            user.save(
+                update_fields=[
+                    "email", "username", "name", "time_zone", "language", "email_verified_at"
+                ]
+            )  # fmt: skip
             if user.email != old_email:
                 revoke_credentials(user, "address changed")
                 notify_email_changed(user, old_email)

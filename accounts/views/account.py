@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -46,10 +47,15 @@ def profile(request: HttpRequest) -> HttpResponse:
     user = current_user(request)
     if user.is_built_in:
         return _anonymous_page(request)
-    initial = {"name": user.name, "username": user.username, "time_zone": user.time_zone}
+    initial = {
+        "name": user.name,
+        "username": user.username,
+        "time_zone": user.time_zone,
+        "language": user.language or get_language(),
+    }
     form = ProfileForm(bound_data(request), initial=prefilled(request, **initial))
     if is_valid_with(form, lambda typed: _check_profile(user, typed)):
-        details = Profile(**form.cleaned_data)
+        details = _profile(form.cleaned_data)
         with show_service_errors(form):
             edit_profile(actor=user, user=user, profile=details)
             return redirect_with_notice("accounts:profile", "saved")
@@ -65,7 +71,12 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 def _check_profile(user: User, typed: dict[str, Any]) -> None:
     """Raise RecordInvalid for what the service would refuse; `user` is not changed."""
-    check_profile(copy(user), Profile(**typed))
+    check_profile(copy(user), _profile(typed))
+
+
+def _profile(typed: dict[str, Any]) -> Profile:
+    """What was typed; without a language it stays as it is."""
+    return Profile(**typed | {"language": typed.get("language") or None})
 
 
 def _anonymous_page(request: HttpRequest) -> HttpResponse:

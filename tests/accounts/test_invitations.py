@@ -53,7 +53,7 @@ def test_an_invitation_is_a_row_a_mail_and_an_audit_row(
     (mail,) = mails()
     assert (mail.kind, mail.recipient, mail.user) == ("invitation", EMAIL, None)
     assert path_in(mail) == path_of(issued)
-    assert text_of(mail).startswith("Olga Owner invites you.")
+    assert text_of(mail).startswith("Olga Owner invites you to Gatehouse.")
     assert mail.expires_at == row.expires_at
     event = AuditEvent.objects.get()
     assert (event.action, event.actor_id, event.target_id, event.detail) == (

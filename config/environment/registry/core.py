@@ -209,7 +209,8 @@ SITE = Section(
         "[::1]. A leading dot allows all subdomains."
     ),
     choice("LANGUAGE_CODE", default="en", example="de", choices=("en", "de")).with_help(
-        "The language of mails, and of pages if the browser requests no supported language."
+        "The language of mails to users who have not chosen one, and of pages if the browser "
+        "requests no supported language."
     ),
     text("TIME_ZONE", default="UTC", example="Europe/Berlin", check=check_time_zone).with_help(
         "The IANA time zone in which pages show times. Stored and logged times are in UTC."
