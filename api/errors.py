@@ -5,6 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 from core.errors import BadCredentials, Forbidden, GatehouseError
 
+MAX_NAME_LENGTH = 80
+
 
 class NotAuthenticated(GatehouseError):
     """The request has no credential but needs one."""
@@ -34,6 +36,23 @@ class AccessTokenExpired(AccessTokenInvalid):
     code = "token_expired"
     title = _("Token expired")
     default_message = _("This token has expired.")
+
+
+class UnknownParameter(GatehouseError):
+    """A parameter of the query string that the list does not have."""
+
+    code = "invalid"
+    status = 400
+    title = _("Unknown parameter")
+    default_message = _("The query string has a parameter that this list does not have.")
+
+    def __init__(self, name: str, near: str) -> None:
+        shown = name[:MAX_NAME_LENGTH].encode(errors="replace").decode()
+        if near:
+            text = _("There is no parameter “%(name)s”. Did you mean “%(near)s”?")
+        else:
+            text = _("There is no parameter “%(name)s”.")
+        super().__init__(text % {"name": shown, "near": near})
 
 
 class ApiKeyInvalid(GatehouseError):

@@ -11,8 +11,6 @@ from api.errors import MethodNotAllowed
 from api.permissions import served_methods
 from core.web.single_values import require_single
 
-PLAIN_ACCEPT = ("*/*", "application/json")
-
 
 class Negotiation(DefaultContentNegotiation):
     """DRF's negotiation, and checks that come before authentication.
@@ -41,7 +39,7 @@ class Negotiation(DefaultContentNegotiation):
         self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None
     ) -> tuple[BaseRenderer, str]:
         """Return the renderer; the usual Accept headers skip the negotiation."""
-        is_plain = request.META.get("HTTP_ACCEPT", "*/*") in PLAIN_ACCEPT
+        is_plain = request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", renderers[0].media_type)
         if is_plain and not request.META.get("QUERY_STRING"):
             return renderers[0], renderers[0].media_type
         found: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)

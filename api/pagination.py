@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.serializers import Shape, record
-from api.validation import validate_query
+from api.validation import refuse_unknown_parameters, validate_query
 from core.errors import RecordInvalid
 
 if TYPE_CHECKING:  # DRF imports this module while it defines its views
@@ -175,8 +175,9 @@ class ByTimePagination(KeysetPagination):
 def filters_of(kind: type[PageQuery], request: Request) -> dict[str, Any]:
     """Return the filters of the query string for QuerySet.filter(): its fields by `source`.
 
-    Raises RecordInvalid.
+    Raises UnknownParameter, RecordInvalid.
     """
+    refuse_unknown_parameters(request, kind)
     found = validate_query(kind, request)
     return {name: value for name, value in found.items() if name not in ("cursor", "limit")}
 
@@ -197,8 +198,9 @@ def paginate(
     return page.get_paginated_response([convert(row) for row in found])
 
 
-def single_page(records: Iterable[dict[str, Any]]) -> Response:
-    """Respond with a complete list, in the format of a page."""
+def single_page(request: Request, records: Iterable[dict[str, Any]]) -> Response:
+    """Respond with a complete list, in the format of a page. Raises UnknownParameter."""
+    refuse_unknown_parameters(request)
     return Response({"next": None, "previous": None, "results": list(records)})
 
 

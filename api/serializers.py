@@ -78,10 +78,16 @@ class StrictFields:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name[:MAX_FIELD_NAME_LENGTH], known, n=1)
+    near = nearest(name, known)
     if near:
-        return _("There is no such field. Did you mean “%(name)s”?") % {"name": near[0]}
+        return _("There is no such field. Did you mean “%(name)s”?") % {"name": near}
     return _("There is no such field.")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that `name` resembles; "" for none."""
+    found = get_close_matches(name[:MAX_FIELD_NAME_LENGTH], list(known), n=1)
+    return found[0] if found else ""
 
 
 class StrictSerializer(StrictFields, serializers.Serializer[Any]):

@@ -15,7 +15,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
-from api.serializers import NoFields, StrictSerializer
+from api.errors import UnknownParameter
+from api.serializers import NoFields, StrictSerializer, nearest
 from core.errors import RecordInvalid
 
 
@@ -72,8 +73,19 @@ def _without_unchanged(serializer: Serializer[Any], current: dict[str, Any]) -> 
 
 
 def validate_query(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Validate the query string; see validate(). Parameters without a field are ignored."""
+    """Validate the query string; see validate(). See refuse_unknown_parameters() for the others."""
     return _validated(kind(data=_plain(request.query_params)), None)
+
+
+def refuse_unknown_parameters(request: Request, *kinds: type[Serializer[Any]]) -> None:
+    """Raise UnknownParameter if the query string has a name that is no field of `kinds`.
+
+    A misspelt filter would show rows that the client believes to be filtered.
+    """
+    known = {str(name) for kind in kinds for name in kind().fields}
+    for name in request.query_params:
+        if name not in known:
+            raise UnknownParameter(name, nearest(name, known))
 
 
 def _plain(data: Any) -> Any:

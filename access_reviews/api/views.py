@@ -29,7 +29,6 @@ from access_reviews.services.reviews import (
 )
 from accounts.models import ROLE_LABELS
 from accounts.roles import Role
-from api.negotiation import NoNegotiation
 from api.pagination import KeysetPagination, PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import ExactMoment, Shape, StrictSerializer, example, page_of
@@ -289,7 +288,6 @@ class ExportView(APIView):
     """A review as a file."""
 
     required_permissions = {"GET": SENSITIVE}
-    content_negotiation_class = NoNegotiation
     renderer_classes = (CSVRenderer,)
 
     @extend_schema(

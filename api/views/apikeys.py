@@ -94,7 +94,7 @@ class KeysView(APIView):
     )
     def get(self, request: Request) -> Response:
         """All live keys, newest first, then the last 100 that have ended."""
-        return single_page(map(key_record, services.own_keys(auth_of(request).user)))
+        return single_page(request, map(key_record, services.own_keys(auth_of(request).user)))
 
     @extend_schema(
         operation_id="create_api_key",

@@ -37,10 +37,9 @@ from accounts.services.bulk.planning import (
 )
 from accounts.user_files.address_list import Recipient, parse_recipient
 from accounts.user_files.rows import RowError
-from api.negotiation import NoNegotiation
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import ExactMoment, Shape, StrictSerializer
-from api.validation import time_until, validate, validate_query
+from api.validation import refuse_unknown_parameters, time_until, validate, validate_query
 from core.errors import RecordInvalid
 from core.text.email_addresses import gettext_noop
 
@@ -260,7 +259,6 @@ class UserExportView(APIView):
     """All accounts as a file."""
 
     required_permissions = {"GET": SENSITIVE}
-    content_negotiation_class = NoNegotiation
     renderer_classes = (CSVRenderer,)
 
     @extend_schema(
@@ -274,6 +272,7 @@ class UserExportView(APIView):
 
         A cell that a spreadsheet program would run as a formula begins with an apostrophe.
         """
+        refuse_unknown_parameters(request, ExportQuery)
         given = validate_query(ExportQuery, request)
         chosen = ExportFilter(given["search"], given["role"], given["is_active"])
         lines = export_users(actor=auth_of(request).user, chosen=chosen)

@@ -135,7 +135,7 @@ class OwnSessionsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Signed-in browsers and programs, last seen first, at most 200 of each."""
-        return single_page(session_records(auth_of(request).user, auth_of(request)))
+        return single_page(request, session_records(auth_of(request).user, auth_of(request)))
 
 
 class OwnSessionView(APIView):

@@ -50,7 +50,7 @@ class UserKeysView(APIView):
     )
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
         """All live keys of the user, newest first, then the last 100 that have ended."""
-        return single_page(map(key_record, services.own_keys(find_user(user_id))))
+        return single_page(request, map(key_record, services.own_keys(find_user(user_id))))
 
 
 class UserKeyView(APIView):
@@ -84,7 +84,7 @@ class UserSessionsView(APIView):
     )
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
         """Signed-in browsers and programs of the user, last seen first, at most 200 of each."""
-        return single_page(session_records(find_user(user_id), auth_of(request)))
+        return single_page(request, session_records(find_user(user_id), auth_of(request)))
 
     @extend_schema(
         operation_id="end_user_sessions",
@@ -139,7 +139,7 @@ class UserSecondFactorsView(APIView):
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
         """Authenticator apps and passkeys of the user, without their secrets."""
         rows = find_user(user_id).authenticators.order_by("pk")
-        return single_page(record(SecondFactorRecord, row) for row in rows)
+        return single_page(request, (record(SecondFactorRecord, row) for row in rows))
 
     @extend_schema(
         operation_id="reset_user_second_factors",

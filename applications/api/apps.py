@@ -89,7 +89,7 @@ class AppsView(APIView):
     @extend_schema(operation_id="list_apps", summary="List apps", responses=page_of(AppRecord))
     def get(self, request: Request) -> Response:
         """All apps, in the order of the account page. Always one page."""
-        return single_page(record(AppRecord, row) for row in App.objects.all())
+        return single_page(request, (record(AppRecord, row) for row in App.objects.all()))
 
     @extend_schema(
         operation_id="create_app",

@@ -34,4 +34,4 @@ class OwnAppsView(APIView):
     def get(self, request: Request) -> Response:
         """The apps that you may open in a browser from this network address. Always one page."""
         found = apps_of(auth_of(request).user, client_ip(request))
-        return single_page(record(OwnAppRecord, app) for app in found)
+        return single_page(request, (record(OwnAppRecord, app) for app in found))

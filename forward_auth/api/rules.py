@@ -127,7 +127,8 @@ class AccessRulesView(APIView):
     def get(self, request: Request) -> Response:
         """All rules, in the order in which they are asked. Always one page."""
         rows = AccessRule.objects.order_by("position", "pk")
-        return single_page(_record(row, place) for place, row in enumerate(rows, start=1))
+        records = (_record(row, place) for place, row in enumerate(rows, start=1))
+        return single_page(request, records)
 
     @extend_schema(
         operation_id="create_access_rule",

@@ -100,7 +100,8 @@ class WebhooksView(APIView):
     )
     def get(self, request: Request) -> Response:
         """All webhooks by name. Always one page."""
-        return single_page(_record(row) for row in WebhookEndpoint.objects.order_by("name", "pk"))
+        rows = WebhookEndpoint.objects.order_by("name", "pk")
+        return single_page(request, map(_record, rows))
 
     @extend_schema(
         operation_id="create_webhook",

@@ -29,7 +29,8 @@ class Command(AccountCommand):
         "accessreview start NAME --due DUE --reviewer LOGIN [--scope SCOPE] [--role ROLE] "
         "[--disable-undecided], accessreview status REVIEW [--json], accessreview export REVIEW "
         "[FILE] [--json]. REVIEW is the id that `list` shows. People decide in the admin panel or "
-        "by API. Exits with 1 if nothing was found, started or written."
+        "by API. Safe to repeat: each `start` makes another review, and no file is overwritten. "
+        "Exits with 1 if nothing was found, started or written."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,7 +39,9 @@ class Command(AccountCommand):
         )
         listing = actions.add_parser("list", help="list reviews, newest first")
         listing.add_argument("--open", action="store_true", help="only those that are open")
-        listing.add_argument("--limit", type=int, default=100)
+        listing.add_argument(
+            "--limit", type=int, default=100, help="the most reviews (default: 100)"
+        )
         listing.add_argument("--json", action="store_true", help="print one JSON object per line")
         start = actions.add_parser("start", help="make a list of accounts to decide about")
         start.add_argument("name", help="what the review is called")
@@ -50,7 +53,12 @@ class Command(AccountCommand):
             metavar="LOGIN",
             help="address or user name of an administrator; may be repeated",
         )
-        start.add_argument("--scope", choices=Scope.values, default=Scope.ALL.value)
+        start.add_argument(
+            "--scope",
+            choices=Scope.values,
+            default=Scope.ALL.value,
+            help="which accounts; all by default",
+        )
         start.add_argument(
             "--role",
             default="",

@@ -17,13 +17,18 @@ class Command(AccountCommand):
     help = (
         "Create an account, also while registration is closed. Without --password or "
         "--password-stdin the account has no password: sign in with a link (see `magiclink`). The "
-        "address counts as verified unless you add --unverified. Running it again fails without "
-        "any change, because the address is taken."
+        "address counts as verified unless you add --unverified. A second run changes nothing and "
+        "exits with 1, because the address is taken."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email")
-        parser.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER)
+        parser.add_argument("email", help="the address, which must be free")
+        parser.add_argument(
+            "--role",
+            choices=[role.value for role in Role],
+            default=Role.VIEWER,
+            help="viewer by default",
+        )
         parser.add_argument("--until", metavar="WHEN", help=f"when the access ends: {END_HELP}")
         parser.add_argument("--role-until", metavar="WHEN", help="when the role ends, likewise")
         parser.add_argument(
@@ -32,8 +37,8 @@ class Command(AccountCommand):
             choices=[role.value for role in Role if role != Role.OWNER],
             help="the lower role that follows; with --role-until",
         )
-        parser.add_argument("--name", default="")
-        parser.add_argument("--username")
+        parser.add_argument("--name", default="", help="as others see it")
+        parser.add_argument("--username", help="also for signing in")
         parser.add_argument("--password", action="store_true", help="ask for a password")
         parser.add_argument(
             "--password-stdin", action="store_true", help="read the password from standard input"

@@ -13,8 +13,9 @@ class Command(AccountCommand):
     """Delete an account permanently."""
 
     help = (
-        "Delete an account and everything that belongs to it, after asking. This cannot be undone; "
-        "`disableuser` can. The last active owner cannot be deleted."
+        "Delete an account and everything that belongs to it, after asking. This cannot be "
+        "undone; `disableuser` can. The last active owner cannot be deleted. Exits with 1 if "
+        "there is no such account, so it is safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -14,7 +14,8 @@ class Command(AccountCommand):
 
     help = (
         "Disable an account: it cannot sign in, and its sessions and tokens end. `enableuser` "
-        "undoes it. The last active owner cannot be disabled."
+        "undoes it. The last active owner cannot be disabled. Exits with 1 if it is disabled "
+        "already, so it is safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -12,7 +12,7 @@ from accounts.services.users import enable_user
 class Command(AccountCommand):
     """Enable a disabled account."""
 
-    help = "Enable a disabled account. Exits with 1 if it is not disabled."
+    help = "Enable a disabled account. Exits with 1 if it is not disabled. Safe to repeat."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("login", help="address or user name")

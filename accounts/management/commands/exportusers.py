@@ -26,8 +26,12 @@ class Command(GatehouseCommand):
             "file", nargs="?", default="-", help="the new file; standard output by default"
         )
         parser.add_argument("--search", default="", help="part of an address, user name or name")
-        parser.add_argument("--role", default="", choices=[role.value for role in Role])
-        parser.add_argument("--state", default="", choices=["active", "disabled"])
+        parser.add_argument(
+            "--role", default="", choices=[role.value for role in Role], help="only this role"
+        )
+        parser.add_argument(
+            "--state", default="", choices=["active", "disabled"], help="only these accounts"
+        )
         parser.add_argument(
             "--with-password-hashes",
             action="store_true",

@@ -32,7 +32,8 @@ class Command(GatehouseCommand):
         "Create accounts from a file: CSV with a first line of column names, or JSON objects. "
         "Addresses that have an account change nothing, so the same file can be imported again. "
         "Without --skip-errors a single wrong row cancels the whole file, and every wrong row is "
-        "listed with its line. Sends no mail. Exits with 1 if rows are wrong or nothing was read."
+        "listed with its line. Sends no mail. Exits with 1 if rows are wrong or nothing was read. "
+        "Safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

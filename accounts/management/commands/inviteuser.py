@@ -39,7 +39,8 @@ class Command(AccountCommand):
         "well if a mail service is configured. One address: replaces older invitations of it. "
         "Several addresses, or a file: prints `address TAB link` a line, and leaves out addresses "
         "that have an account or an open invitation, so the same list can be sent again. Exits "
-        "with 1 if no one was invited or an entry is wrong; the others are invited."
+        "with 1 if no one was invited or an entry is wrong; the others are invited. Safe to "
+        "repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -47,7 +48,12 @@ class Command(AccountCommand):
         parser.add_argument(
             "--file", help="a file with addresses, CSV or text; - for standard input"
         )
-        parser.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER)
+        parser.add_argument(
+            "--role",
+            choices=[role.value for role in Role],
+            default=Role.VIEWER,
+            help="of the new accounts; viewer by default",
+        )
         parser.add_argument("--role-until", metavar="WHEN", help=f"when the role ends: {END_HELP}")
         parser.add_argument(
             "--then",

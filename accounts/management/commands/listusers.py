@@ -19,7 +19,9 @@ class Command(GatehouseCommand):
     help = "List accounts, newest first. Changes nothing. Exits with 1 if no account matches."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--role", choices=[role.value for role in Role])
+        parser.add_argument(
+            "--role", choices=[role.value for role in Role], help="only accounts with this role"
+        )
         parser.add_argument("--disabled", action="store_true", help="only disabled accounts")
         parser.add_argument("--search", default="", help="part of an address, user name or name")
         parser.add_argument(
@@ -28,7 +30,9 @@ class Command(GatehouseCommand):
             metavar="DAYS",
             help="only accounts whose access or role ends within so many days",
         )
-        parser.add_argument("--limit", type=int, default=100)
+        parser.add_argument(
+            "--limit", type=int, default=100, help="the most accounts (default: 100)"
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
     def act(self, **options: Any) -> None:

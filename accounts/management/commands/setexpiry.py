@@ -15,7 +15,7 @@ class Command(AccountCommand):
 
     help = (
         "Set when the access of an account ends by itself, or remove that end. The last active "
-        "owner without an end cannot get one. Exits with 1 if nothing changes."
+        "owner without an end cannot get one. Exits with 1 if nothing changes. Safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -12,7 +12,10 @@ from accounts.services.passwords import set_password
 class Command(AccountCommand):
     """Set the password of an account."""
 
-    help = "Set the password of an account. Ends its sessions and notifies the user by mail."
+    help = (
+        "Set the password of an account. Ends its sessions and notifies the user by mail. Safe to "
+        "repeat. Exits with 1 if the password is refused or there is no such account."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("login", help="address or user name")

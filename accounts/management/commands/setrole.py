@@ -16,12 +16,12 @@ class Command(AccountCommand):
     help = (
         "Change the role of an account, for good or until a time. Another role ends its sessions. "
         "The last active owner without an end cannot be demoted. Exits with 1 if the account "
-        "already has that role until that time."
+        "already has that role until that time. Safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("login", help="address or user name")
-        parser.add_argument("role", choices=[role.value for role in Role])
+        parser.add_argument("role", choices=[role.value for role in Role], help="the new role")
         parser.add_argument("--until", metavar="WHEN", help=f"when the role ends: {END_HELP}")
         parser.add_argument(
             "--then",

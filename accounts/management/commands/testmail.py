@@ -19,7 +19,7 @@ class Command(GatehouseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("address")
+        parser.add_argument("address", help="to which the mail is sent")
 
     def act(self, **options: Any) -> None:
         report = send_test_mail(actor=SYSTEM, email=options["address"])

@@ -22,11 +22,11 @@ class Command(AccountCommand):
     """Create, list and revoke API keys."""
 
     help = (
-        "Create, list and revoke API keys: apikey create LOGIN NAME [--scope SCOPE …] "
-        "[--days DAYS] [--network CIDR …], apikey list [LOGIN] [--limit ROWS] [--json], "
-        "apikey revoke KEY [--yes]. A new key is printed once, alone, on standard output. Exits "
-        "with 1 if nothing "
-        "was created, found or revoked."
+        "Create, list and revoke API keys: apikey create LOGIN NAME [--scope SCOPE …] [--days "
+        "DAYS] [--network CIDR …], apikey list [LOGIN] [--limit ROWS] [--json], apikey revoke KEY "
+        "[--yes]. A new key is printed once, alone, on standard output. Exits with 1 if nothing "
+        "was created, found or revoked. Safe to repeat: `list` and a second `revoke` change "
+        "nothing, `create` makes another key."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,8 +43,8 @@ class Command(AccountCommand):
             "--network", action="append", default=[], help="CIDR network; may be repeated"
         )
         listing = actions.add_parser("list", help="list keys of all users or of one, newest first")
-        listing.add_argument("login", nargs="?", default="")
-        listing.add_argument("--limit", type=int, default=100)
+        listing.add_argument("login", nargs="?", default="", help="only keys of this user")
+        listing.add_argument("--limit", type=int, default=100, help="the most keys (default: 100)")
         listing.add_argument("--json", action="store_true", help="print one JSON object per line")
         revoke = actions.add_parser("revoke", help="revoke a key")
         revoke.add_argument("key", help="its id, or the key as lists show it")

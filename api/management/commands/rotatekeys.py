@@ -22,7 +22,8 @@ class Command(GatehouseCommand):
 
     help = (
         "Publish a new signing key, which starts to sign after JWT_KEY_PUBLISH_AHEAD. The old one "
-        "stays valid until its last token has expired. Existing tokens keep working."
+        "stays valid until its last token has expired. Existing tokens keep working. Safe to "
+        "repeat: exits with 1 if a new key waits to sign already."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -25,7 +25,8 @@ class Command(BaseCommand):
 
     help = (
         "Bring the database up to date, create the first owner if there is none, print the "
-        "one-time set-up link, and serve on HOST:PORT. Safe to repeat."
+        "one-time set-up link, and serve on HOST:PORT. Safe to repeat. Exits with 1 if the data "
+        "cannot be prepared or the address is in use."
     )
     requires_system_checks = ()
 

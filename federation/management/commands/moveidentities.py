@@ -19,10 +19,11 @@ class Command(GatehouseCommand):
     """Move connected identities after a provider has moved."""
 
     help = (
-        "After a provider got another issuer (a new host name, a new realm) or another name in the "
-        "settings, its users are not recognized any more, because an equal subject of another "
+        "After a provider got another issuer (a new host name, a new realm) or another name in "
+        "the settings, its users are not recognized any more, because an equal subject of another "
         "issuer may be another person. If it is the same provider, this command moves their "
-        "identities. Safe to repeat; asks before it changes anything."
+        "identities. Safe to repeat; asks before it changes anything. Exits with 1 if there is "
+        "nothing to move."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -25,7 +25,8 @@ class Command(AccountCommand):
         "Create or update the OAuth2 provider and the application of Gatehouse in authentik "
         "(2024.12 or later), and print the matching settings. URL: authentik, as browsers reach "
         "it; APP_URL: PUBLIC_URL of this instance. Safe to repeat: a second run changes nothing, "
-        "and no secret changes or is printed again unless you request it."
+        "and no secret changes or is printed again unless you request it. Exits with 1 if "
+        "authentik refuses or does not respond."
     )
 
     # Works on another server only, so it needs no database.

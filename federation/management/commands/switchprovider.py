@@ -16,14 +16,15 @@ class Command(GatehouseCommand):
     help = (
         "Let no one sign in through a configured provider or the directory (`ldap`) for a while, "
         "or allow it again; works at once. Present sessions stay. A provider cannot be switched "
-        "off if an owner has no other way to sign in. Exits with 1 if nothing was to change."
+        "off if an owner has no other way to sign in. Exits with 1 if nothing was to change. Safe "
+        "to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "provider", metavar="PROVIDER", help="its name in the settings, or ldap"
         )
-        parser.add_argument("state", choices=["on", "off"])
+        parser.add_argument("state", choices=["on", "off"], help="whether it may be used")
 
     def act(self, **options: Any) -> None:
         name, state = options["provider"], options["state"]

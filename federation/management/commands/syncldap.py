@@ -20,9 +20,10 @@ class Command(GatehouseCommand):
 
     help = (
         "Compare accounts of the directory (LDAP) with it: disables users who were removed or no "
-        "longer match the authorization filter, and updates roles by LDAP_ROLES_MAPPING. Shows the "
-        "changes; --apply makes them, --undo reverts the last run. Exits with 1, without a change, "
-        "if more than --max-percent would be disabled or the directory fails."
+        "longer match the authorization filter, and updates roles by LDAP_ROLES_MAPPING. Shows "
+        "the changes; --apply makes them, --undo reverts the last run. Exits with 1, without a "
+        "change, if more than --max-percent would be disabled or the directory fails. Safe to "
+        "repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -17,7 +17,8 @@ class Command(AccountCommand):
     """Issue a sign-in link for a user."""
 
     help = (
-        "Print a new link that signs an account in once. Older links of the account stop working."
+        "Print a new link that signs an account in once. Older links of the account stop working. "
+        "Safe to repeat: each link replaces the older ones. Exits with 1 if no link was made."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -15,7 +15,7 @@ class Command(AccountCommand):
     help = (
         "Remove all second factors of an account, after a confirmation: app, passkeys, recovery "
         "codes. For an owner who has lost them all. Ends the sessions of the account and notifies "
-        "the user by mail."
+        "the user by mail. Safe to repeat: exits with 1 if there is no factor."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

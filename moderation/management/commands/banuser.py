@@ -19,7 +19,8 @@ class Command(AccountCommand):
     help = (
         "Ban a user, a network, or both as one ban. The user's sessions end, and they cannot sign "
         "in until the ban ends. A network's ban closes sign-in and sign-up from there. The last "
-        "active owner cannot be banned. `unban` undoes it."
+        "active owner cannot be banned. `unban` undoes it. Safe to repeat: it adds another ban, "
+        "and `unban` lifts all of them. Exits with 1 if no one was banned."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -16,11 +16,11 @@ from moderation.services.bans import active_bans
 class Command(GatehouseCommand):
     """List bans as lines or as JSON lines."""
 
-    help = "List the bans in force, newest first. Read-only. Exits with 1 if there is none."
+    help = "List the bans in force, newest first. Changes nothing. Exits with 1 if there is none."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--all", action="store_true", help="include ended bans")
-        parser.add_argument("--limit", type=int, default=100)
+        parser.add_argument("--limit", type=int, default=100, help="the most bans (default: 100)")
         parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
     def act(self, **options: Any) -> None:

@@ -18,7 +18,7 @@ class Command(AccountCommand):
 
     help = (
         "Lift every ban in force of a user, of a network, or the one with that id. Works even if "
-        "every administrator is banned. Exits with 1 if there is none."
+        "every administrator is banned. Exits with 1 if there is none. Safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

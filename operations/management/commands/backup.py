@@ -18,7 +18,8 @@ class Command(OperationCommand):
     help = (
         "Write one tar file with the database and the secrets and keys of DATA_DIR, while the "
         "server runs. Only its owner may read it (mode 600). PostgreSQL needs pg_dump here. "
-        "`restore` restores it."
+        "`restore` restores it. Safe to repeat with another FILE: one that exists is refused. "
+        "Exits with 1 if nothing was written."
     )
 
     uses_encryption_key = True

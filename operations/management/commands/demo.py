@@ -23,7 +23,8 @@ class Command(AccountCommand, OperationCommand):
         f"Fill an empty instance with people and {DAYS} days of history: roles, sign-ins, API "
         "keys, access rules, violations, bans, links and mails. For trying Gatehouse out, not for "
         f"production. All addresses end in @{DOMAIN}, to which no mail can be sent. Makes all or "
-        "nothing, and refuses an instance that has accounts. Prints a link that signs the owner in."
+        "nothing, and refuses an instance that has accounts. Prints a link that signs the owner "
+        "in. Safe to repeat: exits with 1 and changes nothing if there are accounts."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

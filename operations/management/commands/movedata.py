@@ -18,7 +18,8 @@ class Command(OperationCommand):
         "Copy everything from the configured database to another, empty one: SQLite to PostgreSQL "
         "or back. Stop the server first. The old database is locked but not changed. The command "
         "verifies counts and checksums of every table, and the audit log. After an interruption, "
-        "repeat it to continue. The counters of rate limits start at zero."
+        "repeat it to continue. The counters of rate limits start at zero. Safe to repeat. Exits "
+        "with 1 if the copy is not complete."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -23,11 +23,12 @@ class Command(OperationCommand):
     help = (
         "Restore a backup, after asking. Stop the server first. The current data is kept in a "
         "folder of DATA_DIR, whose name is printed. All users are signed out; older sessions, "
-        "tokens, links and API keys become invalid, so that nothing revoked since works again."
+        "tokens, links and API keys become invalid, so that nothing revoked since works again. "
+        "Safe to repeat: each run keeps the data of before. Exits with 1 if nothing was restored."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", metavar="FILE")
+        parser.add_argument("file", metavar="FILE", help="what `backup` has written")
         parser.add_argument(
             "--keep-keys",
             action="store_true",

@@ -24,7 +24,8 @@ class Command(OperationCommand):
     help = (
         "Bring the database up to date with this version: write a backup to DATA_DIR/backups, "
         "apply the migrations, collect the static files. Only one process does this at a time; "
-        "others wait. Safe to repeat. `serve` does the same at each start, without the backup."
+        "others wait. Safe to repeat. `serve` does the same at each start, without the backup. "
+        "Exits with 1 if a step fails."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
