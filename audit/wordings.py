@@ -120,6 +120,7 @@ MAILS = {
     "access-review": _("Access review"),
     "account-exists": _("Account exists already"),
     "account-removed": _("Account removed"),
+    "admin-notice": _("Notice to an administrator"),
 }
 RULE_FIELDS = {
     "name": _("name"),
@@ -397,7 +398,11 @@ WORDINGS: dict[str, Wording] = {
     "sso:rule:move": Wording(
         _("{actor} moved the access rule “{name}” from place {before} to place {after}.")
     ),
-    # Webhooks
+    # Webhooks and notices
+    "account:notices:choose": Wording(
+        _("{actor} chose which notices {target} gets by mail."),
+        _("{actor} chose which notices they get by mail."),
+    ),
     "webhook:endpoint:create": Wording(_("{actor} made the webhook “{name}” to {host}.")),
     "webhook:endpoint:change": Wording(
         _("{actor} changed the webhook “{name}” to {host}: {fields}.")

@@ -35,7 +35,7 @@ from mail import outbox
 from mail.signals import mail_queued
 from moderation.services.violations import purge_moderation
 from operations import checks
-from webhooks.services import derivation, sending
+from webhooks.services import derivation, notices, sending
 from webhooks.signals import delivery_queued
 
 logger = logging.getLogger("gatehouse.worker")
@@ -179,7 +179,7 @@ class Worker:
     def _clear_counters_when_due(self) -> None:
         if timezone.now() >= self._counters_at:
             self._counters_at = timezone.now() + COUNTERS_EVERY
-            run_jobs_once([cache.purge_expired, checks.note_worker])
+            run_jobs_once([cache.purge_expired, checks.note_worker, notices.send_notices])
 
     def _remind_when_due(self) -> None:
         if timezone.now() >= self._remind_at:

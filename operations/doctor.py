@@ -59,6 +59,7 @@ class HealthPart(StrEnum):
     DIRECTORY = "directory"
     PROVIDERS = "providers"
     FORWARD_AUTH = "forward-auth"
+    WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +422,7 @@ PARTS: dict[Examination, HealthPart] = {
     _users: HealthPart.USERS,
     _outbox: HealthPart.MAIL,
     _forward_auth: HealthPart.FORWARD_AUTH,
+    _webhooks: HealthPart.WEBHOOKS,
     _factors: HealthPart.USERS,
     _identities: HealthPart.PROVIDERS,
 }

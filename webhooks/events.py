@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
+from django.utils.translation import gettext_lazy as _
+
 TEST = "webhook.test"
 ID_LENGTH = 32
 
@@ -29,13 +31,13 @@ class AuditRow(Protocol):
 
 
 class EventType(NamedTuple):
-    """A public event type. details: names in `data` -> names in the details of the audit log.
+    """A public event type. text: what it means, in a sentence.
 
-    times: those of them that are times.
+    details: names in `data` -> names in the details of the audit log. times: those that are times.
     """
 
     name: str
-    text: str
+    text: Any
     details: Mapping[str, str] = {}
     times: tuple[str, ...] = ()
 
@@ -46,51 +48,53 @@ _ENDS = {"role_until": "until", "role_after": "then"}
 _ROLES = {"role": "after", "role_before": "before", "reason": "reason"} | _ENDS
 
 USER_CREATED = EventType(
-    "user.created", "An account was created.", {"role": "role", "source": "source"}
+    "user.created", _("An account was created."), {"role": "role", "source": "source"}
 )
-USER_UPDATED = EventType("user.updated", "A profile was changed.", {"fields": "fields"})
-USER_EMAIL = EventType("user.email_changed", "An email address was changed.")
-USER_VERIFIED = EventType("user.email_verified", "An email address was verified.")
-USER_ROLE = EventType("user.role_changed", "A role was changed.", _ROLES, ("role_until",))
+USER_UPDATED = EventType("user.updated", _("A profile was changed."), {"fields": "fields"})
+USER_EMAIL = EventType("user.email_changed", _("An email address was changed."))
+USER_VERIFIED = EventType("user.email_verified", _("An email address was verified."))
+USER_ROLE = EventType("user.role_changed", _("A role was changed."), _ROLES, ("role_until",))
 USER_ENDS = EventType(
-    "user.expiry_changed", "The end of an account was set or removed.",
+    "user.expiry_changed", _("The end of an account was set or removed."),
     {"expires_at": "until"}, ("expires_at",),
 )  # fmt: skip
-USER_DISABLED = EventType("user.disabled", "An account was disabled.", {"reason": "reason"})
-USER_ENABLED = EventType("user.enabled", "An account was enabled.")
-USER_OFFBOARDED = EventType("user.offboarded", "All access of an account was removed.")
-USER_DELETED = EventType("user.deleted", "An account was deleted.", {"role": "role"})
-PASSWORD_CHANGED = EventType("password.changed", "A password was changed, set or reset.")
-INVITATION_CREATED = EventType("invitation.created", "An invitation was sent.", {"role": "role"})
+USER_DISABLED = EventType("user.disabled", _("An account was disabled."), {"reason": "reason"})
+USER_ENABLED = EventType("user.enabled", _("An account was enabled."))
+USER_OFFBOARDED = EventType("user.offboarded", _("All access of an account was removed."))
+USER_DELETED = EventType("user.deleted", _("An account was deleted."), {"role": "role"})
+PASSWORD_CHANGED = EventType("password.changed", _("A password was changed, set or reset."))
+INVITATION_CREATED = EventType("invitation.created", _("An invitation was sent."), {"role": "role"})
 INVITATION_ACCEPTED = EventType(
-    "invitation.accepted", "An invitation was accepted.", {"role": "role"}
+    "invitation.accepted", _("An invitation was accepted."), {"role": "role"}
 )
 INVITATION_WITHDRAWN = EventType(
-    "invitation.withdrawn", "An invitation was withdrawn.", {"role": "role"}
+    "invitation.withdrawn", _("An invitation was withdrawn."), {"role": "role"}
 )
-SESSION_CREATED = EventType("session.created", "Someone signed in.", _METHODS)
-SESSION_ENDED = EventType("session.ended", "Someone was signed out.", {"count": "count"})
-SIGN_IN_FAILED = EventType("sign_in.failed", "A sign-in was refused.", _METHODS)
-FACTOR_ADDED = EventType("second_factor.added", "A second factor was added.", {"kind": "kind"})
+SESSION_CREATED = EventType("session.created", _("Someone signed in."), _METHODS)
+SESSION_ENDED = EventType("session.ended", _("Someone was signed out."), {"count": "count"})
+SIGN_IN_FAILED = EventType("sign_in.failed", _("A sign-in was refused."), _METHODS)
+FACTOR_ADDED = EventType("second_factor.added", _("A second factor was added."), {"kind": "kind"})
 FACTOR_REMOVED = EventType(
-    "second_factor.removed", "A second factor was removed.", {"kind": "kind"}
+    "second_factor.removed", _("A second factor was removed."), {"kind": "kind"}
 )
 FACTORS_RESET = EventType(
-    "second_factor.reset", "All second factors were removed.", {"kinds": "kinds"}
+    "second_factor.reset", _("All second factors were removed."), {"kinds": "kinds"}
 )
-PASSKEY_ADDED = EventType("passkey.added", "A passkey was added.", {"passkey_id": "passkey"})
-PASSKEY_REMOVED = EventType("passkey.removed", "A passkey was removed.", {"passkey_id": "passkey"})
+PASSKEY_ADDED = EventType("passkey.added", _("A passkey was added."), {"passkey_id": "passkey"})
+PASSKEY_REMOVED = EventType(
+    "passkey.removed", _("A passkey was removed."), {"passkey_id": "passkey"}
+)
 VIOLATION = EventType(
-    "violation.created", "A limit was exceeded.",
+    "violation.created", _("A limit was exceeded."),
     {"violation_id": "violation", "type": "type", "score": "score", "total": "total"},
 )  # fmt: skip
 BAN_CREATED = EventType(
-    "ban.created", "A ban began.", {"ban_id": "ban", "kind": "kind", "type": "type"}
+    "ban.created", _("A ban began."), {"ban_id": "ban", "kind": "kind", "type": "type"}
 )
-BAN_REMOVED = EventType("ban.removed", "A ban was lifted.", {"ban_id": "ban"})
-KEY_CREATED = EventType("api_key.created", "An API key was created.", _KEY)
-KEY_ROTATED = EventType("api_key.rotated", "An API key was replaced.", _KEY)
-KEY_REVOKED = EventType("api_key.revoked", "An API key was revoked.", _KEY)
+BAN_REMOVED = EventType("ban.removed", _("A ban was lifted."), {"ban_id": "ban"})
+KEY_CREATED = EventType("api_key.created", _("An API key was created."), _KEY)
+KEY_ROTATED = EventType("api_key.rotated", _("An API key was replaced."), _KEY)
+KEY_REVOKED = EventType("api_key.revoked", _("An API key was revoked."), _KEY)
 
 # (action, result) of the audit log -> type.
 BY_ACTION: dict[tuple[str, str], EventType] = {

@@ -72,7 +72,7 @@ class WebhookDelivery(models.Model):
         verbose_name=_("webhook"),
     )
     # The header webhook-id: the same for every endpoint and attempt.
-    event_id = models.CharField(_("event"), max_length=40)
+    event_id = models.CharField(_("id of the event"), max_length=40)
     event_type = models.CharField(_("type"), max_length=40)
     # The body that is signed and sent. Erased with the account that it is about.
     payload = models.TextField(editable=False)
@@ -115,6 +115,8 @@ class NoticeChoice(models.Model):
     )
     # Names of webhooks.notice_groups.
     groups = models.JSONField(_("notices"), default=list, blank=True)
+    # That of the page on which they chose; "" for LANGUAGE_CODE.
+    language = models.CharField(max_length=8, blank=True, editable=False)
     # The last event of the audit log that was looked at for this administrator.
     cursor = models.BigIntegerField(default=0, editable=False)
     last_mail_at = models.DateTimeField(null=True, blank=True, editable=False)

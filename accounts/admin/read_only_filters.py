@@ -32,6 +32,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "apps": (_("Apps"), ("sso:app:",)),
     "reviews": (_("Access reviews"), ("review:",)),
     "mail": (_("Mail"), ("mail:",)),
+    "webhooks": (_("Webhooks"), ("webhook:",)),
 }
 RESULTS: Choices = [
     ("success", _("Done")),
@@ -62,6 +63,7 @@ MAIL_KINDS: Choices = [
     ("access-review", _("Access review")),
     ("account-exists", _("Account exists already")),
     ("account-removed", _("Account removed")),
+    ("admin-notice", _("Notice to an administrator")),
 ]
 
 

@@ -54,6 +54,7 @@ _LABELS: dict[str, Any] = {
     "verify": _("Mark address as verified"),
     "edit": _("Change the appearance"),
     "undo": _("Undo"),
+    "rotate": _("Replace the secret"),
 }
 MAX_NAMES = 3
 

@@ -136,6 +136,8 @@ def _last_rows(report: Report | None) -> Iterator[HealthRow]:
         _("rules for apps behind a proxy"),
         *rules,
     )
+    hooks = reverse("admin:webhooks_webhookendpoint_changelist"), _("Webhooks")
+    yield _row(report, HealthPart.WEBHOOKS, _("Webhooks"), _("deliveries to other systems"), *hooks)
     made = last_backup_at()
     state = badge("good", _("made")) if made else badge("plain", _("not known"))
     unknown = _("No backup by “manage.py backup” is known here.")

@@ -55,7 +55,8 @@ from mail import outbox
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
 from tests.accounts.lock_table import LOCAL, PREPARATIONS, act, person, with_local_settings
-from webhooks.services import derivation, sending
+from webhooks.models import NoticeChoice
+from webhooks.services import derivation, notices, sending
 from webhooks.services import endpoints as webhook_endpoints
 
 with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys, switching)
@@ -486,6 +487,15 @@ def undo_changes() -> None:
     switching.switch_on(actor=owner, provider_id="ldap")
     rules.delete_rule(actor=owner, rule=rule)
     apps.delete_app(actor=owner, app=app)
+
+
+@act
+def choose_and_send_notices() -> None:
+    owner = person("owner")
+    notices.choose_notices(user=owner, groups=["factors"], language="en")
+    NoticeChoice.objects.filter(user=owner).update(last_mail_at=None)
+    notices.send_notices()
+    NoticeChoice.objects.filter(user=owner).delete()
 
 
 @act

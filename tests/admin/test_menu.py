@@ -53,7 +53,16 @@ GROUPS = [
             "/admin/moderation/ban/proxies/",
         ],
     ),
-    ("Messages", ["/admin/mail/outboxmail/", "/admin/mail/outboxmail/test/"]),
+    (
+        "Messages",
+        [
+            "/admin/mail/outboxmail/",
+            "/admin/webhooks/webhookendpoint/",
+            "/admin/webhooks/webhookdelivery/",
+            "/admin/mail/outboxmail/test/",
+            "/admin/webhooks/webhookendpoint/notices/",
+        ],
+    ),
     ("Audit", ["/admin/audit/auditevent/"]),
 ]
 

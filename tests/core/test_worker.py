@@ -16,6 +16,7 @@ from mail import outbox
 from mail.models import OutboxMail
 from tests.magiclinks.conftest import Ask, ask_link  # noqa: F401  # a fixture
 from tests.servers.mail import ResendServer, SMTPServer
+from webhooks.services import notices, sending
 
 USER = """
 from accounts.actors import SYSTEM
@@ -140,3 +141,19 @@ def test_a_failing_turn_does_not_end_the_worker(monkeypatch: pytest.MonkeyPatch)
         worker.Worker()._run()
 
     assert len(turns) == 3
+
+
+@pytest.mark.django_db
+def test_notices_are_sent_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[object] = []
+    monkeypatch.setattr(worker, "run_jobs_once", ran.extend)
+
+    worker.Worker()._work(())
+
+    assert notices.send_notices in ran
+
+
+@pytest.mark.django_db
+def test_webhooks_are_sent_by_a_thread_of_their_own() -> None:
+    assert (sending.deliver_due,) == worker.WEBHOOK_JOBS
+    assert sending.deliver_due not in worker.JOBS

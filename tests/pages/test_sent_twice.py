@@ -59,6 +59,9 @@ from operations.models import SetUpStep
 from tests.api.keys import made
 from tests.conftest import PASSWORD, path_in
 from tests.mfa.authenticator import App, set_up_app
+from webhooks.models import NoticeChoice, WebhookDelivery, WebhookEndpoint
+from webhooks.services.endpoints import create_endpoint
+from webhooks.services.sending import send_test
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -242,6 +245,26 @@ def web_app(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
 
 def rule(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
     return lambda context: (f"/admin/forward_auth/accessrule/{_rule(context).pk}/{page}/", fields)
+
+
+WEBHOOKS = "/admin/webhooks/webhookendpoint/"
+WEBHOOK = {"name": "Chat", "url": "https://chat.example.com/", "is_enabled": "on"}
+
+
+def _webhook(context: CaseContext) -> WebhookEndpoint:
+    values = {"name": "Chat", "url": "https://chat.example.com/"}
+    return create_endpoint(actor=context.owner, values=values).endpoint
+
+
+def webhook(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    return lambda context: (f"{WEBHOOKS}{_webhook(context).pk}/{page}/", fields)
+
+
+def _delivery(context: CaseContext) -> WebhookDelivery:
+    endpoint = _webhook(context)
+    send_test(actor=context.owner, endpoint=endpoint)
+    WebhookDelivery.objects.update(status="failed")
+    return WebhookDelivery.objects.get()
 
 
 def _moved(context: CaseContext) -> Form:
@@ -448,6 +471,33 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/providers/"),
     ),
+    "admin:webhooks_webhookendpoint_add": Case(
+        own(f"{WEBHOOKS}add/", **WEBHOOK), count(WebhookEndpoint), [1], (200, "whsec_")
+    ),
+    "admin:webhooks_webhookendpoint_change": Case(
+        webhook("change", **WEBHOOK | {"name": "Other"}),
+        count(WebhookEndpoint),
+        [1],
+        (302, WEBHOOKS),
+    ),
+    "admin:webhooks_webhookendpoint_delete": Case(
+        webhook("delete", post="yes"), count(WebhookEndpoint), [0], (302, WEBHOOKS)
+    ),
+    "admin:webhooks_webhookendpoint_rotate": Case(
+        webhook("rotate", overlap_hours="24"), count(WebhookEndpoint), [1], (200, "whsec_")
+    ),
+    "admin:webhooks_webhookendpoint_test": Case(
+        webhook("test"),
+        count(WebhookDelivery),
+        [1],
+        (302, "/admin/webhooks/webhookdelivery/"),
+    ),
+    "admin:webhooks_webhookendpoint_notices": Case(
+        own(f"{WEBHOOKS}notices/", groups=["bans"]),
+        count(NoticeChoice),
+        [1],
+        (302, f"{WEBHOOKS}notices/"),
+    ),
     "admin:mail_outboxmail_test": Case(
         own("/admin/mail/outboxmail/test/", email=EMAIL),
         count(),
@@ -620,6 +670,16 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/accounts/browsersession/"),
     ),
+    "send_events_again": Case(
+        facts(
+            "/admin/webhooks/webhookdelivery/",
+            "send_events_again",
+            lambda context: _delivery(context).pk,
+        ),
+        count(WebhookDelivery),
+        [2],
+        (302, "/admin/webhooks/webhookdelivery/"),
+    ),
     "send_again": Case(
         facts("/admin/mail/outboxmail/", "send_again", lambda context: _dead_mail(context)),
         count(OutboxMail),
@@ -714,6 +774,12 @@ AUDIT = {
     "admin:set-up-step": [],
     "admin:provider-switch": ["settings:provider:switch-off"],
     "admin:mail_outboxmail_test": ["mail:test:send"],
+    "admin:webhooks_webhookendpoint_add": ["webhook:endpoint:create"],
+    "admin:webhooks_webhookendpoint_change": ["webhook:endpoint:change"],
+    "admin:webhooks_webhookendpoint_delete": ["webhook:endpoint:delete"],
+    "admin:webhooks_webhookendpoint_notices": ["account:notices:choose"],
+    "admin:webhooks_webhookendpoint_rotate": ["webhook:endpoint:rotate"],
+    "admin:webhooks_webhookendpoint_test": ["webhook:endpoint:test"],
     "admin:accounts_user_add": ["account:user:create"],
     "admin:accounts_user_change": ["account:user:edit"],
     "admin:accounts_user_delete": ["account:user:delete"],
@@ -757,6 +823,7 @@ AUDIT = {
     "lift_chosen": ["moderation:ban:lift"],
     "revoke_chosen": ["api:key:revoke"],
     "send_again": ["mail:outbox:retry"],
+    "send_events_again": ["webhook:delivery:resend"],
     "set_end_of_people": ["account:expiry:set"],
     "start_reset_of_people": ["account:password:reset-start"],
     "withdraw_chosen": ["account:invitation:withdraw"],

@@ -24,7 +24,7 @@ from webhooks.services import endpoints
 
 READ = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 CHANGE = (HasScope(Scope.USERS), HasRole(Role.OWNER), RecentlyAuthenticated())
-EVENT_TYPES = [(name, kind.text) for name, kind in TYPES.items()]
+EVENT_TYPES = [(name, name) for name in TYPES]
 DISABLED_REASONS = [
     ("by_hand", "By an owner"),
     ("gone", "The receiver answered 410"),

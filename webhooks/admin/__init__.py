@@ -1,0 +1,5 @@
+"""Webhooks in the admin."""
+
+from webhooks.admin import deliveries, endpoints
+
+__all__ = ["deliveries", "endpoints"]
