@@ -41,7 +41,7 @@ from webhooks.signals import delivery_queued
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
 PURGE_EVERY = timedelta(minutes=10)
-COUNTERS_EVERY = timedelta(minutes=1)
+MINUTE = timedelta(minutes=1)
 REMIND_EVERY = timedelta(minutes=10)
 # How often to check whether the directory is due. Of all processes, one asks it every few minutes.
 DIRECTORY_EVERY = timedelta(seconds=30)
@@ -69,6 +69,7 @@ JOBS: tuple[Job, ...] = (
     outbox.deliver_due,
     *NOTE_JOBS,
 )
+MINUTE_JOBS: tuple[Job, ...] = (cache.purge_expired, checks.note_worker, notices.send_notices)
 WEBHOOK_JOBS: tuple[Job, ...] = (sending.deliver_due,)
 
 
@@ -121,7 +122,7 @@ class Worker:
     def __init__(self) -> None:
         self._wanted: SimpleQueue[Job] = SimpleQueue()
         self._poll_at = 0.0
-        self._purge_at = self._directory_at = self._counters_at = timezone.now()
+        self._purge_at = self._directory_at = self._minute_at = timezone.now()
         self._remind_at = timezone.now()
         # A process that has just started has better things to do.
         self._examine_at = timezone.now() + EXAMINE_EVERY
@@ -152,7 +153,7 @@ class Worker:
         close_old_connections()
         run_jobs_once(jobs)
         self._purge_when_due()
-        self._clear_counters_when_due()
+        self._run_minute_jobs_when_due()
         self._remind_when_due()
         self._ask_directory_when_due()
         self._examine_when_due()
@@ -176,10 +177,10 @@ class Worker:
         self._purge_at = timezone.now() + PURGE_EVERY
         purge()
 
-    def _clear_counters_when_due(self) -> None:
-        if timezone.now() >= self._counters_at:
-            self._counters_at = timezone.now() + COUNTERS_EVERY
-            run_jobs_once([cache.purge_expired, checks.note_worker, notices.send_notices])
+    def _run_minute_jobs_when_due(self) -> None:
+        if timezone.now() >= self._minute_at:
+            self._minute_at = timezone.now() + MINUTE
+            run_jobs_once(MINUTE_JOBS)
 
     def _remind_when_due(self) -> None:
         if timezone.now() >= self._remind_at:
