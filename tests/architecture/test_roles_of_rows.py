@@ -25,6 +25,7 @@ ALLOWED = {
     "federation.ldap.sign_in": "the default owner, and whether anybody was ever made owner",
     "federation.services.switching": "an owner whose role has just ended is stricter",
     "federation.ldap.sync": "undoing writes only where the stored role is what the run has stored",
+    "webhooks.services.notices": "finds administrators, of whom the access policy is asked",
 }
 QUERIES = {"filter", "exclude", "get", "values", "values_list", "Q"}
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.models import User
@@ -156,6 +157,16 @@ def test_whoever_is_no_administrator_any_more_gets_nothing(
     create_user(actor=SYSTEM, email="newer@example.com")
     assert send_notices() == 1
     assert mails()[0].recipient == demoted.email
+
+
+def test_a_role_that_has_just_ended_gets_nothing(make_user: MakeUser, at_time: AtTime) -> None:
+    until = timezone.now() + timedelta(hours=1)
+    user = make_user("admin", role_until=until, role_after="viewer")
+    choose(user, "accounts")
+    at_time(timedelta(hours=2))
+    create_user(actor=SYSTEM, email="new@example.com")
+
+    assert send_notices() == 0
 
 
 def test_administrators_who_have_not_chosen_hear_of_webhooks_only(owner: User) -> None:

@@ -82,9 +82,13 @@ def send_notices() -> int:
 
 
 def _administrators() -> list[User]:
-    """Owners and administrators who may act now."""
+    """Owners and administrators who may act now, by the role that holds."""
     rows = User.objects.people().filter(is_active=True, role__in=ADMIN_ROLES)
-    return [user for user in rows if access_policy.get_denial(user) is None]
+    return [user for user in rows if _may_be_told(user)]
+
+
+def _may_be_told(user: User) -> bool:
+    return access_policy.get_denial(user, floor=Role.ADMIN) is None
 
 
 def _is_due(row: NoticeChoice) -> bool:
@@ -95,10 +99,9 @@ def _tell(row: NoticeChoice) -> bool:
     """Mail what has happened since the cursor. The lock of the user decides between processes."""
     with transaction.atomic():
         lock_users(row.pk)
-        users = User.objects.filter(pk=row.pk, is_active=True, role__in=ADMIN_ROLES)
+        user = User.objects.filter(pk=row.pk).first()
         current = NoticeChoice.objects.filter(pk=row.pk, cursor=row.cursor).first()
-        user = users.first()
-        if current is None or user is None or not _is_due(current):
+        if user is None or not _may_be_told(user) or current is None or not _is_due(current):
             return False
         found, current.cursor = _events_after(current.cursor)
         told = [
