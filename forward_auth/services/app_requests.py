@@ -24,6 +24,8 @@ STEP_SECONDS = 5.0
 # For all requests of one test.
 TOTAL_SECONDS = 20.0
 HTTPS = "https"
+# Metadata of clouds outside of the link-local networks (AWS by IPv6, Alibaba).
+METADATA = frozenset({"fd00:ec2::254", "100.100.100.200"})
 
 
 class NoAnswer(Exception):
@@ -84,10 +86,21 @@ def resolve(host: str, port: int) -> str:
     except (OSError, UnicodeError) as error:
         raise NoAnswer("name") from error
     texts = [str(entry[4][0]) for entry in found]
-    addresses = [ip_address(text.partition("%")[0]) for text in texts]
-    if any(one.is_link_local or one.is_multicast or one.is_unspecified for one in addresses):
+    if any(map(_is_forbidden, texts)):
         raise NoAnswer("forbidden", texts[0])
     return texts[0]
+
+
+def _is_forbidden(text: str) -> bool:
+    """Whether no app can be there: link-local, multicast, or a service of a cloud."""
+    address = ip_address(text.partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    return (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or str(address) in METADATA
+    )
 
 
 def _exchange(address: Address, path: str, headers: Mapping[str, str], seconds: float) -> Answer:

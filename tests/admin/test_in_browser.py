@@ -22,6 +22,8 @@ INVITATIONS = "/admin/accounts/invitation/"
 REVIEWS = "/admin/access_reviews/accessreview/"
 SESSIONS, LINKS = "/admin/accounts/browsersession/", "/admin/magiclinks/loginlink/"
 BANS, VIOLATIONS = "/admin/moderation/ban/", "/admin/moderation/violation/"
+APPS, RULES = "/admin/applications/app/", "/admin/forward_auth/accessrule/"
+WIZARD = f"{APPS}protect/?name=Photos&url=photos.example.com"
 REPLAY = f"{BANS}replay/?days=30&interval=10&half_life=24"
 # What the pages show: people in all states, mails in two, links, and a long address.
 SEED = f"""
@@ -33,6 +35,9 @@ from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.services import users
 from accounts.services.invitations import invite
 from accounts.services.offboard import offboard
+from accounts.roles import Role
+from applications.models import App
+from forward_auth.services.app_setup import Access, protect_app
 from magiclinks.services import issue_link
 from moderation.services.bans import ban
 from moderation.services.violations import record_violation
@@ -66,6 +71,10 @@ due = timezone.now() + timedelta(days=5)
 wanted = ReviewRequest("Fourth quarter", due, reviewers=[owner.pk])
 review = start_review(actor=owner, wanted=wanted)
 users.set_expiry(actor=owner, user=person, expires_at=timezone.now() + timedelta(days=8))
+app = protect_app(
+    actor=owner, access=Access(Role.VIEWER, ("/health",), ("10.0.0.0/8",)),
+    app=App(name="Wiki", url="https://wiki.example.com:1", proxy="caddy", description="Notes"),
+)
 result = str(person.pk)
 """
 
@@ -100,6 +109,17 @@ class Panel:
         self.open(path)
         with self.page.expect_navigation():
             self.page.locator("#result_list tbody th a").first.click()
+
+    def open_app(self, page: str) -> None:
+        """A page of the first app."""
+        self.open_first(APPS)
+        self.page.goto(self.page.url.replace("change", page))
+
+    def test_app(self) -> None:
+        """Run the live test; nothing is there."""
+        self.open_app("set-up")
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name="Test now").click()
 
     def choose(self, path: str, action: str) -> None:
         """Tick the newest row of a list and run an action."""
@@ -256,6 +276,16 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "link-detail": lambda panel: panel.open_first(LINKS),
     "violations": lambda panel: panel.open(VIOLATIONS),
     "violation": lambda panel: panel.open_first(VIOLATIONS),
+    "apps": lambda panel: panel.open(APPS),
+    "app": lambda panel: panel.open_first(APPS),
+    "app-delete": lambda panel: panel.open_app("delete"),
+    "wizard-app": lambda panel: panel.open(f"{APPS}protect/?name=&url=a%20b&step=app"),
+    "wizard-access": lambda panel: panel.open(f"{WIZARD}&step=app"),
+    "wizard-proxy": lambda panel: panel.open(f"{WIZARD}&role=viewer&step=access"),
+    "app-set-up": lambda panel: panel.open_app("set-up"),
+    "app-tested": lambda panel: panel.test_app(),
+    "rules": lambda panel: panel.open(RULES),
+    "rule": lambda panel: panel.open_first(RULES),
     "bans": lambda panel: panel.open(BANS),
     "ban": lambda panel: panel.open_first(f"{BANS}?kind=manual"),
     "explained": lambda panel: panel.open_first(f"{BANS}?kind=automatic"),
@@ -358,3 +388,32 @@ def test_the_admin_works_without_scripts(plain_page: Page, instance: tuple[Gateh
     panel.choose(f"{MAIL}?status=dead", "send_again")
 
     assert plain_page.locator(".messagelist").inner_text() == "1 mail will be sent again."
+
+
+def test_an_app_is_protected_in_six_clicks_without_scripts(
+    plain_page: Page, instance: tuple[Gatehouse, str]
+) -> None:
+    panel = Panel(plain_page, *instance)
+    panel.sign_in()
+    clicks = 0
+
+    def click(role: Any, name: str) -> None:
+        nonlocal clicks
+        clicks += 1
+        with plain_page.expect_navigation():
+            plain_page.get_by_role(role, name=name, exact=True).first.click()
+
+    click("link", "Apps")
+    click("link", "Protect an app")
+    plain_page.locator("#id_name").fill("Photos")
+    plain_page.locator("#id_url").fill("photos.example.com:1")
+    click("button", "Continue")
+    click("button", "Continue")
+    click("button", "Create the app and show the configuration")
+    assert "server_name photos.example.com;" in plain_page.locator("#file-1").input_value()
+    click("button", "Test now")
+
+    assert clicks == 6
+    assert plain_page.get_by_role("heading", name="What the test has found").is_visible()
+    plain_page.goto(f"{panel.instance.url}{RULES}?app=photos")
+    assert plain_page.locator("#result_list tbody tr").count() == 1

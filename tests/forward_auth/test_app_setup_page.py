@@ -275,7 +275,11 @@ def test_a_test_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> N
     assert caught.value.kind == "timeout"
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fe80::1%eth0", "224.0.0.1", "0.0.0.0",
+     "::", "fd00:ec2::254", "100.100.100.200"],
+)  # fmt: skip
 def test_no_request_goes_to_link_local_addresses(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

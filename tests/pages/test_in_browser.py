@@ -19,6 +19,8 @@ from accounts.services.invitations import invite
 from accounts.services.first_run import ensure_owner, issue_setup_link
 from accounts.services.email_tokens import issue_token
 from accounts.services.users import create_user
+from applications.models import App
+from applications.services.apps import create_app
 from magiclinks.services import issue_link
 hour = timedelta(hours=1)
 vera = create_user(actor=SYSTEM, email="vera@example.com", name="Vera", password="{PASSWORD}",
@@ -29,6 +31,9 @@ reset = issue_token(vera, AccountToken.Purpose.RESET_PASSWORD, lifetime=hour)
 verify = issue_token(nora, AccountToken.Purpose.VERIFY_EMAIL, lifetime=hour)
 link = issue_link(vera, actor=SYSTEM, lifetime=hour, source="command")
 invitation = invite(actor=SYSTEM, email="new@example.com")
+for name in ("Wiki", "Team calendar"):
+    create_app(actor=SYSTEM, app=App(name=name, url=f"https://{{name[0]}}.example.com",
+                                     description="For everyone in the team."))
 result = {{
     "invitation": "/invitation/" + invitation.url.rpartition("/")[2],
     "link": "/magic-link/" + link.url.rpartition("/")[2],
