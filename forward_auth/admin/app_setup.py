@@ -155,7 +155,8 @@ def _needs(app: App, kind: str) -> list[RequiredSetting]:
     """What the settings of Gatehouse must say."""
     if kind == BACKEND:
         return []
-    domain = app.host.partition(".")[2] or app.host
+    is_name = not app.host.startswith("[") and not app.host.replace(".", "").isdecimal()
+    domain = (app.host.partition(".")[2] or app.host) if is_name else "example.com"
     trusted = ", ".join(map(str, settings.TRUSTED_PROXIES))
     return [
         RequiredSetting(

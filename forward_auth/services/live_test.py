@@ -107,8 +107,9 @@ def run_live_test(app: App) -> list[Finding]:
         try:
             found += test(trial)
         except NoAnswer as error:
-            found.append(_lost(error))
-            break
+            return [*found, _lost(error)]
+        if {"program", "browser"} <= {one.code for one in found if one.state is State.BAD}:
+            return [*found, _not_tried()]
     return found
 
 
@@ -177,6 +178,16 @@ def _lost(error: NoAnswer) -> Finding:
         _("The test was cut off"),
         _("The address answered at first, and then no more (%(kind)s).") % {"kind": error.kind},
         _("Read the log of the proxy, and test again."),
+    )
+
+
+def _not_tried() -> Finding:
+    return Finding(
+        "rest",
+        State.UNSEEN,
+        _("Headers, signing out and websockets"),
+        _("These tests make sense once the proxy asks Gatehouse."),
+        _("Correct what is wrong above, and test again."),
     )
 
 
