@@ -10,6 +10,7 @@ from django.core.paginator import Page
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -135,6 +136,11 @@ def _filtered(review: AccessReview, shown: str, search: str) -> Any:
     return rows
 
 
+def _trail(review: AccessReview) -> dict[str, Any]:
+    """The review, in the breadcrumb of the pages below it."""
+    return {"row_url": reverse(REVIEW, args=[review.pk]), "row_label": review.name}
+
+
 def _facts(review: AccessReview, actor: User) -> dict[str, Any]:
     """What the head of a review says."""
     people = User.objects.in_bulk([key for key in (review.started_by, review.closed_by) if key])
@@ -208,7 +214,7 @@ def item_page(modeladmin: Any) -> View:
             else:
                 messages.success(request, _told(decided, line))
                 return _next_page(decided)
-        context = _facts(review, actor) | _row(line, review, actor)
+        context = _facts(review, actor) | _trail(review) | _row(line, review, actor)
         context |= {
             "title": _("Review %(name)s") % {"name": context["name"]},
             "item": item,
@@ -304,7 +310,8 @@ def preview_page(modeladmin: Any) -> View:
             )
             messages.warning(request, text % {"reasons": reasons})
             return redirect(REVIEW, review.pk)
-        context = _facts(review, actor) | {
+        context = _facts(review, actor) | _trail(review)
+        context |= {
             "title": _("Confirm access"),
             "ready": [
                 {
@@ -368,7 +375,8 @@ def close_page(modeladmin: Any) -> View:
             else:
                 messages.success(request, _("The review “%(name)s” is closed.") % _name(review))
                 return redirect(REVIEW, review.pk)
-        context = _facts(review, actor) | {"title": _("Close the review"), "form": form}
+        context = _facts(review, actor) | _trail(review)
+        context |= {"title": _("Close the review"), "form": form}
         return _render(modeladmin, request, "close.html", context)
 
     return view

@@ -22,8 +22,8 @@ NOT_A_STATE = gettext_noop("%(value)s is not a state: active or disabled.")
 NOT_YES_NO = gettext_noop("%(value)s is neither yes nor no.")
 NOT_A_TIME = gettext_noop("%(value)s is not a time like 2026-05-31T12:00:00Z.")
 NOT_AN_END = gettext_noop(
-    "%(value)s is not an end: write a date like 2026-12-04, whose end it is, or a time with its "
-    "offset like 2026-12-04T17:00:00Z."
+    "%(value)s is not an end: write a date like 2026-12-04, which lasts until the end of that day, "
+    "or a time with its offset like 2026-12-04T17:00:00Z."
 )
 TIME_OUT_OF_RANGE = gettext_noop("%(value)s is before 1990 or in the future.")
 TOO_LONG = gettext_noop("This cell is too long.")

@@ -783,11 +783,12 @@ def test_a_wrong_end_is_an_error_of_its_field(cells: str, field: str) -> None:
 
 
 def test_a_wrong_end_says_how_to_write_one() -> None:
-    ((_line, _field, text),) = errors(run("email,expires_at\nanna@example.com,2999-12-04T17:00\n"))
+    result = run("email,expires_at\nanna@example.com,2999-12-04T17:00\n")
 
+    ((_line, _field, text),) = errors(result)
     assert text == (
-        "'2999-12-04T17:00' is not an end: write a date like 2026-12-04, whose end it is, or a "
-        "time with its offset like 2026-12-04T17:00:00Z."
+        "'2999-12-04T17:00' is not an end: write a date like 2026-12-04, which lasts until the end "
+        "of that day, or a time with its offset like 2026-12-04T17:00:00Z."
     )
 
 
