@@ -9,14 +9,15 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from devtools.pictures.catalogue import EDITOR, NO_ONE, OWNER, PICTURES, WHOLE, Picture
-from devtools.pictures.instance import URL, DemoInstance
+from devtools.pictures.instance import PROVIDERS, URL, DemoInstance
+from devtools.pictures.mail_server import mail_server
 from devtools.pictures.png import size, smaller
 from devtools.servers.processes import ROOT, program
 
@@ -37,15 +38,18 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}")
     if "denial" in chosen:
         chosen.add("denied")  # which causes it
+    wanted = [picture for picture in PICTURES if not chosen or picture.name in chosen]
     with (
         tempfile.TemporaryDirectory(prefix="gatehouse-pictures-") as folder,
-        DemoInstance(Path(folder)) as instance,
-        _browser(instance) as browser,
+        mail_server() as mail,
     ):
-        camera = Camera(browser, instance, options.folder)
-        for picture in PICTURES:
-            if not chosen or picture.name in chosen:
-                camera.take(picture)
+        instance = DemoInstance(Path(folder))
+        with _browser(instance) as browser:
+            with instance.serve(mail):
+                camera = Camera(browser, instance, options.folder)
+                camera.take_all(picture for picture in wanted if not picture.has_providers)
+            with instance.serve({**mail, **PROVIDERS}):
+                camera.take_all(picture for picture in wanted if picture.has_providers)
     return 0
 
 
@@ -87,6 +91,11 @@ class Camera:
             page.click("main button[type=submit]")
             page.wait_for_url(f"{URL}/account/")
         return page
+
+    def take_all(self, pictures: Iterable[Picture]) -> None:
+        """Take each of them."""
+        for picture in pictures:
+            self.take(picture)
 
     def take(self, picture: Picture) -> None:
         """Write its files, and print each."""

@@ -20,7 +20,8 @@ class Picture:
     """A page as someone sees it. open: goes there. is_dark: is there one in the dark scheme, too?
 
     height: of the picture, if it is not that of the window. status: of the response; another one
-    is an error, so that no picture shows a page that says "Page not found".
+    is an error, so that no picture shows a page that says "Page not found". has_providers: are
+    there providers to sign in with? Such pictures come last.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Picture:
     is_dark: bool = False
     height: int | None = None
     status: int = 200
+    has_providers: bool = False
 
     @property
     def files(self) -> list[str]:
@@ -73,7 +75,6 @@ def _denied(page: Page, _address: str) -> None:
 
 
 PICTURES = (
-    Picture("sign-in", NO_ONE, _at("/sign-in"), size=CARD, is_dark=True, height=WHOLE),
     # Before the next one, which shows why.
     Picture("denied", EDITOR, _denied, size=CARD, status=403),
     Picture("denial", OWNER, _denial, is_dark=True, height=WHOLE),
@@ -83,4 +84,13 @@ PICTURES = (
     Picture("overview", OWNER, _at(f"{ADMIN}/"), height=1000),
     Picture("audit", OWNER, _at(f"{ADMIN}/audit/auditevent/?q=account:role:change")),
     Picture("api-reference", OWNER, _at("/api/v1/docs")),
+    Picture(
+        "sign-in",
+        NO_ONE,
+        _at("/sign-in"),
+        size=CARD,
+        is_dark=True,
+        height=WHOLE,
+        has_providers=True,
+    ),
 )

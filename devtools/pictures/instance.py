@@ -1,15 +1,15 @@
-"""A running instance with the people of `manage.py demo`, whose clock starts at a fixed time."""
+"""An instance with the people of `manage.py demo`, whose clock starts at a fixed time."""
 
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 from devtools.servers.gatehouse import is_live
 from devtools.servers.processes import ROOT, ServerProcess, free_port
@@ -20,11 +20,9 @@ CLOCK = Path(__file__).parent / "clock"
 # Where pages think they are served. The browser is told to find the real port behind it.
 URL = "http://localhost:8000"
 START_SECONDS = 60.0
-# What a team would have set. Nothing is sent to these hosts: no picture needs it.
-TEAM = {
-    "ALLOW_REGISTRATION": "false",
-    "EMAIL_HOST": "smtp.northwind.example",
-    "EMAIL_FROM": "Gatehouse <gate@northwind.example>",
+# For the buttons of the sign-in page. No other page is shown while they are set, because the
+# overview would tell what the doctor finds about them.
+PROVIDERS = {
     "GOOGLE_CLIENT_ID": "1234567890-example.apps.googleusercontent.com",
     "GOOGLE_CLIENT_SECRET": "an-example-of-a-client-secret",
     "GITHUB_CLIENT_ID": "Iv1.0123456789abcdef",
@@ -33,7 +31,7 @@ TEAM = {
 
 
 class DemoInstance:
-    """Makes up the people in `folder`, then serves them until stop().
+    """The data of the demo in `folder`, and servers of it, one after the other.
 
     link: signs the owner in once. The settings of the caller are not used. Raises ValueError if
     there is a .env, which would be.
@@ -43,12 +41,10 @@ class DemoInstance:
         if (ROOT / ".env").exists():
             raise ValueError("move .env away: its settings would be in the pictures")
         self.port = free_port()
+        self._log = folder / "log"
         self._environment = _environment(folder, self.port)
         demo = json.loads(self.manage("demo", "--json"))
-        self.owner, self.link = str(demo["owner"]), str(demo["link"])
-        command = [sys.executable, "manage.py", "serve"]
-        self._server = ServerProcess(command, folder / "log", environment=self._environment)
-        self._server.wait_until(partial(is_live, self.port), START_SECONDS)
+        self.link = str(demo["link"])
 
     def manage(self, *arguments: str) -> str:
         """The output of a command of this instance. Raises RuntimeError if it fails."""
@@ -60,15 +56,17 @@ class DemoInstance:
             raise RuntimeError(f"manage.py {arguments[0]}: {done.stderr[-2000:]}")
         return done.stdout
 
-    def stop(self) -> None:
-        """End the server."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.stop()
+    @contextmanager
+    def serve(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """A server inside of the block, with these settings in addition."""
+        command = [sys.executable, "manage.py", "serve"]
+        environment = {**self._environment, **settings}
+        server = ServerProcess(command, self._log, environment=environment)
+        try:
+            server.wait_until(partial(is_live, self.port), START_SECONDS)
+            yield
+        finally:
+            server.stop()
 
 
 def _environment(folder: Path, port: int) -> Mapping[str, str]:
@@ -84,6 +82,6 @@ def _environment(folder: Path, port: int) -> Mapping[str, str]:
         "PUBLIC_URL": URL,
         "TIME_ZONE": "UTC",
         "TRUSTED_PROXIES": "127.0.0.1/32",
-        **TEAM,
+        "ALLOW_REGISTRATION": "false",
     }
     return {"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", **clock, **settings}
