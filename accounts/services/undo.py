@@ -20,7 +20,7 @@ from core.errors import CannotUndo
 from core.locks import delete_free
 from core.text.time_display import exact_moment
 
-# More later changes of one thing than this are not looked through.
+# After more changes of one thing, undo refuses: it would have to look through all of them.
 MAX_LATER = 200
 # What a directory has changed; it would do so again.
 SYNC_REASON = "syncldap "
@@ -148,7 +148,10 @@ def _refuse_if_changed(event: AuditEvent, kind: Kind) -> None:
     """
     later = kind.later(event).filter(seq__gt=event.seq, result="success").order_by("-seq")
     without_effect: set[int] = set()
-    for change in with_emails(later)[:MAX_LATER]:
+    changes = list(with_emails(later)[: MAX_LATER + 1])
+    if len(changes) > MAX_LATER:
+        raise CannotUndo(_("It was changed too often since."))
+    for change in changes:
         if change.seq in without_effect:
             continue
         if change.undoes is None or change.undoes <= event.seq:

@@ -16,11 +16,13 @@ from accounts.services import offboard, sessions, users
 from accounts.services.undo import find_event, plan_undo, purge_profile_changes, undo, undo_problem
 from accounts.services.users import Profile
 from accounts.undo.registry import known_actions
+from api.apikeys.services import revoke_key
 from audit import audit_log
 from audit.models import AuditEvent
 from audit.wordings import WORDINGS
 from core.errors import CannotUndo, Forbidden, LastOwner
 from core.web.request_context import RequestContext, use_context
+from tests.api.keys import made
 
 pytestmark = pytest.mark.django_db
 Move = Callable[[timedelta], datetime]
@@ -276,6 +278,22 @@ def test_changes_are_undone_one_after_the_other(owner: User, viewer: User) -> No
     assert User.objects.get(pk=viewer.pk).role == "viewer"
 
 
+def test_too_many_changes_since_refuse_it(
+    owner: User, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if all of them were undone."""
+    monkeypatch.setattr("accounts.services.undo.MAX_LATER", 3)
+    users.change_role(actor=owner, user=viewer, role="editor")
+    first = last()
+    for _round in range(2):
+        users.change_role(actor=owner, user=viewer, role="admin")
+        undo(actor=owner, event=last())
+
+    assert refusal(first, owner) == "It was changed too often since."
+    monkeypatch.setattr("accounts.services.undo.MAX_LATER", 4)
+    undo(actor=owner, event=first)
+
+
 def test_a_change_that_no_entry_tells_of_refuses_it(owner: User, viewer: User) -> None:
     users.change_role(actor=owner, user=viewer, role="editor")
     event = last()
@@ -406,6 +424,19 @@ def test_what_never_comes_back_says_why(
     assert reason in text
     assert text.endswith(".")
     assert undo_problem(event, timezone.now()) == text
+
+
+def test_a_revoked_secret_is_never_revived(owner: User, viewer: User) -> None:
+    """Not even by its user: the log has no secret, and the row of the key stays revoked."""
+    key = made(viewer).key
+    revoke_key(actor=owner, key=key)
+
+    assert refusal(last(), owner) == (
+        "This cannot be undone, because a revoked secret is never revived. Create another key."
+    )
+    for action in ("link:login:withdraw", "webhook:endpoint:delete", "account:invitation:withdraw"):
+        audit_log.record(action, actor=owner, target=viewer)
+        assert refusal(last(), owner).startswith("This cannot be undone, because ")
 
 
 def test_a_refused_action_changed_nothing_that_could_be_undone(owner: User, viewer: User) -> None:
