@@ -31,7 +31,10 @@ from core.errors import NotFound, RecordInvalid
 READ = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 CHANGE = (HasScope(Scope.USERS), HasRole(Role.OWNER), RecentlyAuthenticated())
 MAX_POSITION = 2_000_000
-PROXY_HELP = "What asks Gatehouse, or `backend`: the app verifies tokens itself."
+PROXY_HELP = (
+    "What asks Gatehouse: `nginx`, `caddy`, `traefik` or `haproxy`. `backend`: the app verifies "
+    "tokens itself. Empty: not known."
+)
 UPSTREAM_HELP = "Host and port at which the proxy reaches it."
 LISTED_HELP = "Those who may open it find it on their account page."
 
@@ -47,7 +50,7 @@ class AppRecord(Shape):
     description = serializers.CharField(allow_blank=True)
     initials = serializers.CharField(allow_blank=True, help_text="Empty: those of the name.")
     is_listed = serializers.BooleanField(help_text=LISTED_HELP)
-    proxy = serializers.ChoiceField(App.PROXIES, allow_blank=True, help_text=PROXY_HELP)
+    proxy = serializers.CharField(allow_blank=True, help_text=PROXY_HELP)
     upstream = serializers.CharField(allow_blank=True, help_text=UPSTREAM_HELP)
     created_at = serializers.DateTimeField()
 

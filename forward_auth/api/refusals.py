@@ -24,12 +24,6 @@ from forward_auth.services.explanations import reason_of
 from moderation.services.bans import active_bans
 
 ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
-CREDENTIALS = [
-    ("session", "A browser session"),
-    ("key", "An API key"),
-    ("token", "An access token"),
-    ("", "No valid credential"),
-]
 
 
 class RefusalRecord(Shape):
@@ -47,8 +41,10 @@ class RefusalRecord(Shape):
         allow_null=True, help_text="The app of the rule, else the app at this address now."
     )
     user_id = serializers.UUIDField(allow_null=True)
-    credential = serializers.ChoiceField(
-        CREDENTIALS, allow_blank=True, help_text="What the request was sent with."
+    credential = serializers.CharField(
+        allow_blank=True,
+        help_text="What the request was sent with: `session`, `key` or `token`. Empty: no valid "
+        "credential.",
     )
     host = serializers.CharField(allow_blank=True)
     path = serializers.CharField(allow_blank=True)
