@@ -281,15 +281,15 @@ class ProfileForm(GatehouseForm):
         help_text=_("You can sign in with it instead of your address."),
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
     )
+    language = forms.ChoiceField(
+        label=_("Language of mails"), required=False, choices=_language_choices
+    )
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
         required=False,
         choices=_zone_choices,
         help_text=_("Pages and mails show times in it."),
         widget=forms.Select(attrs={"data-offers-zone": ""}),
-    )
-    language = forms.ChoiceField(
-        label=_("Language of mails"), required=False, choices=_language_choices
     )
 
 

@@ -125,7 +125,7 @@ def denied_page(request: HttpRequest, result: CheckResult, reference: str) -> Ht
         "is_other": status == 401,
         "email": auth_result.email if isinstance(auth_result, Principal) else "",
         "reference": reference,
-        "home": settings.PUBLIC_URL,
+        "home": settings.PUBLIC_ORIGIN,
     }
     page = render(request, "forward_auth/denied.html", context, status=status)
     page["Cache-Control"] = "no-store"

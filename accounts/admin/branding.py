@@ -61,7 +61,7 @@ class BrandingForm(GatehouseForm):
         required=False,
         allow_empty_file=True,
         help_text=gettext_lazy(
-            "PNG, JPEG or WebP, at most 256 KB and 2000 by 2000 pixels. It stands beside the name, "
+            "PNG, JPEG or WebP, at most 180 KB and 2000 by 2000 pixels. It stands beside the name, "
             "30 pixels high, on light and on dark. A square one becomes the icon of the browser "
             "tab, too."
         ),

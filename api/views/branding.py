@@ -67,7 +67,7 @@ class BrandingFields(StrictSerializer):
         allow_blank=True,
         allow_null=True,
         max_length=MAX_LOGO_TEXT,
-        help_text="A PNG, JPEG or WebP file of at most 256 KB in base64.",
+        help_text="A PNG, JPEG or WebP file of at most 180 KB in base64.",
     )
 
 

@@ -14,7 +14,8 @@ from hashlib import sha256
 
 from core.text.email_addresses import gettext_noop
 
-MAX_BYTES = 256 * 1024
+# Its base64 fits into a request of the API (DATA_UPLOAD_MAX_MEMORY_SIZE).
+MAX_BYTES = 180 * 1024
 MAX_SIDE = 2000
 PNG, JPEG, WEBP = "image/png", "image/jpeg", "image/webp"
 SUFFIXES = {PNG: "png", JPEG: "jpg", WEBP: "webp"}
@@ -24,7 +25,7 @@ _SOF = frozenset({*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *r
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
-TOO_LARGE = gettext_noop("The file has more than 256 KB. Make the picture smaller.")
+TOO_LARGE = gettext_noop("The file has more than 180 KB. Make the picture smaller.")
 TOO_MANY_PIXELS = gettext_noop("The picture is too large: at most 2000 by 2000 pixels are allowed.")
 DAMAGED = gettext_noop(
     "The file is damaged, or more than a picture. Save the picture again as PNG."

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from django.urls import set_script_prefix
 
 from accounts.actors import SYSTEM
 from accounts.models import User
@@ -268,6 +269,45 @@ def test_the_stylesheet_and_the_logo_are_kept_for_ever_under_their_digest(
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert "Set-Cookie" not in answer
         assert "Vary" not in answer
+
+
+def test_the_page_for_denied_users_loads_everything_from_this_server(
+    owner: User, viewer: User, browser_of: BrowserOf, settings: Any
+) -> None:
+    """It stands at the address of an app. The site may be below a path of its host."""
+    change_branding(
+        actor=owner,
+        changes={
+            "name": "Example",
+            "color": "#1d4ed8",
+            "logo": pictures.png(),
+            "support": "a@b.de",
+        },
+    )
+    settings.PUBLIC_URL, settings.PUBLIC_ORIGIN = "https://example.com/gate", "https://example.com"
+    settings.STATIC_URL = "/gate/static/"
+    set_script_prefix("/gate/")  # as the server does for FORCE_SCRIPT_NAME
+    answer = browser_of(viewer).get(
+        "/auth/forward?role=admin",
+        headers={
+            "accept": "text/html",
+            "x-forwarded-host": "app.example.com",
+            "x-forwarded-method": "GET",
+            "x-forwarded-proto": "https",
+            "x-forwarded-uri": "/",
+        },
+    )
+    set_script_prefix("/")
+    assert answer.status_code == 403
+    page = answer.content.decode()
+    logo, style = current.current().logo, current.current().style_digest
+    assert logo is not None
+    assert f'src="https://example.com/gate/branding/logo-{logo.digest}.png"' in page
+    assert f'href="https://example.com/gate/branding/style-{style}.css"' in page
+    assert 'class="brand" href="https://example.com/gate/"' in page
+    assert "/gate/gate/" not in page
+    assert "Example</title>" in page
+    assert '<a href="mailto:a@b.de"' in page
 
 
 @pytest.mark.parametrize("path", ["/branding/logo-0000.png", "/branding/style-0000.css"])

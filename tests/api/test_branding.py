@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.services.branding import stored
+from core.branding.images import MAX_BYTES
 from core.models import Branding
 from tests.api.calls import call, problem
 from tests.core.branding import pictures
@@ -44,6 +45,17 @@ def test_an_owner_reads_and_changes_it(owner: User, browser_of: BrowserOf) -> No
 
     nothing = dict.fromkeys(("color", "support", "logo")) | {"name": ""}
     assert call(browser, "PATCH", "branding", nothing).json() == before
+
+
+def test_the_largest_logo_fits_into_a_request(owner: User, browser_of: BrowserOf) -> None:
+    start = pictures.png()
+    filler = pictures.chunk(b"tEXt", bytes(MAX_BYTES - len(start) - 12))
+    logo = start[:33] + filler + start[33:]
+    assert len(logo) == MAX_BYTES
+    body = {"logo": base64.b64encode(logo).decode()}
+    answer = call(browser_of(owner), "PATCH", "branding", body)
+    assert answer.status_code == 200, answer.content
+    assert bytes(stored().logo) == logo
 
 
 def test_a_viewer_reads_it_and_only_owners_change_it(

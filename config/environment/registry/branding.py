@@ -45,7 +45,7 @@ BRANDING = Section(
         example="/etc/gatehouse/logo.png",
         default_note="what the admin panel says, else the mark of Gatehouse",
     ).with_help(
-        "A PNG, JPEG or WebP file of at most 256 KB and 2000 by 2000 pixels, read at each start. "
+        "A PNG, JPEG or WebP file of at most 180 KB and 2000 by 2000 pixels, read at each start. "
         "It stands beside the name, 30 pixels high."
     ),
     text(
