@@ -20,6 +20,7 @@ USERS, MAIL, AUDIT = (
 )
 INVITATIONS = "/admin/accounts/invitation/"
 REVIEWS = "/admin/access_reviews/accessreview/"
+WEBHOOKS, DELIVERIES = "/admin/webhooks/webhookendpoint/", "/admin/webhooks/webhookdelivery/"
 SESSIONS, LINKS = "/admin/accounts/browsersession/", "/admin/magiclinks/loginlink/"
 BANS, VIOLATIONS = "/admin/moderation/ban/", "/admin/moderation/violation/"
 APPS, RULES = "/admin/applications/app/", "/admin/forward_auth/accessrule/"
@@ -41,6 +42,8 @@ from forward_auth.services.app_setup import Access, protect_app
 from magiclinks.services import issue_link
 from moderation.services.bans import ban
 from moderation.services.violations import record_violation
+from webhooks.models import WebhookDelivery
+from webhooks.services.endpoints import create_endpoint
 User.objects.update(setup_completed=True, is_active=False)
 owner = users.create_user(
     actor=SYSTEM, email="owner@example.com", role="owner", name="Olga Owner",
@@ -67,6 +70,15 @@ for score in (1, 7.5, 12):
 record_violation(type="upload", network="198.51.100.9", detail={{"room": "blue"}})
 ban(actor=owner, network="203.0.113.7", duration=None, reason="A flood.")
 ban(actor=owner, user=person, duration=None, reason="Rude.")
+hook = create_endpoint(
+    actor=owner, values={{"name": "Chat", "url": "https://chat.example.com/hooks"}}
+).endpoint
+for status, code, error in (("done", 200, ""), ("failed", None, "No answer within 10 seconds.")):
+    WebhookDelivery.objects.create(
+        endpoint=hook, event_id="evt_5b0c1f0e6f2d4a53a1f2a0f6f0f4f5ab", event_type="user.created",
+        payload='{{"id": "x"}}', status=status, response_status=code, response="thanks",
+        last_error=error, attempts=3,
+    )
 due = timezone.now() + timedelta(days=5)
 wanted = ReviewRequest("Fourth quarter", due, reviewers=[owner.pk])
 review = start_review(actor=owner, wanted=wanted)
@@ -140,6 +152,15 @@ class Panel:
         self.open(path)
         with self.page.expect_navigation():
             self.page.locator(link).first.click()
+
+    def rotate_secret(self, *, sends: bool) -> None:
+        """Ask for a new secret of the first webhook; sends: and see it."""
+        self.open_first(WEBHOOKS)
+        with self.page.expect_navigation():
+            self.page.get_by_role("link", name="Replace the secret").click()
+        if sends:
+            with self.page.expect_navigation():
+                self.page.get_by_role("button", name="Replace the secret").click()
 
     def undo(self) -> None:
         """Undo the newest change that can be; the answer offers to undo that."""
@@ -297,6 +318,14 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "review-item": lambda panel: panel.review(),
     "review-confirm": lambda panel: panel.confirm_access(),
     "review-close": lambda panel: panel.close_review(),
+    "webhooks": lambda panel: panel.open(WEBHOOKS),
+    "add-webhook": lambda panel: panel.open(f"{WEBHOOKS}add/"),
+    "webhook": lambda panel: panel.open_first(WEBHOOKS),
+    "webhook-rotate": lambda panel: panel.rotate_secret(sends=False),
+    "webhook-secret": lambda panel: panel.rotate_secret(sends=True),
+    "deliveries": lambda panel: panel.open(DELIVERIES),
+    "delivery": lambda panel: panel.open_first(DELIVERIES),
+    "notices": lambda panel: panel.open(f"{WEBHOOKS}notices/"),
     "ban-people": lambda panel: panel.choose(f"{USERS}?role=viewer", "ban_people"),
 }
 # With the rules that the look decides about; () for all.

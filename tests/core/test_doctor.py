@@ -3,18 +3,22 @@
 import os
 import resource
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
+from accounts.models import User
 from core.invalidation.sqlite import FileConnection
 from devtools.servers.processes import free_port
 from forward_auth.models import AccessRule
 from mail.conf import MailSettings
 from operations import doctor
 from tests.servers.mail import MailCertificate, ResendServer, SMTPServer
+from webhooks.models import WebhookEndpoint
+from webhooks.services.endpoints import create_endpoint
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "pässwort€"
@@ -165,3 +169,21 @@ def test_a_low_limit_of_open_files_is_reported(monkeypatch: pytest.MonkeyPatch) 
         "The system allows 4096 open files for a process, and a server process needs up to "
         "8448: idle connections can block users."
     )
+
+
+def test_doctor_names_webhooks_that_fail(owner: User) -> None:
+    values = {"name": "Chat", "url": "https://chat.example.com/secret"}
+    row = create_endpoint(actor=owner, values=values).endpoint
+
+    def found() -> list[str]:
+        return [one.text for one in doctor.examine() if one.part == doctor.HealthPart.WEBHOOKS]
+
+    assert found() == []
+    WebhookEndpoint.objects.update(failing_since=datetime(2026, 11, 28, 5, 34, tzinfo=UTC))
+    assert found() == ["The webhook Chat (chat.example.com) has failed since 2026-11-28 05:34 UTC."]
+    WebhookEndpoint.objects.filter(pk=row.pk).update(is_enabled=False, disabled_reason="gone")
+    assert found() == [
+        "The webhook Chat (chat.example.com) was disabled, because its receiver failed."
+    ]
+    WebhookEndpoint.objects.filter(pk=row.pk).update(disabled_reason="by_hand")
+    assert found() == []

@@ -391,3 +391,10 @@ def test_an_endpoint_that_is_disabled_meanwhile_gets_nothing(
     assert sending.deliver_due() == 0
     assert (delivery().status, delivery().last_error) == ("failed", "The webhook was disabled.")
     assert receiver.requests == []
+
+
+def test_a_claimed_delivery_is_claimed_by_no_one_else(endpoint: WebhookEndpoint) -> None:
+    sending.send_test(actor=SYSTEM, endpoint=endpoint)
+
+    assert claim_next(sending._sendable(), sending.LEASE) is not None
+    assert claim_next(sending._sendable(), sending.LEASE) is None
