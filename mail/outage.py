@@ -28,9 +28,15 @@ def current_outage() -> Outage | None:
     is_failing = Q(status__in=[Status.QUEUED, Status.SENDING], attempts__gt=0) | Q(
         status=Status.DEAD, attempts__gte=settings.MAIL_MAX_ATTEMPTS
     )
-    failing = OutboxMail.objects.filter(is_failing).exclude(last_error="").order_by("created_at")
-    if not failing.exists():
+    # Every page of the admin asks. Nearly all mails are sent, so only the index of the others is
+    # read, and the order makes SQLite use it: exists() would read the whole table.
+    open_mails = OutboxMail.objects.filter(
+        status__in=[Status.QUEUED, Status.SENDING, Status.DEAD]
+    ).order_by("status", "next_attempt_at")
+    failing = open_mails.filter(is_failing).exclude(last_error="")
+    if failing.values_list("pk").first() is None:
         return None
+    failing = failing.order_by("created_at")
     sent = OutboxMail.objects.filter(sent_at__isnull=False).order_by("-sent_at")
     last_sent_at = sent.values_list("sent_at", flat=True).first()
     if last_sent_at is not None:

@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'user',
                 'verbose_name_plural': 'users',
-                'indexes': [models.Index(fields=['role', 'id'], name='user_role'), models.Index(fields=['last_login'], name='user_last_login'), models.Index(fields=['created_at'], name='user_created_at'), models.Index(condition=models.Q(('expires_at__isnull', False)), fields=['expires_at'], name='user_expires_at'), models.Index(condition=models.Q(('role_until__isnull', False)), fields=['role_until'], name='user_role_until'), models.Index(fields=['id', 'search_text'], name='user_search_text')],
+                'indexes': [models.Index(fields=['role', 'id'], name='user_role'), models.Index(fields=['last_login', '-id'], name='user_last_login'), models.Index(fields=['created_at'], name='user_created_at'), models.Index(condition=models.Q(('expires_at__isnull', False)), fields=['expires_at'], name='user_expires_at'), models.Index(condition=models.Q(('role_until__isnull', False)), fields=['role_until'], name='user_role_until'), models.Index(fields=['id', 'search_text'], name='user_search_text')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='user_email_is_lower_case'), models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'admin', 'editor', 'viewer', 'none'])), name='user_role_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('role_after', ''), ('role_until', None)), models.Q(('role_after__in', ['owner', 'admin', 'editor', 'viewer', 'none']), ('role_until__isnull', False)), _connector='OR'), name='user_role_after_its_end')],
             },
         ),

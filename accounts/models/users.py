@@ -173,7 +173,7 @@ class User(AbstractBaseUser):
         ]
         indexes = [
             models.Index(fields=["role", "id"], name="user_role"),
-            models.Index(fields=["last_login"], name="user_last_login"),
+            models.Index(fields=["last_login", "-id"], name="user_last_login"),
             models.Index(fields=["created_at"], name="user_created_at"),
             # The worker looks for what has ended every few seconds.
             models.Index(

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -154,3 +156,21 @@ def test_the_time_is_that_of_the_reader(owner: User, browser_of: BrowserOf) -> N
         OutboxMail.objects.get().created_at, timezone.get_fixed_timezone(540)
     )
     assert f"{local:%H:%M} JST" in page
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the plan is SQLite's")
+def test_the_question_reads_none_of_the_mails_that_were_sent() -> None:
+    """Every page of the admin panel asks it."""
+    OutboxMail.objects.bulk_create(
+        OutboxMail(recipient="a@example.com", kind="test", subject="x", status="sent")
+        for _number in range(300)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        with CaptureQueriesContext(connection) as asked:
+            assert current_outage() is None
+        cursor.execute(f"EXPLAIN QUERY PLAN {asked.captured_queries[0]['sql']}")
+        plan = " ".join(str(row[3]) for row in cursor.fetchall())
+
+    assert len(asked) == 1
+    assert "SEARCH mail_outboxmail USING INDEX outbox_due (status=?)" in plan

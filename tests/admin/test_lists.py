@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import Field
 from django.test import Client
 from django.utils import timezone
@@ -225,3 +226,15 @@ def test_the_user_list_asks_as_often_for_many_as_for_few(
 
     with django_assert_max_num_queries(16):
         browser.get(LIST)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the plan is SQLite's")
+def test_an_index_sorts_who_signed_in_longest_ago(make_user: MakeUser) -> None:
+    """Most of a million people may never have signed in: they need no sorting beside each other."""
+    make_user()
+    rows = User.objects.order_by("last_login", "-pk").values_list("pk")[:50]
+
+    plan = rows.explain()
+
+    assert "USING COVERING INDEX user_last_login" in plan
+    assert "TEMP B-TREE" not in plan

@@ -20,6 +20,7 @@ from core.web.request_context import RequestContext, use_context
 from magiclinks.services import issue_link
 from mail.models import OutboxMail
 from mail.outbox import enqueue_mail
+from tests.admin.conftest import BrowserOf, MakeUser
 
 pytestmark = pytest.mark.django_db
 AUDIT = "/admin/audit/auditevent/"
@@ -494,3 +495,22 @@ def test_the_service_ends_a_session_once(viewer: User, admin: User, owner: User)
     with pytest.raises(NotFound):
         end_session(actor=admin, session=session)
     assert AuditEvent.objects.filter(action="account:session:end").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("vera@", 1), ("Vera", 1), ("203.0.113.", 1), ("2001:db8:", 0), ("nobody", 0), ("", 2)],
+)
+def test_sessions_are_searched_by_person_and_network(
+    owner: User, make_user: MakeUser, browser_of: BrowserOf, text: str, count: int
+) -> None:
+    browser, vera = browser_of(owner), make_user("viewer", "vera@example.com", name="Vera Veil")
+    browser_of(vera)
+    BrowserSession.objects.filter(user=vera).update(ip="203.0.113.7")
+
+    with CaptureQueriesContext(connection) as asked:
+        page = browser.get("/admin/accounts/browsersession/", {"q": text})
+
+    assert len(page.context["cl"].result_list) == count
+    joined = [query["sql"] for query in asked.captured_queries if "JOIN" in query["sql"]]
+    assert [sql for sql in joined if '"accounts_user"."email" LIKE' in sql] == []
