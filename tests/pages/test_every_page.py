@@ -37,6 +37,8 @@ from django.utils import timezone
 from forward_auth.models import Denial
 from magiclinks.services import issue_link
 from operations.demo.create import create_demo
+from webhooks.models import WebhookDelivery
+from webhooks.services.endpoints import create_endpoint
 
 create_demo(count=10, seed=1, password="{PASSWORD}", progress=lambda *_done: None)
 owner = User.objects.get(email="{OWNER}")
@@ -49,6 +51,10 @@ call_command("accessreview", "start", "Autumn", "--due", "14d", "--reviewer", ow
 Denial.objects.create(reference="ABCD2345", status=403, code="forbidden", why="role", user=waiting,
                       credential="session", host="wiki.example.com", path="/edit", method="POST")
 start_family(waiting, timezone.now())
+values = {{"name": "Chat", "url": "https://chat.example.com/hook", "is_enabled": False}}
+chat = create_endpoint(actor=owner, values=values).endpoint
+WebhookDelivery.objects.create(endpoint=chat, event_id="evt_1", event_type="user.created",
+                               payload="{{}}", status="done")
 identity = ExternalIdentity.objects.create(user=owner, provider="github", subject="1")
 paths = {{
     "accounts:invitation": "/invitation/"
