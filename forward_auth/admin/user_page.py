@@ -57,7 +57,7 @@ def reach(request: HttpRequest, user: User) -> Content:
         "rules": [_line(one, apps.get(one.rule.id), is_closed=bool(note)) for one in shown],
         "left_out": max(0, len(found) - MAX_RULES_SHOWN),
     }
-    return Content(template=TEMPLATE, context=context, stylesheet="admin-sso.css")
+    return Content(template=TEMPLATE, context=context, stylesheet="admin-forward-auth.css")
 
 
 def _form(request: HttpRequest, user: User) -> SimulationForm:
