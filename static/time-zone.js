@@ -5,7 +5,8 @@ const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const isKnown = list && Array.from(list.options).some((option) => option.value === zone);
 
 if (button && isKnown && list.value !== zone) {
-  button.querySelector("span").textContent = zone;
+  button.querySelector("b").textContent = zone;
+  list.after(button.parentElement);
   button.parentElement.hidden = false;
   button.addEventListener("click", () => {
     list.value = zone;
