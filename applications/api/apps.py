@@ -70,7 +70,9 @@ class AppFields(StrictSerializer):
         default="", allow_blank=True, max_length=MAX_INITIALS, help_text="Empty: from the name."
     )
     is_listed = serializers.BooleanField(default=True, help_text=LISTED_HELP)
-    proxy = serializers.ChoiceField(App.PROXIES, default="", allow_blank=True, help_text=PROXY_HELP)
+    proxy = serializers.ChoiceField(
+        [("", ""), *App.PROXIES], default="", allow_blank=True, help_text=PROXY_HELP
+    )
     upstream = serializers.CharField(
         default="", allow_blank=True, max_length=MAX_UPSTREAM, help_text=UPSTREAM_HELP
     )

@@ -64,6 +64,8 @@ ASKED = {
     ("POST", "moderation/actions/<str:action>"): True,
     ("POST", "moderation/actions/<str:action>/start"): True,
     ("POST", "moderation/actions/<str:action>/release"): True,
+    ("PATCH", "branding"): True,
+    ("POST", "audit-events/<int:seq>/undo"): True,
     ("GET", "me/export"): True,
     ("DELETE", "me"): True,
     # Takes away what can be given back, or is the person's own name.
@@ -142,6 +144,7 @@ def _acts(
     user = f"users/{viewer.pk}"
     reason = {"reason": "spam"}
     review = f"access-reviews/{item.review_id}"
+    made_rule = AuditEvent.objects.filter(action="sso:rule:create").latest("seq")
     return {
         ("POST", "users"): ("users", {"email": "new@example.com", "role": "admin"}),
         ("PATCH", "users/<uuid:user_id>"): (user, {"role": "admin"}),
@@ -170,6 +173,8 @@ def _acts(
         ("POST", "moderation/actions/<str:action>/release"): (
             "moderation/actions/message/release", {"slot": "x"}),
         ("DELETE", "users/<uuid:user_id>/second-factors"): (f"{user}/second-factors", None),
+        ("PATCH", "branding"): ("branding", {"name": "Other"}),
+        ("POST", "audit-events/<int:seq>/undo"): (f"audit-events/{made_rule.seq}/undo", {}),
         ("POST", "apps"): ("apps", {"name": "new", "url": "https://new.example.com"}),
         ("PATCH", "apps/<uuid:app_id>"): (f"apps/{app.pk}", {"name": "Other"}),
         ("DELETE", "apps/<uuid:app_id>"): (f"apps/{app.pk}", None),
