@@ -70,7 +70,7 @@ def _is_for_strangers(rule: Rule) -> bool:
 
 def _reach(rule: Rule) -> str:
     """Host and path of a rule, and whether it asks for a network."""
-    place = f"{rule.host or _('every host')}{rule.path}"
+    place = (rule.host or _("every host")) + rule.path
     if not rule.networks:
         return place
     return _("%(place)s from %(networks)s") % {

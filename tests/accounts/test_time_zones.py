@@ -219,3 +219,19 @@ def test_each_unit_and_direction_is_a_text_of_its_own() -> None:
     assert list(UNTIL) == list(SINCE) == ["year", "month", "week", "day", "hour", "minute"]
     assert len(set(texts)) == 12
     assert all("3" in text and len(text.split()) == 3 for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("span", "until", "since"),
+    [
+        (timedelta(days=1), "in 1 Tag", "vor 1 Tag"),
+        (timedelta(days=2), "in 2 Tagen", "vor 2 Tagen"),
+        (timedelta(days=28), "in 4 Wochen", "vor 4 Wochen"),
+        (timedelta(days=95), "in 3 Monaten", "vor 3 Monaten"),
+        (timedelta(days=800), "in 2 Jahren", "vor 2 Jahren"),
+    ],
+)
+def test_german_spans_stand_in_the_dative(span: timedelta, until: str, since: str) -> None:
+    with translation.override("de"):
+        assert spoken_moment(NOW + span, NOW).replace("\xa0", " ") == until
+        assert spoken_moment(NOW - span, NOW).replace("\xa0", " ") == since

@@ -156,7 +156,7 @@ def test_each_action_is_called_by_one_word(catalog: polib.POFile) -> None:
     texts = {entry.msgid: entry.msgstr for entry in catalog}
     naming = [text for text in texts if "“Get email login URL”" in text]
 
-    assert len(naming) == 3
+    assert len(naming) == 4
     assert all(f"„{texts['Get email login URL']}“" in texts[text] for text in naming)
 
 
@@ -288,7 +288,10 @@ def test_a_link_asked_for_on_a_german_page_is_mailed_in_german(
     (mail,) = mails()
     assert mail.subject == "Ihr Anmeldelink"
     first, second, *_rest = text_of(mail).split("\n\n")
-    assert first == "Jemand, wahrscheinlich Sie, möchte sich mit dieser Adresse anmelden."
+    assert (
+        first
+        == "Jemand, wahrscheinlich Sie, möchte sich mit dieser Adresse bei Gatehouse anmelden."
+    )
     assert second.startswith("Anmelden:\nhttp://localhost:8000/magic-link/")
 
 
