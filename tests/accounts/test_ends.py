@@ -276,8 +276,8 @@ def test_an_owner_until_a_time_can_be_lowered(owner: User, make_user: MakeUser) 
 def test_the_worker_writes_an_ended_role_down(
     editor: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
-    change_role(actor=SYSTEM, user=editor, role="admin", until=in_(timedelta(minutes=1)),
-                then="viewer")  # fmt: skip
+    until = in_(timedelta(minutes=1))
+    change_role(actor=SYSTEM, user=editor, role="admin", until=until, then="viewer")
     browser_of(editor)
     assert write_down_ended() == 0
 
@@ -289,7 +289,13 @@ def test_the_worker_writes_an_ended_role_down(
     assert row == {"role": "viewer", "role_until": None, "role_after": ""}
     assert not BrowserSession.objects.filter(user=editor).exists()
     event = AuditEvent.objects.filter(action="account:role:change").latest("seq")
-    assert event.detail == {"before": "admin", "after": "viewer", "reason": "time is up"}
+    assert event.detail == {
+        "before": "admin",
+        "before_until": until.isoformat(),
+        "before_then": "viewer",
+        "after": "viewer",
+        "reason": "time is up",
+    }
     assert event.actor_id is None
 
 

@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,12 +25,14 @@ from api.schema import Document, document
 from api.views.me import MeView
 from applications.models import App
 from applications.services.apps import create_app
+from audit import audit_log
 from audit.models import AuditEvent
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services.rules import create_rule
 from moderation.services.bans import ban
 from tests.api.calls import API, call, problem
 from tests.api.routes import api_routes
+from webhooks.services.endpoints import create_endpoint
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -50,7 +53,12 @@ class Operation(NamedTuple):
 
 
 def _fields(description: Document, method: str, route: str) -> tuple[str, ...] | None:
-    path = f"{API}/{route}".replace("<uuid:", "{").replace("<str:", "{").replace(">", "}")
+    path = (
+        f"{API}/{route}".replace("<uuid:", "{")
+        .replace("<str:", "{")
+        .replace("<int:", "{")
+        .replace(">", "}")
+    )
     operation = description["paths"][path][method.lower()]
     if "requestBody" not in operation:
         return None
@@ -106,6 +114,9 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
     app = App(name="An app", url="https://app.example.com")
     denial = {"reference": "ABCD2345", "status": 403, "code": "forbidden", "why": "x"}
     key_request = KeyRequest(name="a key")
+    webhook = {"name": "a webhook", "url": "https://hooks.example.com"}
+    review = cache(lambda: _review(owner))
+    endpoint = cache(lambda: create_endpoint(actor=owner, values=webhook).endpoint)
     return LazyIds(
         {
             "<uuid:user_id>": lambda: viewer.pk,
@@ -120,8 +131,11 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
                 ban(actor=SYSTEM, user=make_user(), duration=None, reason="").pk
             ),
             "<str:action>": lambda: "message",
-            "<uuid:review_id>": lambda: _review(owner).pk,
-            "<uuid:item_id>": uuid.uuid4,
+            "<uuid:review_id>": lambda: review().pk,
+            "<uuid:item_id>": lambda: review().items.first().pk,
+            "<uuid:webhook_id>": lambda: endpoint().pk,
+            "<uuid:delivery_id>": lambda: endpoint().deliveries.create(payload="{}").pk,
+            "<int:seq>": lambda: audit_log.record("account:user:edit", actor=owner).seq,
             "<uuid:rule_id>": lambda: create_rule(actor=owner, rule=rule).pk,
             "<uuid:app_id>": lambda: create_app(actor=owner, app=app).pk,
             "<str:reference>": lambda: Denial.objects.create(**denial).pk,
@@ -152,6 +166,9 @@ NOTHING_THERE = {
     "<str:action>": "nothing",
     "<uuid:review_id>": str(uuid.uuid4()),
     "<uuid:item_id>": str(uuid.uuid4()),
+    "<uuid:webhook_id>": str(uuid.uuid4()),
+    "<uuid:delivery_id>": str(uuid.uuid4()),
+    "<int:seq>": "999999",
     "<uuid:rule_id>": str(uuid.uuid4()),
     "<str:reference>": "nothing",
 }

@@ -53,6 +53,14 @@ def test_a_dry_run_migrates_a_copy_and_changes_nothing(any_data: InstanceData) -
     assert pending.returncode == 1
 
 
+# The worker of the running server sends reminders of reviews, and reads on for notices by mail.
+OF_WORKER = {"access_reviews_reviewreminder", "webhooks_noticechoice", "mail_outboxmail"}
+
+
+def _without_work(found: dict[str, list[object]]) -> dict[str, list[object]]:
+    return {table: content for table, content in found.items() if table not in OF_WORKER}
+
+
 def test_a_dry_run_beside_a_running_server_leaves_no_copy(
     postgres_data: InstanceData,
     gatehouse_server: Callable[..., Gatehouse],
@@ -67,7 +75,7 @@ def test_a_dry_run_beside_a_running_server_leaves_no_copy(
     assert (done.returncode, done.stderr) == (0, "")
     assert "There are no migrations to apply." in done.stdout
     assert _good(done.stdout) == CHECKS
-    assert look(postgres_data) == before
+    assert _without_work(look(postgres_data)) == _without_work(before)
     assert not list(postgres_data.data_dir.glob("rehearsal-*"))
     copies = "SELECT datname FROM pg_database WHERE datname LIKE '%rehearsal%'"
     assert postgres_server.execute(sql.SQL(copies)) == []

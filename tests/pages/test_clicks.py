@@ -132,7 +132,7 @@ def set_up_the_owner(operator: Operator) -> bool:
     operator.type("email", "first@example.com")
     operator.type("password", PASSWORD)
     operator._leave(operator.page.locator("main button[type=submit]"))
-    return operator.page.url.endswith("/account/")
+    return operator.page.url.endswith("/admin/set-up/")
 
 
 def make_a_link_for_a_colleague(operator: Operator) -> bool:

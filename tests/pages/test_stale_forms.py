@@ -299,7 +299,7 @@ def test_with_passwords_off_the_owner_is_set_up_without_one(
 
     answer = stranger.post(path, {"email": "chief@example.com", "name": ""})
 
-    assert (answer.status_code, answer["Location"]) == (302, "/account/")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/set-up/")
     assert User.objects.get(email="chief@example.com").setup_completed
 
 
