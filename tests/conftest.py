@@ -29,7 +29,8 @@ pytest_plugins = ["tests.servers.fixtures"]
 PASSWORD = "correct horse battery staple"
 MakeUser = Callable[..., User]
 # A test with one of these starts other processes.
-SERVERS = {"data_templates", "postgres_server", "browser", "racers", "openid_provider"}
+SERVERS = {"data_templates", "postgres_server", "browser", "racers", "openid_provider",
+           "image"}  # fmt: skip
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
