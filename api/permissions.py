@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from django.core.exceptions import ImproperlyConfigured
@@ -45,6 +46,12 @@ def scopes_of(role: Role) -> frozenset[Scope]:
     if role == Role.EDITOR:
         return frozenset({Scope.READ, Scope.WRITE})
     return frozenset({Scope.READ})
+
+
+@lru_cache(maxsize=256)
+def effective_scopes(stored: tuple[str, ...], role: str) -> frozenset[Scope]:
+    """Return the scopes stored with a key, as far as the present role of its user has them."""
+    return frozenset(scope for scope in scopes_of(Role(role)) if scope in stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from core.text.cleaning import clean_each
+
 MAX_NAME, MAX_SLUG, MAX_URL, MAX_DESCRIPTION, MAX_INITIALS, MAX_UPSTREAM = 80, 50, 500, 200, 2, 200
 MAX_HOST = 253
 USUAL_PORTS = {"https": 443, "http": 80}
@@ -45,15 +47,7 @@ def split_address(url: str) -> Address:
 
 def clean_app(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """(values to store, error messages by field). Use the values only if there are no errors."""
-    cleaned, errors = dict(typed), dict[str, list[str]]()
-    for name, clean in _CLEANERS.items():
-        if name not in typed:
-            continue
-        try:
-            cleaned[name] = clean(typed[name])
-        except ValueError as error:
-            errors[name] = [str(error)]
-    return cleaned, errors
+    return clean_each(typed, _CLEANERS)
 
 
 def name_of(text: str) -> str:

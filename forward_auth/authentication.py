@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from accounts.actors import ANONYMOUS_ID
-from accounts.roles import Role
 from accounts.services.second_factors import SecondFactorSetUpRequired
 from accounts.sessions.store import PURPOSE as SESSION
 from accounts.sessions.store import TOUCH_EVERY
@@ -22,7 +21,7 @@ from api.apikeys.authenticate import DUMMY_DIGEST
 from api.apikeys.authenticate import PURPOSE as KEY
 from api.authorization_header import own_credentials_of
 from api.errors import AccessTokenExpired, AccessTokenInvalid
-from api.permissions import Scope, scopes_of
+from api.permissions import Scope, effective_scopes
 from api.tokens.jwt import AccessToken, claims_our_issuer, looks_like_token
 from core.crypto.tokens import digest
 from forward_auth.conf import Options, options
@@ -170,7 +169,7 @@ def _result_for_key(key_id: str, key: KeyRow, user: UserRow, now: float) -> Auth
         if block == "token_invalid":
             return NO_KEY
         return replace(_blocked("key", block, user, now), networks=networks)
-    may_read, may_write = effective_scopes(texts(key.scopes), user.role_at(now))
+    may_read, may_write = _may_read_and_write(texts(key.scopes), user.role_at(now))
     of_key = (networks, may_read, may_write, key.last_used_at)
     return _principal("key", user, now, until, key_id, *of_key)
 
@@ -249,10 +248,8 @@ def _blocked(kind: str, code: str, user: UserRow, now: float) -> AuthFailure:
     return AuthFailure(kind, code, credential_valid=True, user_id=_dashed(user.id), until=until)
 
 
-@lru_cache(maxsize=256)
-def effective_scopes(scopes: tuple[str, ...], role: str) -> tuple[bool, bool]:
-    """(may read, may write): the scopes of a key, limited by its user's role."""
-    allowed = frozenset(scopes) & scopes_of(Role(role))
+def _may_read_and_write(scopes: tuple[str, ...], role: str) -> tuple[bool, bool]:
+    allowed = effective_scopes(scopes, role)
     return Scope.READ in allowed, Scope.WRITE in allowed
 
 

@@ -13,11 +13,10 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.roles import Role
 from api.apikeys import key_format, quota, sql
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
-from api.permissions import AuthContext, Scope, require_account_access, scopes_of
+from api.permissions import AuthContext, effective_scopes, require_account_access
 from core.crypto.tokens import digest
 from core.web.client_ip import Network, parse_address
 
@@ -72,13 +71,9 @@ def require_usable(key: ApiKey, now: datetime, *, ip: str | None) -> None:
 
 def context_for_key(key: ApiKey) -> AuthContext:
     """The context of an authenticated key; its scopes never exceed the owner's present role."""
-    stored = tuple(key.scopes) if isinstance(key.scopes, list | tuple) else ()
-    return AuthContext(user=key.user, scopes=_effective_scopes(stored, key.user.role), key=key)
-
-
-@lru_cache(maxsize=256)
-def _effective_scopes(stored: tuple[str, ...], role: str) -> frozenset[Scope]:
-    return frozenset(scope for scope in Scope if scope in stored) & scopes_of(Role(role))
+    found = key.scopes if isinstance(key.scopes, list | tuple) else ()
+    stored = tuple(scope for scope in found if isinstance(scope, str))
+    return AuthContext(user=key.user, scopes=effective_scopes(stored, key.user.role), key=key)
 
 
 def _require_live(key: ApiKey, now: datetime) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from accounts.roles import Role
+from core.text.cleaning import clean_each
 from forward_auth.request import clean_host
 from forward_auth.rules.matching import Effect
 from forward_auth.rules.path_readings import composed, is_plain
@@ -35,15 +36,7 @@ def clean_fields(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[
 
     Fields: name, effect, role, host, path, methods (list), networks (list of texts).
     """
-    cleaned, errors = dict(typed), dict[str, list[str]]()
-    for name, clean in _CLEANERS.items():
-        if name not in typed:
-            continue
-        try:
-            cleaned[name] = clean(typed[name])
-        except ValueError as error:
-            errors[name] = [str(error)]
-    return cleaned, errors
+    return clean_each(typed, _CLEANERS)
 
 
 def name_of(text: str) -> str:

@@ -65,6 +65,14 @@ def test_a_check_costs_one_statement(
         authenticate_key(key_format.make().text, HERE)
 
 
+def test_a_damaged_scope_gives_nothing(viewer: User) -> None:
+    issued = made(viewer)
+    ApiKey.objects.update(scopes=[["read"], {"write": 1}, 7, "users", "read"])
+    key = authenticate_key(issued.text, HERE)
+
+    assert context_for_key(key).scopes == {"read"}
+
+
 def test_the_secret_of_another_key_is_rejected(viewer: User, admin: User) -> None:
     mine, theirs = made(viewer), made(admin)
     mixed = f"gth_{theirs.key.pk}_{mine.text[15:58]}"
