@@ -16,4 +16,5 @@ class AccountsConfig(AppConfig):
         """Register the system checks and reversals of every app; sign_in() writes last_login."""
         autodiscover_modules("checks", "undo")
         import_module("accounts.undo.own_reversals")
+        import_module("accounts.undo.group_reversals")
         user_logged_in.disconnect(dispatch_uid="update_last_login")

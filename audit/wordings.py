@@ -66,6 +66,9 @@ TERMS = {
 REASONS = {
     "admin panel": "",
     "time is up": _("the time is up"),
+    "directory": _("the directory says so"),
+    "provider": _("the sign-in provider says so"),
+    "scim": _("the system that provisions accounts says so"),
     "account_expired": _("the access of the account has ended"),
     "last owner": _("they are the last active owner"),
     "rate_limited": _("too many attempts"),
@@ -139,6 +142,7 @@ RULE_FIELDS = {
     "initials": _("initials"),
     "position": _("position"),
     "is_listed": _("on the account page"),
+    "label": _("label"),
     "proxy": _("proxy"),
     "upstream": _("where the proxy reaches it"),
 }
@@ -209,6 +213,31 @@ WORDINGS: dict[str, Wording] = {
     "account:role:keep": Wording(
         _("{actor} protected the role of {target} from changes by providers: {kept}."),
         _("{actor} protected their role from changes by providers: {kept}."),
+    ),
+    "account:group:create": Wording(_("{actor} created the group “{name}”.")),
+    "account:group:change": Wording(
+        _("{actor} changed the group “{name}” from {before} to {after}.")
+    ),
+    "account:group:delete": Wording(
+        _("{actor} deleted the group “{name}” (people in it: {count}).")
+    ),
+    "account:group:restore": Wording(
+        _("{actor} restored the group “{name}” (people in it: {count}).")
+    ),
+    "account:membership:add": Wording(
+        _("{actor} added {target} to the group “{group}”."),
+        _("{actor} joined the group “{group}”."),
+    ),
+    "account:membership:limit": Wording(
+        _("{actor} added {target} to the group “{group}” until {until}."),
+        _("{actor} joined the group “{group}” until {until}."),
+    ),
+    "account:membership:remove": Wording(
+        _("{actor} removed {target} from the group “{group}”."),
+        _("{actor} left the group “{group}”."),
+    ),
+    "account:membership:end": Wording(
+        _("{target} is not in the group “{group}” any more: the time is up."),
     ),
     "account:invitation:issue": Wording(
         _("{actor} sent an invitation with the role {role}."),

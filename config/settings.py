@@ -151,7 +151,8 @@ else:
     }
 # What a process reads from these tables it may keep until one of them changes (core.invalidation).
 WATCHED_MODELS = (
-    *("accounts.User", "accounts.BrowserSession", "mfa.Authenticator", "moderation.Ban"),
+    *("accounts.User", "accounts.BrowserSession", "accounts.Group", "accounts.Membership"),
+    *("mfa.Authenticator", "moderation.Ban"),
     *("api.ApiKey", "api.TokenFamily", "api.SigningKey"),
     *("forward_auth.AccessRule", "forward_auth.ForwardAuthCookie"),
 )
@@ -213,6 +214,7 @@ CREDENTIAL_KINDS = [
     "accounts.offboarding.own_kinds.AccountLinks",
     "accounts.offboarding.own_kinds.InvitationsForUser",
     "accounts.offboarding.own_kinds.InvitationsByUser",
+    "accounts.offboarding.own_kinds.Groups",
     "forward_auth.offboarding.ProxyChecks",
 ]
 LOGIN_URL = "account_login"

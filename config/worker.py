@@ -21,6 +21,7 @@ from access_reviews.services import due as reviews_due
 from accounts.models import AccountToken, EmailRequest
 from accounts.sent_forms import purge_sent_forms
 from accounts.services import ended_access, invitations, passwords, signup, undo
+from accounts.services.groups import members
 from accounts.sessions.store import SessionStore
 from accounts.signals import address_requested
 from api.apikeys import services
@@ -66,6 +67,7 @@ NOTE_JOBS: tuple[Job, ...] = (denials.write_denials, key_usage.write_notes)
 JOBS: tuple[Job, ...] = (
     *REQUEST_JOBS.values(),
     ended_access.write_down_ended,
+    members.end_memberships,
     outbox.deliver_due,
     *NOTE_JOBS,
 )
@@ -97,6 +99,7 @@ def purge() -> None:
         lambda: purge_sent_forms(now),
         lambda: delete_free(tokens),
         lambda: undo.purge_profile_changes(now),
+        lambda: undo.purge_deleted_groups(now),
         lambda: invitations.purge_invitations(before),
         lambda: links.purge_links(before),
         lambda: services.purge_keys(before),

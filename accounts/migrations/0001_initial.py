@@ -190,4 +190,49 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('user', 'table', 'name'), name='saved_view_name_is_unique')],
             },
         ),
+        migrations.CreateModel(
+            name='DeletedGroup',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('members', models.JSONField(default=list)),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+            ],
+            options={
+                'verbose_name': 'deleted group',
+                'verbose_name_plural': 'deleted groups',
+            },
+        ),
+        migrations.CreateModel(
+            name='Group',
+            fields=[
+                ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=40, unique=True, verbose_name='name')),
+                ('label', models.CharField(blank=True, max_length=80, verbose_name='label')),
+                ('description', models.CharField(blank=True, max_length=300, verbose_name='description')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
+            ],
+            options={
+                'verbose_name': 'group',
+                'verbose_name_plural': 'groups',
+                'constraints': [models.CheckConstraint(condition=models.Q(('name', django.db.models.functions.text.Lower('name'))), name='group_name_is_lower_case')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Membership',
+            fields=[
+                ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('source', models.CharField(default='manual', max_length=80, verbose_name='by')),
+                ('until', models.DateTimeField(blank=True, null=True, verbose_name='until')),
+                ('added_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='since')),
+                ('added_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('group', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='accounts.group')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'membership',
+                'verbose_name_plural': 'memberships',
+                'indexes': [models.Index(condition=models.Q(('until__isnull', False)), fields=['until'], name='membership_until')],
+                'constraints': [models.UniqueConstraint(fields=('user', 'group', 'source'), name='membership_is_unique')],
+            },
+        ),
     ]

@@ -3,6 +3,7 @@
 from accounts.models.account_tokens import AccountToken
 from accounts.models.email_requests import EmailRequest
 from accounts.models.end_reminders import EndReminder
+from accounts.models.groups import DeletedGroup, Group, Membership
 from accounts.models.invitations import Invitation
 from accounts.models.profile_changes import ProfileChange
 from accounts.models.saved_views import SavedView
@@ -14,9 +15,12 @@ __all__ = [
     "ROLE_LABELS",
     "AccountToken",
     "BrowserSession",
+    "DeletedGroup",
     "EmailRequest",
     "EndReminder",
+    "Group",
     "Invitation",
+    "Membership",
     "ProfileChange",
     "SavedView",
     "SentForm",

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import AccountToken, BrowserSession, Invitation, User
+from accounts.models import AccountToken, BrowserSession, Invitation, Membership, User
 from accounts.offboarding.credential_kinds import ENDED, CredentialKind
 from accounts.services.email_tokens import error_of
 from accounts.services.invitations import require_live
@@ -105,3 +105,19 @@ class InvitationsByUser(_Invitations):
 
     def _rows(self, user: User) -> Any:
         return Invitation.objects.filter(invited_by=user)
+
+
+class Groups(CredentialKind):
+    """Groups that the person is in: apps let people in by them."""
+
+    name = "groups"
+    label = _("Groups that they are in")
+
+    def find(self, user: User, now: datetime) -> Sequence[Membership]:
+        return list(Membership.objects.filter(user=user).current(now))
+
+    def end(self, user: User, now: datetime) -> None:
+        Membership.objects.filter(user=user).delete()
+
+    def refusal(self, user: User, credential: Membership) -> str:
+        return "" if Membership.objects.filter(pk=credential.pk).exists() else ENDED

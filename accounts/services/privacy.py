@@ -66,6 +66,13 @@ def export_own_data(user: User) -> dict[str, Any]:
             _values(factor, "kind", "name", "created_at", "last_used_at")
             for factor in user.authenticators.order_by("id")
         ],
+        "groups": [
+            {
+                "name": membership.group.name,
+                **_values(membership, "source", "added_at", "until"),
+            }
+            for membership in user.memberships.select_related("group").order_by("id")
+        ],
         "saved_views": [
             _values(view, "table", "name", "query") for view in user.saved_views.order_by("id")
         ],

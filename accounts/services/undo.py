@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
-from accounts.models import ProfileChange
+from accounts.models import DeletedGroup, ProfileChange
 from accounts.models.audit_events import sentence_of, with_emails
 from accounts.undo.registry import Kind, Reversal, kind_of, refusal_of
 from audit import audit_log
@@ -122,6 +122,11 @@ def _can_plan(event: AuditEvent) -> bool:
 def purge_profile_changes(now: datetime) -> int:
     """Delete names that are not needed any more, because the window is over."""
     return delete_free(ProfileChange.objects.filter(created_at__lt=now - settings.UNDO_WINDOW))
+
+
+def purge_deleted_groups(now: datetime) -> int:
+    """Delete the members of groups whose deletion cannot be undone any more."""
+    return delete_free(DeletedGroup.objects.filter(created_at__lt=now - settings.UNDO_WINDOW))
 
 
 def _is_automatic(event: AuditEvent) -> bool:

@@ -19,7 +19,7 @@ from access_reviews.services import decisions, due, reviews
 from access_reviews.services import exports as review_exports
 from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.admin.users import actions as user_actions
-from accounts.models import Invitation, User
+from accounts.models import Invitation, Membership, User
 from accounts.roles import Role
 from accounts.services import (
     anonymous,
@@ -34,12 +34,15 @@ from accounts.services import (
 from accounts.services import mail as mail_services
 from accounts.services.branding import change_branding
 from accounts.services.bulk import exports, imports
+from accounts.services.groups import changes as group_changes
+from accounts.services.groups import members, sources
 from api.apikeys import services
 from api.models import ApiKey
 from api.tokens import signing_keys
 from applications.models import App
 from applications.services import apps
 from audit import audit_log
+from audit.models import AuditEvent
 from federation.ldap import sign_in, sync
 from federation.ldap.conf import LDAPConfig
 from federation.ldap.filters import parse_filter
@@ -344,6 +347,32 @@ def switch_the_anonymous_mode() -> None:
     with LOCAL.using(ANONYMOUS_ROLE=Role.EDITOR, ANONYMOUS_SETTINGS=("ANONYMOUS_MODE",)):
         anonymous.sync_anonymous_user()
     anonymous.sync_anonymous_user()
+
+
+@act
+def change_groups() -> None:
+    admin, anna, bert, soon = (
+        person("admin"),
+        person("anna"),
+        person("bert"),
+        timezone.now() + timedelta(hours=1),
+    )
+    name = uuid.uuid4().hex[:12]
+    group = group_changes.create_group(actor=admin, name=name)
+    members.add_member(actor=admin, user=anna, group=group, until=soon)
+    members.add_member(actor=admin, user=bert, group=group)
+    members.remove_member(actor=admin, user=bert, group=group)
+    sources.set_groups_of_source(user=person("dora"), source="directory", names={name})
+    sources.set_groups_of_source(user=person("dora"), source="directory", names=())
+    group_changes.change_group(actor=admin, group=group, changes={"label": "Other"})
+    Membership.objects.filter(group=group, user=anna).update(until=timezone.now())
+    members.end_memberships()
+    members.add_member(actor=admin, user=bert, group=group)
+    group_changes.delete_group(actor=admin, group=group)
+    undo.undo(actor=admin, event=AuditEvent.objects.get(
+        action="account:group:delete", target_id=group.pk
+    ))  # fmt: skip
+    group_changes.delete_group(actor=admin, group=group)
 
 
 @act

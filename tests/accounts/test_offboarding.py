@@ -17,6 +17,8 @@ from accounts.models import AccountToken, BrowserSession, Invitation, User
 from accounts.offboarding.credential_kinds import CredentialKind
 from accounts.offboarding.report import find_report
 from accounts.services import offboard as service
+from accounts.services.groups.changes import create_group
+from accounts.services.groups.members import add_member
 from accounts.services.invitations import invite
 from accounts.services.offboard import offboard
 from accounts.services.passwords import begin_reset
@@ -48,6 +50,7 @@ KINDS = {
     "account_links": 0,
     "invitations_for": 1,
     "invitations_by": 1,
+    "groups": 1,
     "proxy_checks": 6,
 }
 
@@ -89,6 +92,7 @@ def armed(admin: User, owner: User, browser_of: BrowserOf, settings: Any) -> dic
     Invitation.objects.update(email=admin.email)
     invite(actor=admin, email="friend@example.com", role="editor")
     TrustedBrowser.objects.create(user=admin, digest="d" * 64, expires_at=now + day)
+    add_member(actor=owner, user=admin, group=create_group(actor=owner, name="finance"))
     Authenticator.objects.create(user=admin, kind="passkey", name="Key", credential_id="x")
     ExternalIdentity.objects.create(user=admin, provider="github", subject="1")
     ForeignIdentity.objects.create(user=admin, issuer="https://id.example.com", subject="1")

@@ -504,7 +504,9 @@ def test_every_action_that_can_or_cannot_be_undone_exists() -> None:
     assert (possible | impossible) - WORDINGS.keys() == set()
     assert possible & impossible == set()
     assert possible == {
-        "account:expiry:clear", "account:expiry:set", "account:role:change", "account:role:keep",
+        "account:expiry:clear", "account:expiry:set", "account:group:change",
+        "account:group:delete", "account:membership:add", "account:membership:limit",
+        "account:membership:remove", "account:role:change", "account:role:keep",
         "account:role:limit", "account:user:disable", "account:user:edit", "account:user:enable",
         "moderation:ban:lift", "moderation:ban:start", "settings:provider:switch-off",
         "settings:provider:switch-on", "sso:app:change", "sso:rule:change", "sso:rule:create",

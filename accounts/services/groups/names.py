@@ -1,0 +1,73 @@
+"""Which names and texts a group may have. Pure.
+
+A name stands in the header Remote-Groups between commas, beside the role, and in URLs of the API.
+"""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from accounts.models.groups import MAX_DESCRIPTION_LENGTH, MAX_LABEL_LENGTH, MAX_NAME_LENGTH
+from accounts.roles import Role
+from core.text.cleaning import clean_each
+from core.text.plain_text import clean_name
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+# Apps that read the header could take such a group for the role.
+RESERVED_NAMES = frozenset(role.value for role in Role)
+
+
+def clean_fields(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """(values to store, error messages by field) of name, label and description."""
+    cleaners = {"name": name_of, "label": label_of, "description": description_of}
+    return clean_each(typed, cleaners)
+
+
+def name_of(text: str) -> str:
+    """The name in lower case. Raises ValueError with a message, as do the functions below."""
+    name = text.strip().lower()
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(
+            _("The name is too long: at most %(most)d characters.") % {"most": MAX_NAME_LENGTH}
+        )
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            _(
+                "Enter a name of letters a to z, digits, hyphens, dots and underscores, such as "
+                "“finance” or “project-x”."
+            )
+        )
+    if name in RESERVED_NAMES:
+        raise ValueError(_("“%(name)s” is the name of a role. Choose another.") % {"name": name})
+    if _is_id(name):
+        raise ValueError(_("This is an id, not a name. Choose another."))
+    return name
+
+
+def label_of(text: str) -> str:
+    """What people see instead of the name; "" for the name."""
+    if len(text.strip()) > MAX_LABEL_LENGTH:
+        raise ValueError(
+            _("The label is too long: at most %(most)d characters.") % {"most": MAX_LABEL_LENGTH}
+        )
+    return clean_name(text)
+
+
+def description_of(text: str) -> str:
+    """What the group is for, in one line."""
+    if len(text.strip()) > MAX_DESCRIPTION_LENGTH:
+        raise ValueError(
+            _("The description is too long: at most %(most)d characters.")
+            % {"most": MAX_DESCRIPTION_LENGTH}
+        )
+    return clean_name(text, MAX_DESCRIPTION_LENGTH)
+
+
+def _is_id(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True
