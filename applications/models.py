@@ -1,4 +1,11 @@
-"""The table of apps. Who may enter one is not here, but in what refers to it: access rules."""
+"""The tables of apps and of their secrets.
+
+Who may enter an app is not here, but in what refers to it: access rules.
+"""
+
+import secrets
+import string
+from datetime import datetime
 
 from django.db import models
 from django.utils import timezone
@@ -6,6 +13,14 @@ from django.utils.translation import gettext_lazy as _
 
 from applications.addresses import initials_of, split_address
 from core.uuid7 import uuid7
+
+CLIENT_ID_LENGTH = 20
+
+
+def make_client_id() -> str:
+    """A new public name of an app, such as `app_k3v…`."""
+    letters = string.ascii_lowercase + string.digits
+    return "app_" + "".join(secrets.choice(letters) for _ in range(CLIENT_ID_LENGTH))
 
 
 class App(models.Model):
@@ -29,6 +44,11 @@ class App(models.Model):
         help_text=_("Apps are listed in this order, starting with the lowest number."),
     )
     name = models.CharField(_("name"), max_length=80)
+    # With a secret it says which app asks. A column of its own, so that an app that comes from
+    # another system keeps the name that its configuration has.
+    client_id = models.CharField(
+        _("client id"), max_length=255, unique=True, default=make_client_id, editable=False
+    )
     slug = models.SlugField(
         _("short name"), max_length=50, unique=True,
         help_text=_("Lower-case letters, digits and hyphens. Empty: made from the name."),
@@ -75,3 +95,33 @@ class App(models.Model):
     def mark(self) -> str:
         """One or two characters in place of a logo."""
         return self.initials or initials_of(self.name)
+
+
+class AppSecret(models.Model):
+    """A secret by which an app proves to be itself. Only a digest is stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="secrets")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    # The last characters of the secret, by which people recognize it.
+    ending = models.CharField(max_length=4, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    # Null until a newer secret replaces it.
+    expires_at = models.DateTimeField(_("ends"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+    # Saved at most once a minute.
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("app secret")
+        verbose_name_plural = _("app secrets")
+        ordering = ("-created_at", "-id")
+
+    def __str__(self) -> str:
+        return f"…{self.ending}"
+
+    def state(self, now: datetime) -> str:
+        """Return live, revoked or expired."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= now else "live"

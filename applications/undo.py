@@ -45,6 +45,17 @@ never_undone(
     ),
 )
 never_undone(
+    "sso:app:secret-create",
+    "sso:app:secret-rotate",
+    because=gettext_lazy(
+        "the app may use the secret by now. Revoke it on the page of the app if it should not."
+    ),
+)
+never_undone(
+    "sso:app:secret-revoke",
+    because=gettext_lazy("a revoked secret stays revoked. Make a new one on the page of the app."),
+)
+never_undone(
     "sso:app:delete",
     because=gettext_lazy(
         "its access rules no longer refer to it. Add the app again, and choose it in its rules."

@@ -238,4 +238,10 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("sso:app:create", "name"): _text,
     ("sso:app:change", "name"): _text,
     ("sso:app:delete", "name"): _text,
+    **{
+        (action, field): _text
+        for action in WORDINGS
+        if action.startswith(("sso:app:secret", "sso:app:authenticate"))
+        for field in ("name", "ending", "before")
+    },
 }

@@ -452,6 +452,20 @@ WORDINGS: dict[str, Wording] = {
     "sso:app:create": Wording(_("{actor} added the app “{name}”: {after}.")),
     "sso:app:change": Wording(_("{actor} changed the app “{name}” from {before} to {after}.")),
     "sso:app:delete": Wording(_("{actor} deleted the app “{name}”: {before}.")),
+    "sso:app:secret-create": Wording(_("{actor} made the secret …{ending} for the app “{name}”.")),
+    "sso:app:secret-rotate": Wording(
+        _(
+            "{actor} replaced the secret …{before} of the app “{name}” by …{ending}; the old one "
+            "ends after {overlap_hours} hours."
+        )
+    ),
+    "sso:app:secret-revoke": Wording(
+        _("{actor} revoked the secret …{ending} of the app “{name}”.")
+    ),
+    "sso:app:authenticate": Wording(
+        _("The app “{name}” sent its client id and secret."),
+        refused=_("A request as the app “{name}” was refused: its secret is wrong or has ended."),
+    ),
     # Access reviews
     "review:access:start": Wording(
         _("{actor} started the access review “{name}” of {items} accounts.")

@@ -155,6 +155,7 @@ WATCHED_MODELS = (
     *("mfa.Authenticator", "moderation.Ban"),
     *("api.ApiKey", "api.TokenFamily", "api.SigningKey"),
     *("forward_auth.AccessRule", "forward_auth.ForwardAuthCookie"),
+    *("applications.App", "applications.AppSecret"),
 )
 IN_DATABASE = {
     "BACKEND": "core.cache.AtomicDatabaseCache",
@@ -327,6 +328,8 @@ LIMITS = {
     # Codes of second factors, for each account: see accounts/rate_limits.py.
     "second-factor": (5, timedelta(minutes=15)),
     "api-key": (ENV["API_KEY_FAILURES_MAX"], ENV["API_KEY_FAILURES_WINDOW"]),
+    # Wrong credentials of apps; as many are written to the audit log.
+    "app-credentials": (20, timedelta(minutes=10)),
 }
 LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]
 

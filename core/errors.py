@@ -1,7 +1,9 @@
 """Every error that Gatehouse reports: one class each, with a stable code and an HTTP status."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -20,6 +22,9 @@ class GatehouseError(Exception):
     # The RFC 9457 "title": the same for every error of a kind.
     title = _("Something went wrong")
     default_message = _("Something went wrong on our side.")
+    # WWW-Authenticate of a 401, and further members of the problem document.
+    challenge = ""
+    members: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __init__(self, message: Any = None) -> None:
         self.message = str(message or self.default_message)

@@ -1,5 +1,5 @@
-"""Apps in the admin. Importing it registers the table."""
+"""Apps in the admin. Importing it registers the table and its sections."""
 
-from applications.admin import apps
+from applications.admin import apps, secrets
 
-__all__ = ["apps"]
+__all__ = ["apps", "secrets"]

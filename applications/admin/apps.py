@@ -73,6 +73,7 @@ class AppAdmin(RowPage):
     actions = None
     change_list_template = "admin/applications/app/change_list.html"
     change_form_template = "admin/applications/app/change_form.html"
+    page_labels = {"revoke": gettext_lazy("Revoke the secret")}
     delete_confirmation_template = "admin/applications/app/delete_confirmation.html"
     fieldsets = (
         (None, {"fields": ("name", "url", "description")}),

@@ -29,6 +29,8 @@ class Section(NamedTuple):
 
 # The URL patterns of further pages below the list; their views are behind `admin_view`.
 Pages = Callable[["ModelAdmin[Any]"], list[URLPattern]]
+# Who may enter comes first; other sections follow in the order of their registration.
+_FIRST = "rules"
 _pages: list[Pages] = []
 _sections: dict[str, Section] = {}
 _remainders: list[Remainder] = []
@@ -55,10 +57,10 @@ def pages_of(table: "ModelAdmin[Any]") -> list[URLPattern]:
 
 
 def sections_of(request: HttpRequest, app: App) -> list[dict[str, Any]]:
-    """Template context of each section, in the order of registration."""
+    """Template context of each section."""
     return [
         {"name": one.name, "title": one.title, "content": one.build(request, app)}
-        for one in _sections.values()
+        for one in sorted(_sections.values(), key=lambda one: one.name != _FIRST)
     ]
 
 

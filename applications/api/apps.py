@@ -43,6 +43,9 @@ class AppRecord(Shape):
     """An app."""
 
     id = serializers.UUIDField()
+    client_id = serializers.CharField(
+        help_text="With a secret, it says which app asks; no secret itself."
+    )
     position = serializers.IntegerField(help_text="The lowest is listed first.")
     name = serializers.CharField()
     slug = serializers.CharField(help_text="Unique; in names of configuration files.")
@@ -119,7 +122,7 @@ class AppView(APIView):
     @extend_schema(operation_id="get_app", summary="Read an app", responses=AppRecord)
     def get(self, request: Request, app_id: uuid.UUID) -> Response:
         """Return one app."""
-        return Response(record(AppRecord, _find(app_id)))
+        return Response(record(AppRecord, find_app_by_id(app_id)))
 
     @extend_schema(
         operation_id="change_app",
@@ -133,7 +136,7 @@ class AppView(APIView):
 
         The record may be sent back with its other fields as they are.
         """
-        app = _find(app_id)
+        app = find_app_by_id(app_id)
         given = validate(
             AppChange,
             request.data,
@@ -149,13 +152,13 @@ class AppView(APIView):
     )
     def delete(self, request: Request, app_id: uuid.UUID) -> Response:
         """Delete an app. Its access rules stay and apply as before, without an app."""
-        app = _find(app_id)
+        app = find_app_by_id(app_id)
         refuse_fields(request)
         apps.delete_app(actor=auth_of(request).user, app=app)
         return Response(status=204)
 
 
-def _find(app_id: uuid.UUID) -> App:
+def find_app_by_id(app_id: uuid.UUID) -> App:
     """Return the app. Raises NotFound."""
     found = App.objects.filter(pk=app_id).first()
     if found is None:

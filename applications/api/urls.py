@@ -2,10 +2,16 @@
 
 from django.urls import path
 
-from applications.api import apps
+from applications.api import apps, secrets
 
 app_name = "applications_api"
 urlpatterns = [
     path("apps", apps.AppsView.as_view(), name="apps"),
     path("apps/<uuid:app_id>", apps.AppView.as_view(), name="app"),
+    path("apps/<uuid:app_id>/secrets", secrets.SecretsView.as_view(), name="app-secrets"),
+    path(
+        "apps/<uuid:app_id>/secrets/<uuid:secret_id>",
+        secrets.SecretView.as_view(),
+        name="app-secret",
+    ),
 ]

@@ -62,7 +62,7 @@ def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
     """
     require_owner(actor)
     with transaction.atomic():
-        current = _current(app)
+        current = current_app(app)
         before = values_of(current)
         for name, value in changes.items():
             setattr(current, name, value)
@@ -92,7 +92,7 @@ def delete_app(*, actor: Actor, app: App) -> None:
     """
     require_owner(actor)
     with transaction.atomic():
-        current = _current(app)
+        current = current_app(app)
         key = current.pk
         current.delete()
         current.pk = key
@@ -132,7 +132,8 @@ def _require_free_slug(app: App, others: Iterable[App]) -> None:
         raise RecordInvalid({"slug": [_("Another app has this short name.")]})
 
 
-def _current(app: App) -> App:
+def current_app(app: App) -> App:
+    """The row as it is now, after the lock of apps is taken. Raises NotFound."""
     acquire_lock(ROLES)
     found = App.objects.filter(pk=app.pk).first()
     if found is None:

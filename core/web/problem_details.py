@@ -52,7 +52,7 @@ def error_templates(code: str) -> list[str]:
 
 def problem_of(error: GatehouseError) -> JsonResponse:
     """The response to a program for `error`."""
-    members: dict[str, Any] = {}
+    members: dict[str, Any] = dict(error.members)
     status = error.status
     headers: dict[str, str] = {}
     if isinstance(error, RecordInvalid):
@@ -61,7 +61,7 @@ def problem_of(error: GatehouseError) -> JsonResponse:
     if isinstance(error, RateLimited):
         headers["Retry-After"] = str(error.retry_after_seconds)
     if status == 401:
-        headers["WWW-Authenticate"] = _challenge(error.code)
+        headers["WWW-Authenticate"] = error.challenge or _challenge(error.code)
     until = getattr(error, "until", None)
     if until is not None:
         members["until"] = until.isoformat()

@@ -40,7 +40,7 @@ from api.apikeys import services
 from api.models import ApiKey
 from api.tokens import signing_keys
 from applications.models import App
-from applications.services import apps
+from applications.services import apps, secrets
 from audit import audit_log
 from audit.models import AuditEvent
 from federation.ldap import sign_in, sync
@@ -479,6 +479,10 @@ def change_apps() -> None:
     other = App(name=name, url="https://wiki.example.com")
     apps.create_app(actor=owner, app=other)
     apps.edit_app(actor=owner, app=app, changes={"description": "x"})
+    first = secrets.create_secret(actor=owner, app=app)
+    secrets.create_secret(actor=owner, app=app)
+    secrets.revoke_secret(actor=owner, app=app, secret_id=first.secret.pk)
+    secrets.app_of_credentials(app.client_id, first.text)
     mine = AccessRule.objects.filter(app=app)
     for row in list(mine):
         rules.edit_rule(actor=owner, rule=row, changes={"app_id": other.pk})

@@ -25,6 +25,7 @@ from api.schema import Document, document
 from api.views.me import MeView
 from applications.models import App
 from applications.services.apps import create_app
+from applications.services.secrets import create_secret
 from audit import audit_log
 from audit.models import AuditEvent
 from forward_auth.models import AccessRule, Denial
@@ -117,6 +118,7 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
     webhook = {"name": "a webhook", "url": "https://hooks.example.com"}
     review = cache(lambda: _review(owner))
     endpoint = cache(lambda: create_endpoint(actor=owner, values=webhook).endpoint)
+    made_app = cache(lambda: create_app(actor=owner, app=app))
     return LazyIds(
         {
             "<uuid:user_id>": lambda: viewer.pk,
@@ -137,7 +139,8 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
             "<uuid:delivery_id>": lambda: endpoint().deliveries.create(payload="{}").pk,
             "<int:seq>": lambda: audit_log.record("account:user:edit", actor=owner).seq,
             "<uuid:rule_id>": lambda: create_rule(actor=owner, rule=rule).pk,
-            "<uuid:app_id>": lambda: create_app(actor=owner, app=app).pk,
+            "<uuid:app_id>": lambda: made_app().pk,
+            "<uuid:secret_id>": lambda: create_secret(actor=owner, app=made_app()).secret.pk,
             "<str:reference>": lambda: Denial.objects.create(**denial).pk,
         }
     )
@@ -158,6 +161,7 @@ def path_of(operation: Operation, ids: dict[str, str]) -> str:
 
 NOTHING_THERE = {
     "<uuid:app_id>": str(uuid.uuid4()),
+    "<uuid:secret_id>": str(uuid.uuid4()),
     "<uuid:user_id>": str(uuid.uuid4()),
     "<uuid:session_id>": str(uuid.uuid4()),
     "<uuid:invitation_id>": str(uuid.uuid4()),

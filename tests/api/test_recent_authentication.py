@@ -18,8 +18,9 @@ from accounts.roles import Role
 from api.models import ApiKey, TokenFamily
 from api.permissions import requirements_of, served_methods
 from api.schema import document
-from applications.models import App
+from applications.models import App, AppSecret
 from applications.services.apps import create_app
+from applications.services.secrets import create_secret
 from audit.models import AuditEvent
 from forward_auth.models import AccessRule
 from forward_auth.services.rules import create_rule
@@ -78,6 +79,8 @@ ASKED = {
     ("POST", "apps"): True,
     ("PATCH", "apps/<uuid:app_id>"): True,
     ("DELETE", "apps/<uuid:app_id>"): True,
+    ("POST", "apps/<uuid:app_id>/secrets"): True,
+    ("DELETE", "apps/<uuid:app_id>/secrets/<uuid:secret_id>"): True,
     ("POST", "access-reviews"): True,
     ("POST", "access-reviews/<uuid:review_id>/items/<uuid:item_id>/decide"): True,
     ("POST", "access-reviews/<uuid:review_id>/close"): True,
@@ -139,6 +142,7 @@ def _acts(
     webhook: WebhookEndpoint,
     app: App,
     item: ReviewItem,
+    secret: AppSecret,
 ) -> dict[tuple[str, str], tuple[str, Any]]:
     """A call of each sensitive method that would succeed."""
     user = f"users/{viewer.pk}"
@@ -178,6 +182,9 @@ def _acts(
         ("POST", "apps"): ("apps", {"name": "new", "url": "https://new.example.com"}),
         ("PATCH", "apps/<uuid:app_id>"): (f"apps/{app.pk}", {"name": "Other"}),
         ("DELETE", "apps/<uuid:app_id>"): (f"apps/{app.pk}", None),
+        ("POST", "apps/<uuid:app_id>/secrets"): (f"apps/{app.pk}/secrets", {}),
+        ("DELETE", "apps/<uuid:app_id>/secrets/<uuid:secret_id>"): (
+            f"apps/{app.pk}/secrets/{secret.pk}", None),
         ("POST", "access-reviews"): (
             "access-reviews", {"name": "x", "due_at": "2999-01-01T00:00:00Z"}),
         ("POST", "access-reviews/<uuid:review_id>/items/<uuid:item_id>/decide"): (
@@ -217,7 +224,8 @@ def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
     wanted = ReviewRequest("Quarter", due, reviewers=[owner.pk])
     review = start_review(actor=owner, wanted=wanted)
     item = review.items.get(user_id=owner.pk)
-    return _acts(viewer, banned, key, rule, webhook.endpoint, app, item)
+    secret = create_secret(actor=owner, app=app).secret
+    return _acts(viewer, banned, key, rule, webhook.endpoint, app, item, secret)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -
     assert answer["Location"] == f"http://localhost:8000/api/v1/apps/{app.pk}"
     record = answer.json()
     assert record.pop("created_at")
+    assert record.pop("client_id") == app.client_id
     assert record == {
         "id": str(app.pk),
         "position": 10,

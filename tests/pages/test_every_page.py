@@ -118,6 +118,7 @@ NOT_ASKED = {
     "admin:accounts_user_disconnect": "POST only",
     "admin:accounts_user_forget-browser": "POST only",
     "admin:applications_app_file": "a file",
+    "admin:applications_app_revoke": "POST only",
     "admin:provider-switch": "POST only",
     "admin:provider-test": "POST only",
     "branding:logo": "an image",

@@ -41,7 +41,9 @@ from accounts.sessions.resumption import RESUME_WINDOW
 from api.models import ApiKey, TokenFamily
 from api.tokens.refresh_tokens import start_by_password
 from applications.models import App as WebApp
+from applications.models import AppSecret
 from applications.services.apps import create_app
+from applications.services.secrets import create_secret
 from audit.models import AuditEvent
 from core.models import Branding
 from federation.models import ExternalIdentity, PausedProvider
@@ -237,6 +239,12 @@ def _rule(context: CaseContext) -> AccessRule:
 
 def _web_app(context: CaseContext) -> WebApp:
     return create_app(actor=context.owner, app=WebApp(name="Wiki", url="https://wiki.example.com"))
+
+
+def _app_secret(context: CaseContext) -> Form:
+    app = _web_app(context)
+    secret = create_secret(actor=context.owner, app=app).secret
+    return f"/admin/applications/app/{app.pk}/secret/{secret.pk}/revoke/", {}
 
 
 def web_app(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
@@ -698,6 +706,13 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/applications/app/"),
     ),
+    "admin:applications_app_rotate": Case(web_app("secret"), count(AppSecret), [1], (200, "gths_")),
+    "admin:applications_app_revoke": Case(
+        _app_secret,
+        lambda: [AppSecret.objects.filter(revoked_at=None).count()],
+        [0],
+        (302, "/admin/applications/app/"),
+    ),
     "admin:applications_app_delete": Case(
         web_app("delete", post="yes"), count(WebApp), [0], (302, "/admin/applications/app/")
     ),
@@ -802,6 +817,8 @@ AUDIT = {
     "admin:applications_app_protect": ["sso:app:create", "sso:rule:create"],
     "admin:applications_app_change": ["sso:app:change"],
     "admin:applications_app_delete": ["sso:app:delete"],
+    "admin:applications_app_rotate": ["sso:app:secret-create"],
+    "admin:applications_app_revoke": ["sso:app:secret-revoke"],
     "admin:forward_auth_accessrule_add": ["sso:rule:create"],
     "admin:forward_auth_accessrule_change": ["sso:rule:change"],
     "admin:forward_auth_accessrule_delete": ["sso:rule:delete"],

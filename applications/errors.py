@@ -1,0 +1,20 @@
+"""Errors of requests by apps; see also api.errors."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+from core.errors import GatehouseError
+
+
+class InvalidClient(GatehouseError):
+    """The client id and secret of an app are missing or wrong (RFC 6749, section 5.2)."""
+
+    code = "invalid_client"
+    status = 401
+    title = _("App not known")
+    default_message = _("Send the client id and a secret of an app that work together.")
+    challenge = 'Basic realm="Gatehouse", charset="UTF-8"'
+    # For clients that read the errors of OAuth.
+    members: ClassVar[Mapping[str, str]] = {"error": "invalid_client"}
