@@ -24,6 +24,7 @@ from federation.models import ExternalIdentity
 from federation.paused import paused_ids
 from federation.providers import OIDC, Provider, configured
 from federation.services.switching import switch_off, switch_on, switchable_ids
+from operations.admin.provider_guides import KNOWN, has_guide, missing_providers
 from operations.checks import check_provider, provider_report
 from operations.doctor import Finding
 
@@ -46,43 +47,7 @@ class ProviderRow(NamedTuple):
     checked: str | SafeString
     findings: Sequence[Finding]
     help_url: str
-
-
-class Missing(NamedTuple):
-    """A provider that is not configured: the lines for .env, and the page with the steps there."""
-
-    label: str
-    lines: str
-    callback: str
-    help_url: str
-
-
-# Provider -> its variables, and its page of docs/.
-KNOWN: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "google": ("Google", ("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"), "providers/google"),
-    "github": ("GitHub", ("GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"), "providers/github"),
-    "discord": ("Discord", ("DISCORD_CLIENT_ID", "DISCORD_CLIENT_SECRET"), "providers/discord"),
-    "facebook": (
-        "Facebook",
-        ("FACEBOOK_CLIENT_ID", "FACEBOOK_CLIENT_SECRET"),
-        "providers/facebook",
-    ),
-    "apple": (
-        "Apple",
-        ("APPLE_CLIENT_ID", "APPLE_TEAM_ID", "APPLE_KEY_ID", "APPLE_PRIVATE_KEY_PATH"),
-        "providers/apple",
-    ),
-    "openid": (
-        "OpenID Connect",
-        ("OPENID_ISSUER", "OPENID_CLIENT_ID", "OPENID_CLIENT_SECRET"),
-        "openid-connect",
-    ),
-    DIRECTORY: (
-        "LDAP",
-        ("LDAP_URL", "LDAP_BASE_DN", "LDAP_BIND_DN", "LDAP_BIND_PASSWORD"),
-        "ldap",
-    ),
-}
+    has_guide: bool = False
 
 
 @require_safe
@@ -92,7 +57,7 @@ def providers_page(request: HttpRequest) -> HttpResponse:
     context = {
         "title": _("Sign-in providers"),
         "rows": rows,
-        "missing": _missing({row.id for row in rows}),
+        "missing": missing_providers({row.id for row in rows}),
         "all_help": help_url("providers/README"),
         "may_change": is_owner(request),
     }
@@ -157,7 +122,7 @@ def _row_of(provider_id: str) -> ProviderRow:
 
 def _row(provider: Provider, is_on: bool) -> ProviderRow:
     is_openid = provider.kind == OIDC
-    page = KNOWN[provider.id][2] if provider.id in KNOWN else "providers/README"
+    page = KNOWN[provider.id].help_page if provider.id in KNOWN else "providers/README"
     return ProviderRow(
         provider.id,
         provider.label,
@@ -168,6 +133,7 @@ def _row(provider: Provider, is_on: bool) -> ProviderRow:
         _identities(provider.id),
         *_checked(provider.id),
         help_url(page),
+        has_guide(provider.id),
     )
 
 
@@ -193,21 +159,6 @@ def _checked(provider_id: str) -> tuple[str | SafeString, Sequence[Finding]]:
 
 def _identities(provider_id: str) -> int:
     return capped_count(ExternalIdentity.objects.filter(provider=provider_id))
-
-
-def _missing(present: set[str]) -> list[Missing]:
-    return [
-        Missing(label, "\n".join(f"{name}=" for name in names), _callback(name_), help_url(page))
-        for name_, (label, names, page) in KNOWN.items()
-        if name_ not in present
-    ]
-
-
-def _callback(provider_id: str) -> str:
-    """What to register there; a directory needs none."""
-    if provider_id == DIRECTORY:
-        return ""
-    return f"{settings.PUBLIC_URL}/oauth/{provider_id}/callback"
 
 
 LABEL: Any = gettext_lazy("Sign-in providers")

@@ -1,20 +1,24 @@
 """How many clicks each task of an operator needs, in a real browser, from the overview on.
 
 A click is a click, a choice from a list, a chosen file, or an Enter that submits. Typing is free.
+All tasks share one server: each has a person of its own.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, Locator, Page
 
-from devtools.servers.databases import InstanceData
+from devtools.servers.databases import Templates
 from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
+from tests.core.branding.pictures import png
+from tests.federation.social.double import SocialDouble
 
 pytestmark = pytest.mark.browser
 SEED = f"""
@@ -33,6 +37,7 @@ result = "/set-up/" + issue_setup_link(ensure_owner()).token
 olga = create_user(actor=SYSTEM, email="olga@example.com", name="Olga Owner", role="owner",
                    password="{PASSWORD}", verified=True)
 jon = create_user(actor=olga, email="jon@example.com", name="Jon Doe", password="{PASSWORD}")
+gus = create_user(actor=olga, email="gus@example.com", name="Gus Gone", password="{PASSWORD}")
 lena = create_user(actor=olga, email="lena@example.com", name="Lena Lost", password="{PASSWORD}")
 change_role(actor=olga, user=lena, role="editor")
 Authenticator.objects.create(user=lena, kind="totp", name="Phone")
@@ -45,15 +50,16 @@ Denial.objects.create(reference="ABCD2345", status=403, code="forbidden", why="r
                       credential="session", host="wiki.example.com", path="/edit", method="POST")
 ban(actor=olga, network="203.0.113.7", duration=timedelta(hours=9), reason="A flood.")
 """
-THIRTY = [f"person{number}@example.com" for number in range(30)]
+INVITED = [f"guest{number}@example.com" for number in range(30)]
+IMPORTED = [f"person{number}@example.com" for number in range(30)]
 
 
 class Operator:
-    """A browser that counts its clicks."""
+    """A browser that counts its clicks. folder: for the logs of further servers."""
 
-    def __init__(self, page: Page, instance: Gatehouse, set_up: str) -> None:
+    def __init__(self, page: Page, instance: Gatehouse, set_up: str, folder: Path) -> None:
         self.page, self.instance, self.set_up = page, instance, set_up
-        self.clicks = 0
+        self.folder, self.clicks = folder, 0
 
     def open(self, path: str) -> None:
         self.page.goto(self.instance.url + path)
@@ -82,6 +88,12 @@ class Operator:
         self.clicks += 1
         self.page.locator("summary.button", has_text=name).first.click()
 
+    def copy(self, label: str) -> str:
+        """Click the button that copies a field; returns what it copies."""
+        self.clicks += 1
+        self.page.get_by_role("button", name=f"Copy: {label}").click()
+        return self.page.get_by_label(label, exact=True).input_value()
+
     def _leave(self, target: Locator) -> None:
         self.clicks += 1
         with self.page.expect_navigation():
@@ -105,9 +117,9 @@ class Operator:
     def type(self, name: str, text: str) -> None:
         self.page.locator(f"[name={name}]").fill(text)
 
-    def attach(self, name: str, text: str) -> None:
+    def attach(self, name: str, kind: str, content: bytes) -> None:
         self.clicks += 1
-        file: Any = {"name": "people.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        file: Any = {"name": "chosen", "mimeType": kind, "buffer": content}
         self.page.locator(f"input[name={name}]").set_input_files(file)
 
     def download(self, name: str) -> str:
@@ -127,12 +139,16 @@ class Operator:
 
 
 def set_up_the_owner(operator: Operator) -> bool:
-    operator.page.context.clear_cookies()
+    browser = operator.page.context.browser
+    assert browser
+    operator.page = browser.new_page()
     operator.open(operator.set_up)
     operator.type("email", "first@example.com")
     operator.type("password", PASSWORD)
     operator._leave(operator.page.locator("main button[type=submit]"))
-    return operator.page.url.endswith("/admin/set-up/")
+    url = operator.page.url
+    operator.page.close()
+    return url.endswith("/admin/set-up/")
 
 
 def make_a_link_for_a_colleague(operator: Operator) -> bool:
@@ -145,10 +161,10 @@ def make_a_link_for_a_colleague(operator: Operator) -> bool:
 def invite_thirty(operator: Operator) -> bool:
     operator.follow("Invitations")
     operator.follow("Invite several people")
-    operator.type("people", "\n".join(THIRTY))
+    operator.type("people", "\n".join(INVITED))
     operator.press("Check the list")
     operator.press("Send 30 invitations")
-    return operator.shows("person29@example.com") and operator.shows("/invitation/")
+    return operator.shows("guest29@example.com") and operator.shows("/invitation/")
 
 
 def see_why_someone_was_refused(operator: Operator) -> bool:
@@ -176,10 +192,10 @@ def make_someone_editor_until_friday(operator: Operator) -> bool:
 
 
 def offboard_with_proof(operator: Operator) -> bool:
-    operator.find("jon@example.com")
+    operator.find("gus@example.com")
     operator.press("Offboard…")
-    operator.press("Yes, offboard Jon")
-    return operator.shows("Offboarding of jon@example.com") and operator.shows("refused")
+    operator.press("Yes, offboard Gus")
+    return operator.shows("Offboarding of gus@example.com") and operator.shows("refused")
 
 
 def find_keys_unused_for_90_days(operator: Operator) -> bool:
@@ -195,7 +211,7 @@ def see_who_changed_a_role(operator: Operator) -> bool:
 def import_thirty(operator: Operator) -> bool:
     operator.follow("People")
     operator.follow("Import")
-    operator.attach("file", "email\n" + "\n".join(THIRTY) + "\n")
+    operator.attach("file", "text/csv", "\n".join(["email", *IMPORTED, ""]).encode())
     operator.press("Check the file")
     operator.press("Import 30 accounts")
     return operator.shows("30")
@@ -211,6 +227,40 @@ def help_after_a_lost_authenticator(operator: Operator) -> bool:
     operator.press("Reset second factors…")
     operator.press("Yes, reset")
     return operator.shows("All second factors were removed")
+
+
+def connect_google(operator: Operator) -> bool:
+    """Between the lines for .env and the test is a restart, with what Google has shown."""
+    operator.follow("Sign-in providers")
+    operator.follow("Google")
+    assert operator.shows("Authorized redirect URIs")
+    assert operator.shows("After the restart")
+    assert operator.copy("Callback URL, to register at the provider").endswith("/google/callback")
+    assert operator.copy("Lines for .env") == "GOOGLE_CLIENT_ID=\nGOOGLE_CLIENT_SECRET="
+    path = operator.page.url.removeprefix(operator.instance.url)
+    google = SocialDouble()
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "tests.federation.social.browser_settings",
+        "SOCIAL_DOUBLE_URL": google.url,
+        "SOCIAL_DOUBLE_KEY": google.team_pem,
+    }
+    restarted = Gatehouse(operator.instance.data, operator.folder, 1, environment)
+    try:
+        operator.page.goto(restarted.url + path)
+        operator.press("Test the connection")
+        return operator.shows("Google answers as it should.")
+    finally:
+        restarted.stop()
+        google.stop()
+
+
+def name_and_logo(operator: Operator) -> bool:
+    operator.follow("Appearance")
+    operator.type("name", "Northwind")
+    operator.attach("logo", "image/png", png(64, 64))
+    operator.press("Save")
+    logo = operator.page.locator(".branding-logo img")
+    return "Northwind" in operator.page.title() and logo.count() == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,23 +283,34 @@ TASKS = {
     "who changed the role": Task(2, see_who_changed_a_role),
     "import thirty": Task(5, import_thirty),
     "export": Task(2, export_everyone),
+    "connect Google": Task(5, connect_google),
+    "name and logo": Task(3, name_and_logo),
     "lost authenticator": Task(3, help_after_a_lost_authenticator),
 }
 
 
-@pytest.fixture
-def operator(
-    browser: Browser,
-    sqlite_data: InstanceData,
-    gatehouse_server: Callable[..., Gatehouse],
+@pytest.fixture(scope="module")
+def signed_in(
+    browser: Browser, data_templates: Templates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
-    """Signed in as owner, on the overview."""
-    set_up = sqlite_data.shell(SEED)
+    """Signed in as owner."""
+    folder = tmp_path_factory.mktemp("clicks")
+    data = data_templates.fresh("sqlite", folder)
+    set_up = data.shell(SEED)
+    instance = Gatehouse(data, folder, 1, {})
     context = browser.new_context(accept_downloads=True)
-    opened = Operator(context.new_page(), gatehouse_server(sqlite_data), set_up)
+    opened = Operator(context.new_page(), instance, set_up, folder)
     opened.sign_in()
     yield opened
     context.close()
+    instance.stop()
+
+
+@pytest.fixture
+def operator(signed_in: Operator) -> Operator:
+    """On the overview, before the first click."""
+    signed_in.open("/admin/")
+    return Operator(signed_in.page, signed_in.instance, signed_in.set_up, signed_in.folder)
 
 
 @pytest.mark.parametrize("name", TASKS)
