@@ -367,6 +367,10 @@ WORDINGS: dict[str, Wording] = {
     "settings:provider:switch-on": Wording(
         _("{actor} switched on sign-in through {provider}."),
     ),
+    "settings:provider:test": Wording(
+        _("{actor} tested sign-in through {provider}: it would be admitted."),
+        refused=_("{actor} tested sign-in through {provider}: it would be refused."),
+    ),
     # Sign-in links
     "link:login:request": Wording(
         _("{target} asked for a sign-in link."),

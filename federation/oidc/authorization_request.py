@@ -35,13 +35,14 @@ ASSOCIATED_DATA = "cookie.sign_in"
 # Session key: digest of a state -> where its response led.
 DESTINATIONS = "sign_in_answers"
 MAX_DESTINATIONS = 4
-SIGN_IN, CONNECT = "login", "connect"
+SIGN_IN, CONNECT, TEST = "login", "connect", "test"
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """One pending request. process: SIGN_IN or CONNECT. user_id: who connects, otherwise "".
+    """One pending request. process: SIGN_IN, CONNECT or TEST.
 
+    user_id: who connects or tests, otherwise "".
     expires: Unix time in seconds.
     """
 
@@ -96,7 +97,7 @@ def make_authorization_request(
         provider=provider.id,
         process=process,
         next_url=next_url,
-        user_id=str(user.pk) if process == CONNECT else "",
+        user_id="" if process == SIGN_IN else str(user.pk),
         expires=int(timezone.now().timestamp()) + LIFE_SECONDS,
     )
 

@@ -158,7 +158,14 @@ def _user_info(provider: Provider, login: Any) -> ExternalUserInfo:
         email=email,
         email_verified=is_verified or (bool(email) and provider.assumes_email_verified),
         name=login.user.name,
+        claims={"profile": _plain_profile(login.account.extra_data)},
     )
+
+
+def _plain_profile(answer: Any) -> dict[str, Any]:
+    """The values of the profile that are plain, to be shown in a test of the sign-in."""
+    fields = answer.items() if isinstance(answer, dict) else ()
+    return {str(name): value for name, value in fields if isinstance(value, str | int | bool)}
 
 
 def _says_verified(value: Any, email: str) -> bool:

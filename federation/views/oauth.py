@@ -26,6 +26,7 @@ from federation.flow import begin, flow_of
 from federation.oidc.authorization_request import (
     CONNECT,
     SIGN_IN,
+    TEST,
     AuthorizationRequest,
     UnknownState,
     consume_state,
@@ -37,7 +38,7 @@ from federation.oidc.errors import SignInFailed
 from federation.oidc.signout import remember_logout
 from federation.paused import require_on
 from federation.providers import Provider, configured, find
-from federation.services import identities
+from federation.services import identities, sign_in_tests
 from federation.services.identities import (
     AccountExists,
     EmailMissing,
@@ -46,6 +47,7 @@ from federation.services.identities import (
     IdentityTaken,
     RoleRequired,
 )
+from federation.views import kept_results
 
 # Parameters of a form_post response (Apple sends the name once, as `user`).
 RESPONSE_PARAMETERS = ("code", "state", "error", "iss", "user")
@@ -145,9 +147,9 @@ def _redirect_to_get(request: HttpRequest) -> HttpResponse:
 
 def _handle(request: HttpRequest, provider: Provider, state: str) -> HttpResponse:
     pending = consume_state(request, provider, state)
-    error = request.GET.get("error", "")
-    if error:
-        raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "error response")
+    if pending.process == TEST:
+        return _finish_test(request, provider, pending)
+    _require_no_error(request)
     require_on(provider.id)
     info = flow_of(provider).finish(request, provider, pending)
     require_on(provider.id)
@@ -156,6 +158,30 @@ def _handle(request: HttpRequest, provider: Provider, state: str) -> HttpRespons
         remember_destination(request, pending)
         return redirect_with_notice("accounts:profile", "connected")
     return _sign_in(request, provider, pending, info)
+
+
+def _require_no_error(request: HttpRequest) -> None:
+    """Raise SignInFailed if the response is an error."""
+    error = request.GET.get("error", "")
+    if error:
+        raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "error response")
+
+
+def _finish_test(
+    request: HttpRequest, provider: Provider, pending: AuthorizationRequest
+) -> HttpResponse:
+    """Keep the result for the page that has started the test, and return there."""
+    owner = current_user(request)
+    try:
+        _require_no_error(request)
+        info = flow_of(provider).finish(request, provider, pending)
+    except SignInFailed as error:
+        result = sign_in_tests.note_failure(actor=owner, provider=provider, error=error)
+    else:
+        result = sign_in_tests.preview_sign_in(actor=owner, provider=provider, info=info)
+    kept_results.keep(request, provider, result)
+    remember_destination(request, pending)
+    return see_other(pending.next_url)
 
 
 def _sign_in(

@@ -48,6 +48,7 @@ class ProviderRow(NamedTuple):
     findings: Sequence[Finding]
     help_url: str
     has_guide: bool = False
+    can_sign_in: bool = True
 
 
 @require_safe
@@ -149,6 +150,7 @@ def _directory_row(is_on: bool) -> ProviderRow:
         _identities(DIRECTORY),
         *_checked(DIRECTORY),
         help_url("ldap"),
+        can_sign_in=False,
     )
 
 

@@ -29,8 +29,10 @@ from api.external_jwt import users as external_users
 from api.external_jwt.verify import ExternalClaims
 from api.tokens import password_grant, refresh_tokens
 from core.errors import RecordInvalid
+from federation.oidc.errors import SignInFailed
+from federation.providers import Provider
 from federation.role_mapping import RoleMapping
-from federation.services import identities
+from federation.services import identities, sign_in_tests
 from forward_auth.services import cookies
 from magiclinks import services as links
 from mfa import trusted_browsers
@@ -206,6 +208,22 @@ def sign_in_by_provider_when_invited() -> None:
     users.delete_user(actor=SYSTEM, user=user)
     invitations.withdraw(actor=person("owner"), invitation=other.invitation)
     assert issued.invitation.pk
+
+
+@act
+def rehearse_sign_ins_by_provider() -> None:
+    """Of a new person, of one who is known, and of one whose role the mapping changes."""
+    for name in ("nobody-yet", "anna", "carl"):
+        info = identities.ExternalUserInfo(
+            subject=f"test-{name}",
+            issuer="https://id.example",
+            email=f"{name}@example.com",
+            email_verified=True,
+        )
+        provider = Provider(source(mapping=RoleMapping()), "oidc", "gatehouse")
+        sign_in_tests.preview_sign_in(actor=person("owner"), provider=provider, info=info)
+        failed = SignInFailed("cancelled")
+        sign_in_tests.note_failure(actor=person("owner"), provider=provider, error=failed)
 
 
 @act

@@ -255,6 +255,8 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "set-up proxy": lambda panel: panel.open("/admin/set-up/proxy/"),
     "set-up people": lambda panel: panel.open("/admin/set-up/invitations/"),
     "provider": lambda panel: panel.open("/admin/providers/github/switch/"),
+    "provider-guide": lambda panel: panel.open("/admin/providers/google/set-up/"),
+    "provider-sign-in": lambda panel: panel.open("/admin/providers/github/sign-in-test/"),
     "tables": lambda panel: panel.open("/admin/accounts/"),
     "people": lambda panel: panel.open(USERS),
     "nobody": lambda panel: panel.open(f"{USERS}?q=nobody-of-that-name"),

@@ -241,7 +241,44 @@ def test_a_provider_shows_its_callback_and_its_accounts(panel: Client, viewer: U
     (row,) = page.context["rows"]
     assert (row.id, row.is_on, row.identities) == ("google", True, 1)
     assert "google" not in [one.label.lower() for one in page.context["missing"]]
-    assert b"GITHUB_CLIENT_ID=" in page.content
+    assert b"DISCORD_CLIENT_ID=" in page.content
+    assert f'href="{PROVIDERS}github/set-up/"'.encode() in page.content
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        ("google", ["Authorized redirect URIs", "GOOGLE_CLIENT_ID=\nGOOGLE_CLIENT_SECRET="]),
+        ("github", ["Authorization callback URL", "GITHUB_CLIENT_ID=\nGITHUB_CLIENT_SECRET="]),
+        ("openid", ["confidential", "OPENID_ISSUER=\nOPENID_CLIENT_ID=", "OPENID_REGISTRATION"]),
+    ],
+)
+def test_a_guide_shows_the_steps_and_what_to_copy(
+    panel: Client, provider: str, expected: list[str]
+) -> None:
+    page = panel.get(f"{PROVIDERS}{provider}/set-up/").content.decode()
+
+    for text in (
+        *expected,
+        f"http://localhost:8000/oauth/{provider}/callback",
+        "After the restart",
+    ):
+        assert text in page
+    assert f"{PROVIDERS}{provider}/test/" not in page
+
+
+@pytest.mark.usefixtures("google")
+def test_the_guide_of_a_configured_provider_ends_with_its_tests(
+    panel: Client, admin: User, browser_of: BrowserOf
+) -> None:
+    guide = f"{PROVIDERS}google/set-up/"
+
+    page = panel.get(guide).content
+    for path in (TEST, f"{PROVIDERS}google/sign-in-test/"):
+        assert path.encode() in page
+        assert path.encode() not in browser_of(admin).get(guide).content
+    assert b"People without an account get one" in page
+    assert panel.get(f"{PROVIDERS}gitlab/set-up/").status_code == 404
 
 
 @pytest.mark.usefixtures("google")

@@ -67,7 +67,8 @@ paths = {{
         + issue_link(waiting, actor=SYSTEM, lifetime=hour, source="command").url.rpartition("/")[2],
     "federation:disconnect": f"/account/identities/{{identity.pk}}/disconnect",
 }}
-values = {{"app_label": "accounts", "number": report, "way": "up", "step": "address"}}
+values = {{"app_label": "accounts", "number": report, "way": "up", "step": "address",
+           "provider": "github"}}
 models = {{f"{{m._meta.app_label}}_{{m._meta.model_name}}_": m for m in site._registry}}
 
 
@@ -119,7 +120,6 @@ NOT_ASKED = {
     "admin:accounts_user_forget-browser": "POST only",
     "admin:applications_app_file": "a file",
     "admin:applications_app_revoke": "POST only",
-    "admin:provider-switch": "POST only",
     "admin:provider-test": "POST only",
     "branding:logo": "an image",
     "branding:style": "a stylesheet",

@@ -1100,6 +1100,7 @@ WITHOUT_CASE = {
     "forward_auth:forward": "a question of a proxy",
     "admin:forward_auth_try": "shows what would happen",
     "admin:health": "looks again, and makes nothing; see tests/operations/test_checks.py",
+    "admin:provider-sign-in-test": "leads to the provider, each time with a question of its own",
     "admin:provider-test": "looks again, and makes nothing",
     "admin:applications_app_setup": "asks the app each time, and makes nothing",
     "admin:applications_app_file": "a file to download",
