@@ -21,8 +21,13 @@ Scope = AccessReview.Scope
 
 
 def accounts_in_scope(scope: str, min_role: str, now: datetime) -> Iterator[User]:
-    """The accounts that may sign in and that a review of this scope is about, oldest first."""
-    found = User.objects.people().filter(_condition(scope, now), is_active=True)
+    """The accounts that may act and that a review of this scope is about, oldest first.
+
+    Service accounts are among them, except where the scope asks how people sign in.
+    """
+    found = User.objects.filter(_condition(scope, now), is_active=True, setup_completed=True)
+    if scope in (Scope.NO_SECOND_FACTOR, Scope.UNUSED):
+        found = found.people()
     floor = Role(min_role).rank if scope == Scope.ROLE else Role.NONE.rank
     # Decided by the loaded row: a role or an account may have ended and not be written down yet.
     for user in found.order_by("pk").iterator(CHUNK):

@@ -54,7 +54,8 @@ def get_denial(
 
     credential_at: when the presented credential was issued; one from before the account's
     `credentials_valid_from` is denied. is_key: the credential is an API key, for which
-    `keys_valid_from` counts instead. floor: the lowest role that is allowed.
+    `keys_valid_from` counts instead; a service account is denied without one. floor: the lowest
+    role that is allowed.
     """
     if user is None:
         return DenialReason("not_authenticated", _("Please sign in."))
@@ -70,6 +71,10 @@ def get_denial(
         )
     if not user.setup_completed:
         return DenialReason("setup_pending", _("This account has not been set up yet."))
+    if user.is_service and not is_key:
+        return DenialReason(
+            "service_account", _("A service account does not sign in. It uses API keys.")
+        )
     valid_from = user.keys_valid_from if is_key else user.credentials_valid_from
     if credential_at is not None and credential_at < valid_from:
         return DenialReason("token_invalid", _("Please sign in again."))
@@ -85,16 +90,24 @@ def require_unchanged(actor: User) -> None:
     current: User | None = User.all_objects.filter(pk=actor.pk).first()
     if current is None:
         raise UserDeleted
-    denial = get_denial(current, floor=Role(actor.role))
+    denial = get_denial(current, is_key=current.is_service, floor=Role(actor.role))
     if denial is not None:
         raise denial.as_error()
     if current.credentials_valid_from > actor.credentials_valid_from and not has_revoked(actor.pk):
         raise AccessEnded
 
 
+def account_denial(user: User | None) -> DenialReason | None:
+    """Why the account may not act now, whatever its credentials; or None.
+
+    For code that asks about an account, not about a sign-in.
+    """
+    return get_denial(user, is_key=user is not None and user.is_service)
+
+
 def may_act(user: User | None) -> bool:
-    """Whether get_denial() has nothing against `user`."""
-    return get_denial(user) is None
+    """Whether account_denial() has nothing against `user`. Never decides about a sign-in."""
+    return account_denial(user) is None
 
 
 def client_denial(ip: str) -> DenialReason | None:

@@ -48,7 +48,11 @@ class AccountBackend(BaseBackend):
 
     def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
         """Whether the access policy allows this account; the anonymous user never signs in."""
-        return isinstance(user, User) and not user.is_built_in and access_policy.may_act(user)
+        return (
+            isinstance(user, User)
+            and not user.is_built_in
+            and access_policy.get_denial(user) is None
+        )
 
     def get_user(self, user_id: Any) -> User | None:
         """The user of a session. Called on each request, so a denial ends the session at once."""

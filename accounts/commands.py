@@ -3,6 +3,7 @@
 import getpass
 import sys
 from datetime import datetime
+from typing import Any
 
 from django.core.management import CommandError
 from django.utils import timezone
@@ -22,6 +23,30 @@ def describe_role(row: User | Invitation) -> str:
     if row.role_until is None:
         return row.role
     return f"{row.role} until {audit_time(row.role_until)}, then {row.role_after}"
+
+
+def user_record(user: User) -> dict[str, Any]:
+    """The fields of the API, with the same names."""
+    return {
+        "id": str(user.pk),
+        "kind": user.kind,
+        "email": user.address,
+        "username": user.username,
+        "name": user.name,
+        "responsible_id": str(user.responsible_id) if user.responsible_id else None,
+        "role": user.role,
+        "role_until": _time(user.role_until),
+        "role_after": user.role_after,
+        "is_active": user.is_active,
+        "expires_at": _time(user.expires_at),
+        "is_verified": user.is_verified,
+        "created_at": _time(user.created_at),
+        "last_sign_in_at": _time(user.last_login),
+    }
+
+
+def _time(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None
 
 
 class AccountCommand(GatehouseCommand):

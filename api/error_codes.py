@@ -30,6 +30,11 @@ EXTRA_CODES = (
     Code("server_error", 500, _("An internal error; look `request_id` up in the server's log.")),
     Code("account_disabled", 403, _("An administrator has disabled the account.")),
     Code("account_expired", 403, _("The access of the account has ended by itself.")),
+    Code(
+        "service_account",
+        403,
+        _("A service account does not sign in. It uses API keys."),
+    ),
     Code("setup_pending", 403, _("The owner account has not been set up yet.")),
     Code("host_not_allowed", 400, _("The server does not accept this host name.")),
 )

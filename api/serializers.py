@@ -13,7 +13,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 
-from accounts.models import ROLE_LABELS
+from accounts.models import ROLE_LABELS, Kind
 
 Shape = serializers.Serializer[Any]
 # A body may contain thousands of unknown fields; the response names the first.
@@ -174,9 +174,21 @@ class UserRecord(Shape):
     """An account."""
 
     id = serializers.UUIDField()
-    email = serializers.CharField(help_text="The address, in lower case.")
-    username = serializers.CharField(allow_null=True, help_text="May be used to sign in.")
+    kind = serializers.ChoiceField(
+        Kind.choices, help_text="`service`: a service account, which has API keys only."
+    )
+    email = serializers.CharField(
+        source="address",
+        allow_null=True,
+        help_text="The address, in lower case. Null: a service account, which has none.",
+    )
+    username = serializers.CharField(
+        allow_null=True, help_text="May be used to sign in. Of a service account: how it is called."
+    )
     name = serializers.CharField(allow_blank=True)
+    responsible_id = serializers.UUIDField(
+        allow_null=True, help_text="Who answers for a service account. Null for people."
+    )
     role = serializers.ChoiceField(ROLE_LABELS)
     role_until = serializers.DateTimeField(
         allow_null=True, help_text="When the role ends, and `role_after` follows. Null: never."
@@ -382,7 +394,7 @@ class ExportedAccount(Shape):
     """The account in an export."""
 
     id = serializers.UUIDField()
-    email = serializers.CharField()
+    email = serializers.CharField(allow_null=True)
     username = serializers.CharField(allow_null=True)
     name = serializers.CharField(allow_blank=True)
     role = serializers.ChoiceField(ROLE_LABELS)

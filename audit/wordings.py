@@ -76,6 +76,7 @@ REASONS = {
     "address changed": _("the address has changed"),
     "banned": _("the person is banned"),
     "account_disabled": _("the account is disabled"),
+    "service_account": _("a service account does not sign in"),
     "setup_pending": _("the account has not been set up"),
     "email_unverified": _("the address is not verified"),
     "forbidden": _("the role does not allow it"),
@@ -159,6 +160,12 @@ WORDINGS: dict[str, Wording] = {
     "account:user:create": Wording(
         _("{actor} created the account of {target} with the role {role} ({source})."),
         _("{actor} created their account with the role {role} ({source})."),
+    ),
+    "account:service:create": Wording(
+        _("{actor} created the service account {target} with the role {role} ({source})."),
+    ),
+    "account:service:hand-over": Wording(
+        _("{actor} made another person responsible for the service account {target}."),
     ),
     "account:user:edit": Wording(
         _("{actor} changed the profile of {target}: {fields}."),

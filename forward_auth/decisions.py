@@ -156,7 +156,7 @@ def identity_headers(principal: Principal | None) -> Headers:
     """Every identity header, with empty values for no one, so that an app inherits none.
 
     Remote-User is the email address: it is verified and unique, and users cannot choose it freely
-    like a user name.
+    like a user name. A service account has only its name, which is no address of anyone.
     """
     if principal is None:
         return NO_IDENTITY
@@ -167,7 +167,13 @@ def identity_headers(principal: Principal | None) -> Headers:
 @lru_cache(maxsize=4096)
 def _headers(email: str, name: str, role: str, user_id: str) -> Headers:
     email = _one_line(email)
-    return tuple(zip(IDENTITY, (email, email, _one_line(name), role, user_id), strict=True))
+    values = (email, address_of(email), _one_line(name), role, user_id)
+    return tuple(zip(IDENTITY, values, strict=True))
+
+
+def address_of(email: str) -> str:
+    """The address in User.email; "" for a service account, which has its name there."""
+    return email if "@" in email else ""
 
 
 def is_browser(environ: Mapping[str, Any]) -> bool:

@@ -230,7 +230,8 @@ def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
         f"""(SELECT MAX(COALESCE({seconds.format("b.until")}, {ENDLESS})) FROM {_table(Ban)} b
             WHERE b.user_id = u.id AND b.lifted_at IS NULL)""",  # noqa: S608
         *(f"{sign}u.{name}" for name in ("id", "email", "name", "role", "role_after")),
-        "u.email_verified_at IS NOT NULL",
+        # A service account has no address to verify.
+        "(u.email_verified_at IS NOT NULL OR u.kind = 'service')",
         seconds.format("u.expires_at"),
         seconds.format("u.role_until"),
         *(
@@ -249,8 +250,10 @@ def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
 def _block(column: str) -> str:
     """The order of accounts.access_policy.get_denial()."""
     outdated = f"WHEN c.created_at < u.{column} THEN 'token_invalid'" if column else ""
+    is_key = column == "keys_valid_from"
+    keys_only = "" if is_key else "WHEN u.kind = 'service' THEN 'service_account'"
     return f"""CASE WHEN NOT u.is_active THEN 'account_disabled'
-        WHEN NOT u.setup_completed THEN 'setup_pending' {outdated} END"""
+        WHEN NOT u.setup_completed THEN 'setup_pending' {keys_only} {outdated} END"""
 
 
 @cache

@@ -122,9 +122,17 @@ def effect_text(item: ReviewItem) -> str:
 def person_cell(line: ItemLine) -> str | SafeString:
     """The name and address of the account, linked; the end of its id if it is deleted."""
     user = line.user
-    if user is None or not user.name:
-        return user_link(line.item.user_id, user.email if user else None)
-    return format_html("{} {}", user.name, user_link(user.pk, user.email))
+    if user is None:
+        return user_link(line.item.user_id, None)
+    link = user_link(user.pk, user.email)
+    named = format_html("{} {}", user.name, link) if user.name else link
+    if not user.is_service:
+        return named
+    person = line.responsible
+    text = _("Service account; nobody answers for it.")
+    if person is not None:
+        text = _("Service account of %(name)s") % {"name": person.get_full_name()}
+    return format_html('{} <span class="quiet">{}</span>', named, text)
 
 
 def decider_link(line: ItemLine) -> str | SafeString:

@@ -92,8 +92,11 @@ class ReviewItemRecord(Shape):
 
     id = serializers.UUIDField()
     user_id = serializers.UUIDField()
-    email = serializers.CharField(allow_null=True, help_text="Null: the account is deleted.")
+    email = serializers.CharField(allow_null=True, help_text="Null: deleted, or a service account.")
     name = serializers.CharField(allow_blank=True)
+    responsible_id = serializers.UUIDField(
+        allow_null=True, help_text="Who answers for a service account. Null for people."
+    )
     access = AccessRecord(help_text="What is decided about: the present access, or the decided.")
     access_at_start = AccessRecord()
     seen = serializers.CharField(

@@ -25,12 +25,14 @@ class ItemLine(NamedTuple):
     """An item with the people it names. user, decider: None for deleted accounts, or no one.
 
     present: the access now; None for a deleted account, and for an item that is decided.
+    responsible: who answers for a service account.
     """
 
     item: ReviewItem
     user: User | None
     decider: User | None
     present: Access | None
+    responsible: User | None = None
 
     @property
     def access(self) -> Access:
@@ -44,9 +46,12 @@ class ItemLine(NamedTuple):
 
 
 def item_lines(items: Iterable[ReviewItem]) -> list[ItemLine]:
-    """Items with their people and present access, by two queries for all of them."""
+    """Items with their people and present access, by three queries for all of them."""
     items = list(items)
     users = User.objects.in_bulk([key for item in items for key in _people_of(item)])
+    people = User.objects.in_bulk(
+        [user.responsible_id for user in users.values() if user.responsible_id]
+    )
     undecided = [item.user_id for item in items if item.is_undecided and item.user_id in users]
     present = access_of([users[key] for key in undecided])
     return [
@@ -55,6 +60,7 @@ def item_lines(items: Iterable[ReviewItem]) -> list[ItemLine]:
             users.get(item.user_id),
             users.get(item.decided_by) if item.decided_by else None,
             present.get(item.user_id) if item.is_undecided else None,
+            people.get(users[item.user_id].responsible_id) if item.user_id in users else None,
         )
         for item in items
     ]
@@ -70,8 +76,9 @@ def item_record(line: ItemLine) -> dict[str, Any]:
     return {
         "id": str(item.pk),
         "user_id": str(item.user_id),
-        "email": line.user.email if line.user else None,
+        "email": line.user.address if line.user else None,
         "name": line.user.name if line.user else "",
+        "responsible_id": _responsible(line),
         "access": line.access.as_json(),
         "access_at_start": item.first_access.as_json(),
         "seen": "" if line.present is None else line.present.fingerprint,
@@ -81,6 +88,11 @@ def item_record(line: ItemLine) -> dict[str, Any]:
         "note": item.note,
         "effect": item.effect,
     }
+
+
+def _responsible(line: ItemLine) -> str | None:
+    key = line.user.responsible_id if line.user else None
+    return str(key) if key else None
 
 
 def review_lines(review: AccessReview) -> Iterator[ItemLine]:

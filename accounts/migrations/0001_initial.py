@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
                 ('password', models.CharField(max_length=128, verbose_name='password')),
                 ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
                 ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('person', 'Person'), ('service', 'Service account')], default='person', editable=False, max_length=8, verbose_name='kind')),
                 ('email', models.EmailField(max_length=254, unique=True, verbose_name='email address')),
                 ('username', models.CharField(blank=True, max_length=64, null=True, unique=True, verbose_name='user name')),
                 ('name', models.CharField(blank=True, max_length=150, verbose_name='name')),
@@ -46,6 +47,7 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='access ends')),
                 ('role_until', models.DateTimeField(blank=True, null=True, verbose_name='role ends')),
                 ('role_after', models.CharField(blank=True, choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], default='', max_length=8, verbose_name='role afterwards')),
+                ('responsible', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='service_accounts', to=settings.AUTH_USER_MODEL, verbose_name='responsible person')),
                 ('time_zone', models.CharField(blank=True, default='', max_length=64, verbose_name='time zone')),
                 ('language', models.CharField(blank=True, default='', max_length=8, verbose_name='language')),
                 ('setup_completed', models.BooleanField(default=True, editable=False)),
@@ -58,9 +60,22 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'user',
                 'verbose_name_plural': 'users',
-                'indexes': [models.Index(fields=['role', 'id'], name='user_role'), models.Index(fields=['last_login', '-id'], name='user_last_login'), models.Index(fields=['created_at'], name='user_created_at'), models.Index(condition=models.Q(('expires_at__isnull', False)), fields=['expires_at'], name='user_expires_at'), models.Index(condition=models.Q(('role_until__isnull', False)), fields=['role_until'], name='user_role_until'), models.Index(fields=['id', 'search_text'], name='user_search_text')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='user_email_is_lower_case'), models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'admin', 'editor', 'viewer', 'none'])), name='user_role_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('role_after', ''), ('role_until', None)), models.Q(('role_after__in', ['owner', 'admin', 'editor', 'viewer', 'none']), ('role_until__isnull', False)), _connector='OR'), name='user_role_after_its_end')],
+                'indexes': [models.Index(fields=['role', 'id'], name='user_role'), models.Index(fields=['last_login', '-id'], name='user_last_login'), models.Index(fields=['created_at'], name='user_created_at'), models.Index(condition=models.Q(('expires_at__isnull', False)), fields=['expires_at'], name='user_expires_at'), models.Index(condition=models.Q(('role_until__isnull', False)), fields=['role_until'], name='user_role_until'), models.Index(condition=models.Q(('kind', 'service')), fields=['id'], name='user_service_accounts'), models.Index(fields=['id', 'search_text'], name='user_search_text')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='user_email_is_lower_case'), models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'admin', 'editor', 'viewer', 'none'])), name='user_role_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('role_after', ''), ('role_until', None)), models.Q(('role_after__in', ['owner', 'admin', 'editor', 'viewer', 'none']), ('role_until__isnull', False)), _connector='OR'), name='user_role_after_its_end'), models.CheckConstraint(condition=models.Q(models.Q(('email__contains', '@'), ('kind', 'person'), ('responsible', None)), models.Q(models.Q(('email__contains', '@'), _negated=True), ('email_verified_at', None), ('kind', 'service'), ('last_login', None), ('password__startswith', '!'), ('responsible__isnull', False), ('setup_completed', True), ('username', models.F('email')), ('username__isnull', False)), _connector='OR'), name='user_kind'), models.CheckConstraint(condition=models.Q(('kind', 'person'), models.Q(models.Q(('role', 'owner'), _negated=True), models.Q(('role_after', 'owner'), _negated=True)), _connector='OR'), name='user_service_is_no_owner')],
             },
+        ),
+        migrations.CreateModel(
+            name='ServiceAccount',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'service account',
+                'verbose_name_plural': 'service accounts',
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('accounts.user',),
         ),
         migrations.CreateModel(
             name='EmailRequest',

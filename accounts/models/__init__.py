@@ -8,8 +8,16 @@ from accounts.models.invitations import Invitation
 from accounts.models.profile_changes import ProfileChange
 from accounts.models.saved_views import SavedView
 from accounts.models.sent_forms import SentForm
+from accounts.models.service_accounts import ServiceAccount
 from accounts.models.sessions import BrowserSession
-from accounts.models.users import ROLE_LABELS, User, UserManager, UserQuerySet, login_column
+from accounts.models.users import (
+    ROLE_LABELS,
+    Kind,
+    User,
+    UserManager,
+    UserQuerySet,
+    login_column,
+)
 
 __all__ = [
     "ROLE_LABELS",
@@ -20,10 +28,12 @@ __all__ = [
     "EndReminder",
     "Group",
     "Invitation",
+    "Kind",
     "Membership",
     "ProfileChange",
     "SavedView",
     "SentForm",
+    "ServiceAccount",
     "User",
     "UserManager",
     "UserQuerySet",

@@ -6,7 +6,11 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.hashers import check_password, get_hasher
+from django.contrib.auth.hashers import (
+    UNUSABLE_PASSWORD_PREFIX,
+    check_password,
+    get_hasher,
+)
 from django.db import models
 from django.db.models.functions import Concat, Lower
 from django.utils import timezone
@@ -29,6 +33,13 @@ ROLE_LABELS = [
     (Role.VIEWER.value, _("Viewer")),
     (Role.NONE.value, _("No access")),
 ]
+
+
+class Kind(models.TextChoices):
+    """What an account stands for. A service account has no address, no password, and keys only."""
+
+    PERSON = "person", _("Person")
+    SERVICE = "service", _("Service account")
 
 
 def login_column(login: str) -> tuple[str, str]:
@@ -63,8 +74,21 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(found)
 
     def people(self) -> Self:
-        """Without the default owner while it has not been set up."""
-        return self.filter(setup_completed=True)
+        """Without service accounts, and the default owner while it has not been set up."""
+        return self.filter(kind=Kind.PERSON, setup_completed=True)
+
+    def service_accounts(self) -> Self:
+        """Accounts of programs; see accounts.services.service_accounts."""
+        return self.filter(kind=Kind.SERVICE)
+
+    def without_responsible(self, now: datetime) -> Self:
+        """Service accounts for which nobody answers: the person is deleted, disabled or expired."""
+        present = self.model.all_objects.filter(
+            models.Q(expires_at=None) | models.Q(expires_at__gt=now),
+            pk=models.OuterRef("responsible_id"),
+            is_active=True,
+        )
+        return self.service_accounts().exclude(models.Exists(present))
 
     def active_owners(self) -> Self:
         """Owners who can sign in now, and whose access has no end."""
@@ -105,6 +129,10 @@ class User(AbstractBaseUser):
     """A user account. What the user may do follows from `role` alone (CONTRACT section 4)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(
+        _("kind"), max_length=8, choices=Kind.choices, default=Kind.PERSON, editable=False
+    )
+    # Of a service account: its user name. It has no @, so no mail, login or claim can match it.
     email = models.EmailField(_("email address"), unique=True, max_length=254)
     username = models.CharField(_("user name"), max_length=64, unique=True, null=True, blank=True)
     name = models.CharField(_("name"), max_length=150, blank=True)
@@ -123,6 +151,17 @@ class User(AbstractBaseUser):
     # The role that follows; "" exactly if the role has no end.
     role_after = models.CharField(
         _("role afterwards"), max_length=8, choices=ROLE_LABELS, blank=True, default=""
+    )
+    # Who answers for a service account. The id of a deleted person stays, as in the audit log: a
+    # deletion must not write rows of other accounts, whose locks it does not hold.
+    responsible = models.ForeignKey(
+        "self",
+        verbose_name=_("responsible person"),
+        null=True,
+        blank=True,
+        db_constraint=False,
+        on_delete=models.DO_NOTHING,
+        related_name="service_accounts",
     )
     # Pages and mails show times in it; see core.text.time_zones.
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, default="")
@@ -170,6 +209,26 @@ class User(AbstractBaseUser):
                 | models.Q(role_until__isnull=False, role_after__in=[role.value for role in Role]),
                 name="user_role_after_its_end",
             ),
+            models.CheckConstraint(
+                condition=models.Q(kind="person", email__contains="@", responsible=None)
+                | models.Q(
+                    ~models.Q(email__contains="@"),
+                    kind="service",
+                    username=models.F("email"),
+                    username__isnull=False,
+                    responsible__isnull=False,
+                    password__startswith=UNUSABLE_PASSWORD_PREFIX,
+                    last_login=None,
+                    email_verified_at=None,
+                    setup_completed=True,
+                ),
+                name="user_kind",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="person")
+                | ~models.Q(role="owner") & ~models.Q(role_after="owner"),
+                name="user_service_is_no_owner",
+            ),
         ]
         indexes = [
             models.Index(fields=["role", "id"], name="user_role"),
@@ -185,6 +244,9 @@ class User(AbstractBaseUser):
                 fields=["role_until"],
                 condition=models.Q(role_until__isnull=False),
                 name="user_role_until",
+            ),
+            models.Index(
+                fields=["id"], condition=models.Q(kind="service"), name="user_service_accounts"
             ),
             # Covers search(): a fifth of the size of the whole rows.
             models.Index(fields=["id", "search_text"], name="user_search_text"),
@@ -226,6 +288,16 @@ class User(AbstractBaseUser):
     def is_built_in(self) -> bool:
         """Whether this is the built-in anonymous user."""
         return is_anonymous(self.pk)
+
+    @property
+    def is_service(self) -> bool:
+        """Whether this is a service account."""
+        return self.kind == Kind.SERVICE
+
+    @property
+    def address(self) -> str | None:
+        """The email address; None for a service account, which has none."""
+        return None if self.is_service else self.email
 
     @property
     def is_verified(self) -> bool:

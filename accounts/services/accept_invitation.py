@@ -102,7 +102,7 @@ def has_entitled_inviter(invitation: Invitation) -> bool:
     if invitation.by_system:
         return True
     inviter = invitation.invited_by
-    if inviter is None or access_policy.get_denial(inviter) is not None:
+    if inviter is None or not access_policy.may_act(inviter):
         return False
     return can_give(Role(inviter.role), Role(invitation.role))
 

@@ -113,7 +113,9 @@ def _find_due(now: datetime) -> list[Due]:
                 user=OuterRef("pk"), subject=subject, days=days, ends_at=OuterRef(column)
             )
             soon = {f"{column}__gt": now, f"{column}__lte": now + timedelta(days=days)}
-            users = User.objects.people().filter(~Exists(noted), is_active=True, **soon)
+            users = User.objects.filter(
+                ~Exists(noted), is_active=True, setup_completed=True, **soon
+            )
             for key, end in users.values_list("pk", column)[:BATCH]:
                 found[key, subject] = Due(key, subject, end, days)
     return sorted(found.values())

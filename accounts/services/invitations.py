@@ -324,7 +324,7 @@ def _unverified_account(invitation: Invitation) -> User | None:
     An account that may not act, or whose role the inviter may not give, is left alone.
     """
     user: User | None = User.objects.filter(email=invitation.email).first()
-    if user is None or user.is_verified or not access_policy.may_act(user):
+    if user is None or user.is_verified or access_policy.get_denial(user) is not None:
         return None
     inviter = invitation.invited_by or SYSTEM
     return user if can_give(Role(inviter.role), Role(user.role)) else None

@@ -25,7 +25,7 @@ from accounts.services.email_tokens import (
     usable_token,
 )
 from accounts.services.mail import notify
-from accounts.services.ranks import require_rank, require_rank_now
+from accounts.services.ranks import require_person, require_rank, require_rank_now
 from accounts.services.sessions import Renew, require_own_password, revoke_credentials
 from accounts.services.verification import mark_email_verified
 from accounts.sign_in.methods import DIRECTORY
@@ -182,7 +182,7 @@ def reset_password(token: str, new: str) -> User:
 
 def _handle_reset(row: EmailRequest, _details: dict[str, Any]) -> None:
     user = User.objects.filter(email=row.email).first()
-    may_reset = settings.ALLOW_PASSWORD_RESET and access_policy.may_act(user)
+    may_reset = settings.ALLOW_PASSWORD_RESET and access_policy.get_denial(user) is None
     if user is None or not may_reset or not can_use_local_password(user) or not may_get_links(user):
         audit_log.record("account:password:reset-request", target=user, result="refused")
         return
@@ -200,6 +200,7 @@ def _handle_reset(row: EmailRequest, _details: dict[str, Any]) -> None:
 
 def _require_local(user: User) -> None:
     """Raise RecordInvalid for an account that may not use a local password."""
+    require_person(user, "password")
     if not can_use_local_password(user):
         raise RecordInvalid(
             {"password": [_("The password of this account is kept in the directory (LDAP).")]}

@@ -33,7 +33,8 @@ def export_own_data(user: User) -> dict[str, Any]:
     return {
         "account": {
             "id": str(user.pk),
-            **_values(user, "email", "username", "name", "role", "is_verified", "created_at"),
+            "email": user.address,
+            **_values(user, "username", "name", "role", "is_verified", "created_at"),
             **_values(user, "time_zone", "language"),
             **_values(user, "role_until", "role_after", "expires_at"),
             "last_login": _json(user.last_login),
@@ -104,7 +105,7 @@ def delete_own_account(*, user: User, proof: str) -> None:
     Raises Forbidden (ALLOW_ACCOUNT_DELETION is off), BadCredentials, LastOwner. The caller has
     counted the attempt.
     """
-    if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in:
+    if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in or user.is_service:
         raise Forbidden(_("Accounts are deleted by administrators here."))
     if asks_password(user):
         require_own_password(user, proof, "account:user:delete")

@@ -1,12 +1,28 @@
 """Whether an actor may manage a user; the services for changes of accounts ask here."""
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import Role, can_manage
 from core.errors import Forbidden, RecordInvalid
 from core.locks import lock_users
+
+OWNER_IS_PERSON = gettext_lazy("A service account cannot be owner. Choose admin or a lower role.")
+
+
+def require_person(user: User, field: str) -> None:
+    """Raise RecordInvalid, under the name `field`, for a service account."""
+    if user.is_service:
+        text = _("A service account has no password, no address and no sign-in: only API keys.")
+        raise RecordInvalid({field: [text]})
+
+
+def require_role_of_kind(user: User, role: str) -> None:
+    """Raise RecordInvalid for a service account as owner: only people own an instance."""
+    if user.is_service and role == Role.OWNER:
+        raise RecordInvalid({"role": [str(OWNER_IS_PERSON)]})
 
 
 def require_rank(actor: Actor, user: User) -> None:

@@ -50,8 +50,12 @@ def has_factor(user: User) -> bool:
 
 
 def lacks_required_factor(user: User) -> bool:
-    """Whether the role of `user` requires a second factor that they have not set up."""
-    return user.role in settings.MFA_REQUIRED_ROLES and not has_factor(user)
+    """Whether the role of `user` requires a second factor that they have not set up.
+
+    Service accounts never sign in on a page, so they have none.
+    """
+    is_asked = user.role in settings.MFA_REQUIRED_ROLES and not user.is_service
+    return is_asked and not has_factor(user)
 
 
 def require_set_up(user: User) -> None:

@@ -31,7 +31,12 @@ from accounts.services.end_dates import (
     exact_audit_time,
     skip_passed_reminders,
 )
-from accounts.services.ranks import require_rank, require_rank_now, require_rank_or_self
+from accounts.services.ranks import (
+    require_rank,
+    require_rank_now,
+    require_rank_or_self,
+    require_role_of_kind,
+)
 from accounts.services.sessions import revoke_credentials, revoke_sessions
 from audit import audit_log
 from core.errors import Forbidden, LastOwner, RecordInvalid, UserDeleted
@@ -132,9 +137,10 @@ def check_profile(user: User, profile: Profile) -> list[str]:
     changes = {key: value for key in ("email", "username", "name", "time_zone", "language")
                if (value := getattr(profile, key)) is not None}  # fmt: skip
     previous = (user.email, user.username)
+    errors = _fixed_names(user, changes)
     for field, value in changes.items():
         setattr(user, field, value)
-    errors = _name_errors(user, previous)
+    errors = errors or _name_errors(user, previous)
     if profile.time_zone and profile.time_zone not in zone_names():
         errors["time_zone"] = [_("Choose a time zone of the list.")]
     if profile.language and profile.language not in dict(settings.LANGUAGES):
@@ -142,6 +148,18 @@ def check_profile(user: User, profile: Profile) -> list[str]:
     if errors:
         raise RecordInvalid(errors)
     return sorted(changes)
+
+
+def _fixed_names(user: User, changes: dict[str, Any]) -> dict[str, list[str]]:
+    """Errors for a service account, whose name never changes, and which has no address."""
+    if not user.is_service:
+        return {}
+    errors = {}
+    if changes.get("email", user.email) != user.email:
+        errors["email"] = [_("A service account has no address.")]
+    if changes.get("username", user.username) != user.username:
+        errors["username"] = [_("The name of a service account cannot be changed.")]
+    return errors
 
 
 def save_new(user: User, *, actor: Actor | None, source: str) -> User:
@@ -224,6 +242,7 @@ def change_role(
         require_rank(actor, current)
         if not can_give(Role(actor.role), Role(role)):
             raise Forbidden(_("You may only give roles below your own."))
+        require_role_of_kind(current, role)
         now = timezone.now()
         check_role_end(actor, role, until, then, now)
         if (current.role, current.role_until, current.role_after) == (role, until, then):

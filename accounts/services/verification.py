@@ -24,7 +24,7 @@ from accounts.services.email_tokens import (
     mail_link,
     usable_token,
 )
-from accounts.services.ranks import require_rank, require_rank_now
+from accounts.services.ranks import require_person, require_rank, require_rank_now
 from accounts.services.sessions import (
     note_wrong_password,
     require_own_password,
@@ -212,6 +212,7 @@ def mark_verified(*, actor: Actor, user: User) -> User:
     This accepts an invitation of the address only if the administrator may give its role.
     """
     require_rank(actor, user)
+    require_person(user, "is_verified")
     with transaction.atomic():
         require_rank_now(actor, user)
         rows = User.objects.filter(pk=user.pk, email_verified_at=None)

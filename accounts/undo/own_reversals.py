@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from accounts.actors import Actor
 from accounts.models import ProfileChange, User
 from accounts.roles import Role, can_give
-from accounts.services import users
+from accounts.services import service_accounts, users
 from accounts.services.end_dates import audit_time
 from accounts.services.ranks import require_rank, require_rank_or_self
 from accounts.undo.registry import Reversal, never_undone, undoes
@@ -99,6 +99,23 @@ def undo_enable(event: AuditEvent) -> Reversal:
     )
 
 
+@undoes("account:service:hand-over", changed_by=["account:service:hand-over"])
+def undo_hand_over(event: AuditEvent) -> Reversal:
+    """Make the person responsible again who was before."""
+    user = _target(event)
+    _require_same(str(user.responsible_id), event.detail["after"])
+    earlier: User | None = User.objects.filter(pk=event.detail["before"]).first()
+    if earlier is None:
+        raise CannotUndo(_("The person who answered for it before has no account any more."))
+    return Reversal(
+        _("Responsible person of %(name)s") % {"name": user.get_full_name()},
+        _name_of(user.responsible_id),
+        earlier.get_full_name(),
+        lambda actor: service_accounts.hand_over(actor=actor, user=user, responsible=earlier),
+        lambda actor: require_rank(actor, user),
+    )
+
+
 @undoes("account:role:keep", changed_by=["account:role:keep"])
 def undo_role_keep(event: AuditEvent) -> Reversal:
     """Let providers change the role again, or not any more."""
@@ -183,6 +200,7 @@ never_undone(
 )
 never_undone(
     "account:user:create",
+    "account:service:create",
     "account:user:import",
     because=gettext_lazy("it would delete accounts. Disable or delete them on their pages."),
 )
@@ -212,6 +230,11 @@ def _target(event: AuditEvent) -> User:
     if user is None:
         raise CannotUndo(_("This account does not exist any more."))
     return user
+
+
+def _name_of(key: object) -> str:
+    found: User | None = User.objects.filter(pk=key).first()
+    return found.get_full_name() if found else _("deleted account")
 
 
 def _require_rank(actor: Actor, user: User, *, is_risky: bool) -> None:

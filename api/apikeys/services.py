@@ -22,6 +22,7 @@ from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.email_tokens import absolute_url
 from accounts.services.ranks import require_rank
+from accounts.services.service_accounts import may_manage_keys
 from api.apikeys import key_format
 from api.apikeys.authenticate import digest_of
 from api.models import ApiKey
@@ -69,14 +70,14 @@ def create_key(
 
     via: the context of an API request; a key cannot create a key with more rights than its own.
     Raises RecordInvalid with errors by field; Forbidden if the actor's rank is too low or the
-    user's access has ended in the meantime. Nothing has changed then.
+    user's access has ended in the meantime. Nothing has changed then. A service account gets no
+    mail; see may_manage_keys() for who creates its keys.
     """
-    if actor.pk != user.pk:
-        require_rank(actor, user)
+    _require_key_manager(actor, user)
     now = timezone.now()
     row = _parse(key_request, user, via, now)
     with transaction.atomic():
-        _lock_owner(user)
+        _require_key_manager(actor, _lock_owner(user))
         _require_below_limit(user, now)
         issued = _save(row)
         _record("create", actor, row, scopes=row.scopes)
@@ -118,7 +119,8 @@ def revoke_key(*, actor: Actor, key: ApiKey) -> None:
     is too low, NotFound if the key is revoked already.
     """
     is_of_anonymous = is_anonymous(key.user_id) and actor.role in ADMIN_ROLES
-    if actor.pk != key.user_id and not is_of_anonymous:
+    is_own = actor.pk is not None and actor.pk in (key.user_id, key.user.responsible_id)
+    if not is_own and not is_of_anonymous:
         require_rank(actor, key.user)
     now = timezone.now()
     # Also set the expiry, so that purge_keys() needs only the index of that column.
@@ -129,6 +131,13 @@ def revoke_key(*, actor: Actor, key: ApiKey) -> None:
         if not live.update(revoked_at=now, expires_at=end):
             raise NotFound
         _record("revoke", actor, key)
+
+
+def _require_key_manager(actor: Actor, user: User) -> None:
+    """Raise Forbidden unless `actor` may create keys of `user`."""
+    if actor.pk == user.pk or (user.is_service and may_manage_keys(actor, user)):
+        return
+    require_rank(actor, user)
 
 
 def own_key(user: User, key_id: str) -> ApiKey:
@@ -328,14 +337,15 @@ def _successor(key: ApiKey, via: AuthContext | None, now: datetime) -> ApiKey:
     )
 
 
-def _lock_owner(user: User) -> None:
-    """Lock the user's row; raise Forbidden if their access has ended since the request began.
+def _lock_owner(user: User) -> User:
+    """Lock the user's row and return it as it is now; Forbidden if their access has ended since.
 
     Otherwise a request of a session or token that is being revoked could still create a key.
     """
     current = User.all_objects.select_for_update(no_key=True).filter(pk=user.pk).first()
     if current is None or current.credentials_valid_from != user.credentials_valid_from:
         raise Forbidden(_("Your access has changed meanwhile. Please sign in again."))
+    return current
 
 
 def _require_below_limit(user: User, now: datetime) -> None:

@@ -63,7 +63,7 @@ class ActionView(APIView):
         given = validate(ActionSerializer, request.data)
         user, network = find_subject(given), given.get("ip", "")
         # A ban of a network alone only stops clients without an account.
-        refusal = access_policy.get_denial(user) if user else _refusal_at(network)
+        refusal = access_policy.account_denial(user) if user else _refusal_at(network)
         if refusal:
             raise refusal.as_error()
         return ActionSubject(

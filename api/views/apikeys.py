@@ -113,17 +113,17 @@ class KeysView(APIView):
             NewKey,
             request.data,
             extra_check=lambda readable: services.check_key_request(
-                _key_request(readable), user, auth_of(request)
+                key_request_of(readable), user, auth_of(request)
             ),
         )
-        key_request = _key_request(given)
+        key_request = key_request_of(given)
         issued = services.create_key(
             actor=user, user=user, key_request=key_request, via=auth_of(request)
         )
-        return _issued(issued)
+        return issued_response(issued)
 
 
-def _key_request(given: dict[str, Any]) -> services.KeyRequest:
+def key_request_of(given: dict[str, Any]) -> services.KeyRequest:
     """Build the key request; missing fields get empty values."""
     return services.KeyRequest(
         name=given.get("name", ""),
@@ -175,12 +175,13 @@ class KeyRotationView(APIView):
         overlap = timedelta(seconds=validate(Rotation, request.data)["overlap"])
         user = auth_of(request).user
         key = services.own_key(user, key_id)
-        return _issued(
+        return issued_response(
             services.rotate_key(actor=user, key=key, overlap=overlap, via=auth_of(request))
         )
 
 
-def _issued(issued: services.IssuedKey) -> Response:
+def issued_response(issued: services.IssuedKey) -> Response:
+    """201 with the new key, which no other response contains."""
     return Response(key_record(issued.key, IssuedKeyRecord, key=issued.text), status=201)
 
 

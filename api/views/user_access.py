@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -9,20 +10,28 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
-from accounts.roles import Role
+from accounts.roles import ADMIN_ROLES, Role
 from accounts.services import sessions
 from accounts.services.ranks import require_rank
 from accounts.services.second_factors import reset_factors
+from accounts.services.service_accounts import may_manage_keys
 from api.apikeys import services
 from api.pagination import single_page
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import SessionRecord, Shape, page_of, record
 from api.tokens import refresh_tokens
-from api.validation import refuse_fields
-from api.views.apikeys import KeyRecord, key_record
+from api.validation import refuse_fields, validate
+from api.views.apikeys import (
+    IssuedKeyRecord,
+    KeyRecord,
+    NewKey,
+    issued_response,
+    key_record,
+    key_request_of,
+)
 from api.views.me import session_records
 from api.views.users import find_user
-from core.errors import NotFound
+from core.errors import Forbidden, NotFound
 from mfa.models import Authenticator
 
 ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
@@ -41,7 +50,10 @@ class SecondFactorRecord(Shape):
 class UserKeysView(APIView):
     """API keys of a user."""
 
-    required_permissions = {"GET": ADMIN}
+    required_permissions = {
+        "GET": (HasScope(Scope.USERS),),
+        "POST": (HasScope(Scope.USERS), RecentlyAuthenticated()),
+    }
 
     @extend_schema(
         operation_id="list_user_api_keys",
@@ -49,14 +61,46 @@ class UserKeysView(APIView):
         responses=page_of(KeyRecord),
     )
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
-        """All live keys of the user, newest first, then the last 100 that have ended."""
-        return single_page(request, map(key_record, services.own_keys(find_user(user_id))))
+        """All live keys of the user, newest first, then the last 100 that have ended.
+
+        For administrators, and for the responsible person of a service account.
+        """
+        user = _keyed_user(auth_of(request).user, user_id)
+        return single_page(request, map(key_record, services.own_keys(user)))
+
+    @extend_schema(
+        operation_id="create_service_account_key",
+        summary="Create a key of a service account",
+        request=NewKey,
+        responses={201: IssuedKeyRecord},
+    )
+    def post(self, request: Request, user_id: uuid.UUID) -> Response:
+        """Create a key of a service account. Only this response contains `key`.
+
+        For those who may manage the account, and for its responsible person, if its role is not
+        above their own. People create their keys themselves, with `POST api-keys`.
+        """
+        auth = auth_of(request)
+        user = _keyed_user(auth.user, user_id)
+        if not user.is_service or not may_manage_keys(auth.user, user):
+            raise Forbidden(_("You may only create keys of service accounts that you answer for."))
+        given = validate(
+            NewKey,
+            request.data,
+            extra_check=lambda readable: services.check_key_request(
+                key_request_of(readable), user, auth
+            ),
+        )
+        issued = services.create_key(
+            actor=auth.user, user=user, key_request=key_request_of(given), via=auth
+        )
+        return issued_response(issued)
 
 
 class UserKeyView(APIView):
     """An API key of a user."""
 
-    required_permissions = {"DELETE": ADMIN}
+    required_permissions = {"DELETE": (HasScope(Scope.USERS),)}
 
     @extend_schema(
         operation_id="revoke_user_api_key",
@@ -65,8 +109,8 @@ class UserKeyView(APIView):
         responses={204: None},
     )
     def delete(self, request: Request, user_id: uuid.UUID, key_id: str) -> Response:
-        """Revoke a key of a user whom you may manage, or your own."""
-        user = find_user(user_id)
+        """Revoke a key of a user whom you may manage, or of a service account you answer for."""
+        user = _keyed_user(auth_of(request).user, user_id)
         refuse_fields(request)
         services.revoke_key(actor=auth_of(request).user, key=services.own_key(user, key_id))
         return Response(status=204)
@@ -159,6 +203,19 @@ class UserSecondFactorsView(APIView):
         _require_factor(user)
         reset_factors(actor=actor, user=user)
         return Response(status=204)
+
+
+def _keyed_user(actor: User, user_id: uuid.UUID) -> User:
+    """The user whose keys `actor` may see. Raises NotFound; Forbidden for all but administrators.
+
+    Others see only the service accounts for which they answer, and not which ids exist.
+    """
+    if actor.role in ADMIN_ROLES:
+        return find_user(user_id)
+    found: User | None = User.objects.filter(pk=user_id, responsible=actor).first()
+    if found is None:
+        raise Forbidden
+    return found
 
 
 def _require_factor(user: User) -> None:

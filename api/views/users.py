@@ -16,10 +16,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.actors import Actor
-from accounts.models import ROLE_LABELS, User, UserQuerySet
+from accounts.models import ROLE_LABELS, Kind, User, UserQuerySet
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
-from accounts.services import passwords, users
+from accounts.services import passwords, service_accounts, users
 from accounts.services.ranks import require_rank
 from accounts.services.users import Profile
 from accounts.services.verification import mark_verified
@@ -63,6 +63,9 @@ class UserQuery(PageQuery):
     )
     search = serializers.CharField(
         required=False, allow_blank=True, max_length=SEARCH_MAX_LENGTH, help_text="The same as `q`."
+    )
+    kind = serializers.ChoiceField(
+        Kind.choices, default=Kind.PERSON, help_text="`service`: service accounts, not people."
     )
     role = serializers.ChoiceField(ROLE_LABELS, required=False)
     is_active = serializers.BooleanField(required=False)
@@ -115,6 +118,7 @@ class UserChange(StrictSerializer):
 
     email = serializers.CharField(
         required=False,
+        allow_null=True,
         max_length=254,
         help_text="The new address is unverified. A change ends sign-ins, tokens and API keys.",
     )
@@ -150,6 +154,11 @@ class UserChange(StrictSerializer):
     expires_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="The access ends then. Null: never."
     )
+    responsible_id = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        help_text="The person who answers for a service account from now on.",
+    )
 
 
 class NewLink(EndsOnce):
@@ -184,7 +193,7 @@ class UsersView(APIView):
         responses=page_of(UserRecord),
     )
     def get(self, request: Request) -> Response:
-        """All accounts that match every filter, newest first."""
+        """All people who match every filter, newest first; service accounts with `kind`."""
         return paginate(request, _found(filters_of(UserQuery, request)), UserRecord)
 
     @extend_schema(
@@ -337,7 +346,7 @@ def change_user(actor: Actor, user_id: uuid.UUID, changes: dict[str, Any]) -> No
     """Apply all changes or none. Raises RecordInvalid and the errors of the services."""
     with transaction.atomic():
         # First, so that every change takes its locks in the same order.
-        lock_users(user_id)
+        lock_users(user_id, changes.get("responsible_id"))
         acquire_lock(ROLES)
         user = find_user(user_id)
         profile = _changed_profile(user, changes)
@@ -351,6 +360,7 @@ def change_user(actor: Actor, user_id: uuid.UUID, changes: dict[str, Any]) -> No
             users.change_role(actor=actor, user=user, role=role, until=until, then=then)
         if changes.get("expires_at", user.expires_at) != user.expires_at:
             users.set_expiry(actor=actor, user=user, expires_at=changes["expires_at"])
+        _hand_over(actor, user, changes)
         if changes.get("is_active", user.is_active) != user.is_active:
             change = users.enable_user if changes["is_active"] else users.disable_user
             change(actor=actor, user=user)
@@ -374,8 +384,20 @@ def _check_changes(user: User, given: dict[str, Any]) -> None:
 
 def _changed_profile(user: User, changes: dict[str, Any]) -> dict[str, str]:
     """Return the changed values among address, user name and name; "" removes."""
-    given = {name: changes[name] or "" for name in ("email", "username", "name") if name in changes}
-    return {name: value for name, value in given.items() if value != (getattr(user, name) or "")}
+    before = {"email": user.address, "username": user.username, "name": user.name}
+    given = {name: changes[name] or "" for name in before if name in changes}
+    return {name: value for name, value in given.items() if value != (before[name] or "")}
+
+
+def _hand_over(actor: Actor, user: User, changes: dict[str, Any]) -> None:
+    key = changes.get("responsible_id", user.responsible_id)
+    if key == user.responsible_id:
+        return
+    person: User | None = User.objects.filter(pk=key).first()
+    try:
+        service_accounts.hand_over(actor=actor, user=user, responsible=person)
+    except RecordInvalid as error:
+        raise RecordInvalid({"responsible_id": next(iter(error.errors.values()))}) from None
 
 
 def _changed_role(user: User, changes: dict[str, Any]) -> tuple[str, datetime | None, str]:

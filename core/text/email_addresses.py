@@ -143,8 +143,8 @@ def placeholder(authority: str, subject: str) -> str:
 
 
 def is_placeholder(email: str) -> bool:
-    """Whether this stored address is one of placeholder(), to which no mail can be delivered."""
-    return email.endswith(f"@{PLACEHOLDER_DOMAIN}")
+    """Whether no mail can be delivered: one of placeholder(), or the name of a service account."""
+    return "@" not in email or email.endswith(f"@{PLACEHOLDER_DOMAIN}")
 
 
 def mask_email(email: str) -> str:
@@ -171,5 +171,5 @@ def _allowed(entry: str) -> str:
 
 
 def is_reserved(email: str) -> bool:
-    """Whether it is an address of Gatehouse's own accounts, to which no mail can be delivered."""
-    return email.endswith(f"@{RESERVED_DOMAIN}")
+    """Whether it is the name of a service account, or the address of the anonymous user."""
+    return "@" not in email or email.endswith(f"@{RESERVED_DOMAIN}")

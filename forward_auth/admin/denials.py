@@ -205,7 +205,7 @@ def _badge(row: Denial) -> SafeString:
 
 def _denial_message(user: User) -> str:
     """Why the user may not act now; "" if they may."""
-    found = access_policy.get_denial(user)
+    found = access_policy.account_denial(user)
     return found.message if found is not None else ""
 
 

@@ -131,7 +131,7 @@ def _record(row: Denial, apps: list[App]) -> dict[str, Any]:
 
 def _explained(row: Denial) -> dict[str, Any]:
     user = row.user
-    denial = access_policy.get_denial(user) if user else None
+    denial = access_policy.account_denial(user) if user else None
     bans = active_bans().filter(user=user).order_by("-pk") if user else ()
     return record(
         ExplainedRefusalRecord,

@@ -51,6 +51,10 @@ REASONS: dict[str, Reason] = {
         gettext_lazy("Access ended"),
         gettext_lazy("The access of the account had ended by itself."),
     ),
+    "service_account": Reason(
+        gettext_lazy("This account does not sign in. It uses API keys."),
+        gettext_lazy("A service account was used with something else than an API key."),
+    ),
     "setup_pending": Reason(
         gettext_lazy("Not set up"),
         gettext_lazy("The account was not set up yet."),

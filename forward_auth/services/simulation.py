@@ -105,7 +105,7 @@ def find_subject(text: str) -> Subject | None:
 
 def subject_for_user(user: User) -> Subject:
     """The user with a new session."""
-    denial = access_policy.get_denial(user)
+    denial = access_policy.account_denial(user)
     if denial is not None or lacks_required_factor(user):
         note = denial.message if denial else str(SecondFactorSetUpRequired.default_message)
         return Subject(AuthFailure("session", "not_authenticated"), user, None, note)

@@ -13,7 +13,7 @@ from django.conf import settings
 from api.tokens.jwt import KeySetBackend
 from api.tokens.signing_keys import AccessKeys
 from forward_auth.cache import CheckResult, TTLCache
-from forward_auth.decisions import Principal
+from forward_auth.decisions import Principal, address_of
 
 HEADER = "Remote-Token"
 TYPE = "fa+jwt"
@@ -72,7 +72,7 @@ def _claims(principal: Principal, audience: str) -> dict[str, object]:
         # A role, too, is told no longer than it holds.
         "exp": int(min(now + TTL_SECONDS, principal.changes_at)),
         "jti": secrets.token_urlsafe(12),
-        "email": principal.email,
+        "email": address_of(principal.email),
         "name": principal.name,
         "role": str(principal.role),
     }

@@ -19,6 +19,7 @@ from accounts.services import (
     passwords,
     privacy,
     second_factors,
+    service_accounts,
     sessions,
     signup,
     users,
@@ -122,6 +123,19 @@ def change_a_password() -> None:
 def change_roles() -> None:
     for role in ("viewer", "editor"):
         users.change_role(actor=person("owner"), user=person("anna"), role=role)
+
+
+@act
+def work_with_service_accounts() -> None:
+    owner = person("owner")
+    created = service_accounts.create_service_account(
+        actor=owner, username=f"bot-{uuid.uuid4().hex}", responsible=person("anna")
+    )
+    service_accounts.hand_over_all(actor=owner, giver=person("anna"), taker=owner)
+    services.create_key(actor=owner, user=created, key_request=services.KeyRequest(name="x"))
+    users.change_role(actor=owner, user=created, role="editor")
+    change_user(owner, created.pk, {"responsible_id": person("bert").pk})
+    users.delete_user(actor=owner, user=created)
 
 
 @act

@@ -63,6 +63,7 @@ USERS = st.fixed_dictionaries({
     "ban": st.sampled_from(["", "", "", "now", "over", "lifted", "endless"]),
     "new_password": st.sampled_from([False, False, True]),
     "has_factor": st.booleans(),
+    "is_service": st.sampled_from([False, False, True]),
 })  # fmt: skip
 # Credentials of apps behind the proxy, and no credential at all.
 BESIDE = st.sampled_from([
@@ -147,7 +148,7 @@ def test_fast_path_and_django_give_the_same_response(
     access_checks: list[str],
 ) -> None:
     with transaction.atomic(), override_settings(ACCESS_CHECKS=access_checks):
-        user = make_user("viewer", "p@example.com")
+        user = make_user("viewer", "p@example.com", password=None)
         environ = _environ(asked) | _together(beside, _offer(user, credential))
         _change(user, person)
         checker = Checker(current_data_version)
@@ -299,7 +300,10 @@ def _change(user: User, person: Any) -> None:
             changed[name] = NOW() + person[name]
     if person["has_factor"]:
         Authenticator.objects.create(user=user, kind="totp", name="phone")
-    if person["new_password"]:
+    if person["is_service"] and Role.OWNER not in (person["role"], changed["role_after"]):
+        changed |= {"kind": "service", "email": "bot", "username": "bot", "last_login": None}
+        changed |= {"email_verified_at": None, "setup_completed": True, "responsible_id": user.pk}
+    elif person["new_password"]:
         user.set_password("another horse battery staple")
         changed["password"] = user.password
     User.objects.filter(pk=user.pk).update(**changed)

@@ -119,6 +119,7 @@ NOTHING: dict[str, list[str]] = {
     "accessreview": ["list"],
     "apikey": ["list"],
     "banuser": [NOBODY],
+    "createserviceaccount": ["bot", "--responsible", NOBODY],
     "createuser": ["owner@example.com"],
     "deleteuser": [NOBODY, "--yes"],
     "demo": [],
@@ -187,6 +188,7 @@ def _banned(_owner: User, viewer: User) -> list[str]:
 
 
 TWICE: dict[str, Callable[[User, User], list[str]]] = {
+    "createserviceaccount": lambda _owner, viewer: ["bot", "--responsible", viewer.email],
     "createuser": lambda _owner, _viewer: ["new@example.com"],
     "deleteuser": lambda _owner, viewer: [viewer.email, "--yes"],
     "disableuser": lambda _owner, viewer: [viewer.email],
