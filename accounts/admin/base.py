@@ -76,7 +76,7 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     change_list_template = "admin/change_list.html"
     title: Any = ""
     # Where the menu lists this table, and further pages as (URL name, label); see navigation.
-    menu_group: ClassVar[MenuGroup] = MenuGroup.OTHER
+    menu_group: ClassVar[MenuGroup | None] = MenuGroup.OTHER
     menu_position: ClassVar[int] = 100
     menu_pages: ClassVar[tuple[tuple[str, Any], ...]] = ()
     # menu_alarm(request), if a table has it, returns what is wrong there, in a word or two, or "".

@@ -13,7 +13,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import GatehouseModelAdmin, acting_admin
-from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.forms import GatehouseForm
 from accounts.services import branding
@@ -102,8 +101,8 @@ class BrandingAdmin(GatehouseModelAdmin):
     """One page instead of a list: there is one row."""
 
     title = gettext_lazy("Appearance")
-    menu_group = MenuGroup.ACCESS
-    menu_position = 200
+    menu_group = None
+    menu_position = 40
     help_page = "branding"
 
     def has_add_permission(self, request: HttpRequest) -> bool:

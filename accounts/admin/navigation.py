@@ -3,10 +3,11 @@
 A table declares `menu_group`, `menu_position`, `menu_pages`, `menu_alarm` and `help_page`; see
 accounts.admin.base.GatehouseModelAdmin. Tables that declare no group, such as those of an app that
 you add, are listed last. Pages of no table come from accounts.admin.site_pages. The order is the
-same in every language.
+same in every language. The further pages of a table are listed below it while it is current, so
+that the menu fits into a window.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -39,20 +40,18 @@ LABELS: dict[MenuGroup, Any] = {
 }
 
 
-# Further pages stand below the tables of their group.
-PAGES_POSITION = 1000
-
-
 class MenuLink(NamedTuple):
     """One page of the menu. help_page: a page of docs/ without `.md`, or "".
 
-    alarm: what is wrong there, in a word or two; "" if nothing is.
+    alarm: what is wrong there, in a word or two; "" if nothing is. pages: the further pages of a
+    table, which the menu lists while one of them, or the table, is current.
     """
 
     url: str
     label: Any
     help_page: str
     alarm: str = ""
+    pages: tuple["MenuLink", ...] = ()
 
 
 class PageLink(NamedTuple):
@@ -70,25 +69,26 @@ def menu(
 
     menu_top: the links beside the overview.
     """
-    top = [page.link for page in pages if page.group is None]
-    groups: dict[MenuGroup, list[tuple[int, MenuLink]]] = {group: [] for group in MenuGroup}
+    placed: dict[MenuGroup | None, list[tuple[int, MenuLink]]]
+    placed = {None: []} | {group: [] for group in MenuGroup}
     for table in tables:
         if table.has_view_or_change_permission(request):
             group = getattr(table, "menu_group", MenuGroup.OTHER)
-            groups[group] += _links_of(table, request)
+            placed[group].append((getattr(table, "menu_position", 100), _link_of(table, request)))
     for page in pages:
-        if page.group is not None:
-            groups[page.group].append((page.position, page.link))
-    found = {
-        LABELS[group]: [link for _position, link in sorted(links, key=lambda pair: pair[0])]
-        for group, links in groups.items()
-        if links
+        placed[page.group].append((page.position, page.link))
+    links = {
+        group: [link for _position, link in sorted(found, key=lambda pair: pair[0])]
+        for group, found in placed.items()
     }
-    current = _current([*top, *(link for links in found.values() for link in links)], request.path)
+    top = links.pop(None)
+    all_links = [*top, *(link for found in links.values() for link in found)]
+    current = _current([*all_links, *(page for link in all_links for page in link.pages)], request)
     return {
         "menu_top": top,
-        "menu": found.items(),
+        "menu": [(LABELS[group], links[group]) for group in MenuGroup if links[group]],
         "menu_current": current.url if current else "",
+        "menu_open": next((each.url for each in all_links if _is_open(each, current)), ""),
         "menu_label": current.label if current else "",
         "help_url": help_url(current.help_page if current else "admin-panel"),
     }
@@ -105,18 +105,21 @@ def help_url(page: str) -> str:
     return str(settings.DOCS_URL).replace("{page}", page) if page and settings.DOCS_URL else ""
 
 
-def _links_of(table: "ModelAdmin[Any]", request: HttpRequest) -> Iterator[tuple[int, MenuLink]]:
-    position = getattr(table, "menu_position", 100)
+def _link_of(table: "ModelAdmin[Any]", request: HttpRequest) -> MenuLink:
     help_page = getattr(table, "help_page", "")
     label = getattr(table, "title", "") or str(table.opts.verbose_name_plural).capitalize()
     names = f"admin:{table.opts.app_label}_{table.opts.model_name}_changelist"
     alarm = table.menu_alarm(request) if hasattr(table, "menu_alarm") else ""
-    yield position, MenuLink(reverse(names), label, help_page, alarm)
-    for name, text in getattr(table, "menu_pages", ()):
-        yield PAGES_POSITION + position, MenuLink(reverse(name), text, help_page)
+    pages = getattr(table, "menu_pages", ())
+    further = tuple(MenuLink(reverse(name), text, help_page) for name, text in pages)
+    return MenuLink(reverse(names), label, help_page, alarm, further)
 
 
-def _current(links: Iterable[MenuLink], path: str) -> MenuLink | None:
+def _current(links: Iterable[MenuLink], request: HttpRequest) -> MenuLink | None:
     """The link of the page itself, or of the list to which it belongs: the longest that fits."""
-    fitting = [link for link in links if path.startswith(link.url)]
+    fitting = [link for link in links if request.path.startswith(link.url)]
     return max(fitting, key=lambda link: len(link.url), default=None)
+
+
+def _is_open(link: MenuLink, current: MenuLink | None) -> bool:
+    return current is not None and current in (link, *link.pages)

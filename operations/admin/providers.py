@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.admin.base import acting_admin
 from accounts.admin.columns import moment
 from accounts.admin.lists import capped_count
-from accounts.admin.navigation import MenuGroup, help_url
+from accounts.admin.navigation import help_url
 from accounts.admin.site import site
 from accounts.admin.site_pages import SitePage, add_page, is_owner
 from core.errors import Forbidden, NotFound
@@ -170,8 +170,7 @@ add_page(
         "providers/",
         providers_page,
         LABEL,
-        group=MenuGroup.ACCESS,
-        position=900,
+        position=30,
         help_page="sign-in-providers",
     )
 )

@@ -41,7 +41,6 @@ GROUPS = [
             "/admin/forward_auth/denial/",
             "/admin/api/apikey/",
             "/admin/api/tokenfamily/",
-            "/admin/forward_auth/accessrule/try/",
         ],
     ),
     (
@@ -49,8 +48,6 @@ GROUPS = [
         [
             "/admin/moderation/ban/",
             "/admin/moderation/violation/",
-            "/admin/moderation/ban/replay/",
-            "/admin/moderation/ban/proxies/",
         ],
     ),
     (
@@ -59,12 +56,19 @@ GROUPS = [
             "/admin/mail/outboxmail/",
             "/admin/webhooks/webhookendpoint/",
             "/admin/webhooks/webhookdelivery/",
-            "/admin/mail/outboxmail/test/",
-            "/admin/webhooks/webhookendpoint/notices/",
         ],
     ),
     ("Audit", ["/admin/audit/auditevent/"]),
 ]
+# What belongs to the instance stands beside the overview.
+TOP = ["/admin/health/", "/admin/settings/", "/admin/providers/", "/admin/core/branding/"]
+# The further pages of a table -> where the menu lists them.
+FURTHER = {
+    "/admin/forward_auth/accessrule/": ["/admin/forward_auth/accessrule/try/"],
+    "/admin/moderation/ban/": ["/admin/moderation/ban/replay/", "/admin/moderation/ban/proxies/"],
+    "/admin/mail/outboxmail/": ["/admin/mail/outboxmail/test/"],
+    "/admin/webhooks/webhookendpoint/": ["/admin/webhooks/webhookendpoint/notices/"],
+}
 
 
 def shown(browser: Client, path: str) -> Any:
@@ -79,6 +83,33 @@ def test_the_menu_has_five_groups_in_one_order(owner: User, browser_of: BrowserO
     for (label, links), (expected, first) in zip(shown(browser, "/admin/"), GROUPS, strict=True):
         assert label == expected
         assert [link for link in links if link in first] == first
+
+
+def test_what_belongs_to_the_instance_stands_on_top(
+    owner: User, admin: User, browser_of: BrowserOf
+) -> None:
+    top = browser_of(owner).get("/admin/").context["menu_top"]
+    assert [link.url for link in top] == TOP
+
+    # Settings are for owners.
+    others = browser_of(admin).get("/admin/").context["menu_top"]
+    assert [link.url for link in others] == [path for path in TOP if path != "/admin/settings/"]
+
+
+@pytest.mark.parametrize("table", FURTHER)
+def test_further_pages_are_listed_below_their_table_while_it_is_current(
+    owner: User, browser_of: BrowserOf, table: str
+) -> None:
+    browser = browser_of(owner)
+
+    def listed(path: str) -> set[str]:
+        menu_part = browser.get(path).content.decode().split('id="panel-nav"')[1]
+        links = set(re.findall(r'href="([^"]+)"', menu_part.split("</nav>")[0]))
+        return links & {page for pages in FURTHER.values() for page in pages}
+
+    assert listed("/admin/") == set()
+    for path in (table, *FURTHER[table]):
+        assert listed(path) == set(FURTHER[table])
 
 
 def test_the_order_is_the_same_in_german(owner: User, browser_of: BrowserOf) -> None:
@@ -228,6 +259,7 @@ def test_every_table_has_a_page_of_the_documentation(table: Any) -> None:
 
 def test_every_page_of_the_menu_has_help(owner: User, browser_of: BrowserOf) -> None:
     context = browser_of(owner).get("/admin/").context
-    links = [*context["menu_top"], *(link for _label, found in context["menu"] for link in found)]
+    listed = [*context["menu_top"], *(link for _label, found in context["menu"] for link in found)]
+    links = [*listed, *(page for link in listed for page in link.pages)]
 
     assert [link.url for link in links if not (DOCS / f"{link.help_page}.md").is_file()] == []

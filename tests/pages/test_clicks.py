@@ -1,7 +1,7 @@
 """How many clicks each task of an operator needs, in a real browser, from the overview on.
 
 A click is a click, a choice from a list, a chosen file, or an Enter that submits. Typing is free.
-All tasks share one server: each has a person of its own.
+All tasks share one server: each has a person of its own. One of them is done by keys alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,6 +37,8 @@ result = "/set-up/" + issue_setup_link(ensure_owner()).token
 olga = create_user(actor=SYSTEM, email="olga@example.com", name="Olga Owner", role="owner",
                    password="{PASSWORD}", verified=True)
 jon = create_user(actor=olga, email="jon@example.com", name="Jon Doe", password="{PASSWORD}")
+for name in ("kim", "kimberly"):
+    create_user(actor=olga, email=name + "@example.com", name="Kim Keys", password="{PASSWORD}")
 gus = create_user(actor=olga, email="gus@example.com", name="Gus Gone", password="{PASSWORD}")
 lena = create_user(actor=olga, email="lena@example.com", name="Lena Lost", password="{PASSWORD}")
 change_role(actor=olga, user=lena, role="editor")
@@ -318,3 +320,114 @@ def test_a_task_takes_at_most_so_many_clicks(operator: Operator, name: str) -> N
     task = TASKS[name]
     assert task.steps(operator), operator.page.inner_text("body")
     assert operator.clicks <= task.most
+
+
+class Keyboard:
+    """A browser that is used by keys alone. Each stop of Tab must be seen."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def focused(self) -> str:
+        """What a screen reader would call the focused element, more or less."""
+        return str(
+            self.page.evaluate(
+                """() => {
+                    const element = document.activeElement;
+                    const label = element.labels?.[0]?.innerText ?? element.ariaLabel;
+                    return (label || element.innerText || element.value || "").trim();
+                }"""
+            )
+        )
+
+    def is_seen(self) -> bool:
+        """Whether the focused element is in the window, uncovered, and marked as focused."""
+        return bool(
+            self.page.evaluate(
+                """() => {
+                    const element = document.activeElement;
+                    const box = element.getBoundingClientRect();
+                    const style = getComputedStyle(element);
+                    const isMarked = (style.outlineStyle !== "none"
+                        && parseFloat(style.outlineWidth) >= 2) || style.boxShadow !== "none";
+                    const x = (Math.max(box.left, 0) + Math.min(box.right, innerWidth)) / 2;
+                    const y = (Math.max(box.top, 0) + Math.min(box.bottom, innerHeight)) / 2;
+                    const top = document.elementFromPoint(x, y);
+                    return isMarked && box.width > 0
+                        && (element.contains(top) || top?.contains(element));
+                }"""
+            )
+        )
+
+    def tab_to(self, name: str, most: int = 60) -> None:
+        """Press Tab until the element of that name has the focus."""
+        stops = []
+        for _stop in range(most):
+            self.page.keyboard.press("Tab")
+            stops.append(self.focused())
+            html = self.page.evaluate("document.activeElement.outerHTML")
+            assert self.is_seen(), f"after {stops} the focus is not seen: {html[:300]}"
+            if stops[-1].rstrip(":") == name:
+                return
+        raise AssertionError(f"no {name!r} in {stops}")
+
+    def enter(self, name: str) -> None:
+        """Go to a link or button, and follow it by Enter."""
+        self.tab_to(name)
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_someone_is_banned_by_keys_alone(signed_in: Operator, browser: Browser, width: int) -> None:
+    email = {390: "kim@example.com", 1280: "kimberly@example.com"}[width]
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    keys = Keyboard(page)
+    page.goto(f"{signed_in.instance.url}/sign-in?next=/admin/")
+    keys.tab_to("Email address or user name")
+    page.keyboard.type("olga@example.com")
+    keys.tab_to("Password")
+    page.keyboard.type(PASSWORD)
+    keys.enter("Sign in")
+
+    keys.tab_to("Skip to main content")
+    if width == 390:
+        keys.tab_to("Menu")
+        page.keyboard.press("Enter")
+    keys.tab_to("Find a person by name or address")
+    page.keyboard.type("Kim")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    keys.tab_to("Skip to main content")
+    page.keyboard.press("Enter")
+    keys.enter(f"Kim Keys\n{email}")
+    keys.tab_to("Skip to main content")
+    page.keyboard.press("Enter")
+    keys.enter("Ban…")
+    assert "Kim Keys" in page.inner_text("main")
+    keys.tab_to("Reason")
+    page.keyboard.type("Sent advertising.")
+    keys.enter("Ban")
+    assert "banned" in page.inner_text(".messagelist")
+    keys.tab_to("Menu" if width == 390 else "Audit log")  # the menu comes before the account
+    keys.tab_to("Olga Owner")
+    page.keyboard.press("Enter")
+    keys.enter("Sign out")
+
+    assert page.url.endswith("/sign-in?notice=signed-out")
+    page.close()
+
+
+@pytest.mark.parametrize("locale", ["en-US", "de-DE"])
+def test_the_menu_fits_into_a_window(signed_in: Operator, browser: Browser, locale: str) -> None:
+    """With the most links: below bans stand two further pages."""
+    size, kept = {"width": 1280, "height": 900}, signed_in.page.context.storage_state()
+    context = browser.new_context(viewport=size, locale=locale, storage_state=kept)
+    page = context.new_page()
+    page.goto(f"{signed_in.instance.url}/admin/moderation/ban/")
+
+    hidden = page.evaluate(
+        "(nav => nav.scrollHeight - nav.clientHeight)(document.getElementById('panel-nav'))"
+    )
+    assert hidden <= 0
+    context.close()

@@ -1,7 +1,7 @@
 """Every page that asks before it takes something away: it names the object and the consequence."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -9,8 +9,11 @@ from django.test import Client
 
 from accounts.actors import SYSTEM
 from accounts.models import User
+from federation.models import ExternalIdentity
+from federation.providers import Provider, SignInSource
 from forward_auth.models import AccessRule
 from forward_auth.services.rules import create_rule
+from mfa.models import Authenticator
 from tests.api.keys import made
 from tests.conftest import MakeUser
 from tests.mfa.authenticator import set_up_app
@@ -59,6 +62,23 @@ def _app(browser: Client, owner: User, _anna: User) -> Page:
     return Page(page, ("Olga&#x27;s phone",), "your recovery codes stop working")
 
 
+def _passkey(browser: Client, owner: User, _anna: User) -> Page:
+    row = Authenticator.objects.create(
+        user=owner, kind="passkey", name="Olga's key", credential_id="x"
+    )
+    page = text_of(browser.get(f"/account/passkeys/{row.pk}/remove"))
+    return Page(page, ("Olga&#x27;s key",), "You cannot sign in with this passkey any more.")
+
+
+def _provider(browser: Client, owner: User, _anna: User) -> Page:
+    row = ExternalIdentity.objects.create(
+        user=owner, provider="google", subject="g-1", email="olga@gmail.example"
+    )
+    page = text_of(browser.get(f"/account/identities/{row.pk}/disconnect"))
+    names = ("Disconnect Google?", "olga@gmail.example")
+    return Page(page, names, "Your account stays, and every other device is signed out.")
+
+
 def _bulk(action: str, consequence: str) -> Open:
     def opened(browser: Client, _owner: User, anna: User) -> Page:
         ticked = {"action": action, ACTION_CHECKBOX_NAME: str(anna.pk)}
@@ -89,6 +109,8 @@ PAGES: dict[str, Open] = {
     "revoke a key": _key("revoke", "every program that uses it is refused"),
     "rotate a key": _key("rotate", "with the same scopes, networks and lifetime"),
     "remove the app": _app,
+    "remove a passkey": _passkey,
+    "disconnect a provider": _provider,
     "delete a user": _user("delete", KEYS_STOP),
     "offboard a user": _user("offboard", "everything listed here ends at once"),
     "reset factors": _user("reset-factors", "The people are signed out everywhere"),
@@ -105,8 +127,10 @@ PAGES: dict[str, Open] = {
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_that_asks_names_the_object_and_the_consequence(
-    name: str, owner: User, make_user: MakeUser, browser_of: BrowserOf
+    name: str, owner: User, make_user: MakeUser, browser_of: BrowserOf, settings: Any
 ) -> None:
+    google = SignInSource("google", "Google")
+    settings.SIGN_IN_PROVIDERS = (Provider(google, kind="google", client_id="x"),)
     anna = make_user("viewer", "anna@example.com", name="Anna Berg")
     set_up_app(anna)
 

@@ -10,7 +10,10 @@ from django.test import Client
 from django.utils import translation
 
 from accounts.models import User
+from accounts.services.invitations import invite
+from accounts.services.passwords import start_reset
 from core.text.time_spans import format_span
+from federation.providers import Provider, SignInSource
 from tests.conftest import PASSWORD, MakeUser
 from tests.mfa.authenticator import set_up_app
 
@@ -56,6 +59,8 @@ PLACES = {
     "delete": Place("sign-in", "/account/delete", {"proof": "wrong"}, is_signed_in=True),
     "confirm": Place("sign-in", "/confirm", {"password": "wrong"}, is_signed_in=True),
     "passkey": Place("passkey", "/sign-in/passkey", {}),
+    "options of a passkey": Place("passkey-options", "/sign-in/passkey/options", {}, is_api=True),
+    "provider": Place("provider", "/oauth/google/login", {}),
     "token": Place("sign-in", "/api/v1/auth/token", {**ADDRESS, "password": "wrong"}, is_api=True),
     "link by API": Place("magic-link", "/api/v1/auth/magic-link", ADDRESS, is_api=True),
 }
@@ -91,6 +96,8 @@ def test_a_limit_says_how_long_to_wait(
     viewer = make_user("viewer", "vera@example.com", is_verified=name != "verify again")
     make_user("owner")  # so that the first sign-up needs no code
     settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
+    google = SignInSource("google", "Google")
+    settings.SIGN_IN_PROVIDERS = (Provider(google, kind="google", client_id="x"),)
     browser = browser_of(viewer) if place.is_signed_in else Client()
     if place.scope == "second-factor":
         browser = waiting_browser(viewer)
@@ -112,6 +119,28 @@ def test_a_limit_says_how_long_to_wait(
     assert expected in content.replace("\xa0", " ")
     wait = int(answer["Retry-After"])
     assert 0 < wait <= WINDOW.total_seconds()
+
+
+@pytest.mark.parametrize("page", ["reset", "invitation"])
+def test_a_secret_link_needs_no_limit(
+    page: str, make_user: MakeUser, mails: Callable[[], list[Any]], settings: Any
+) -> None:
+    """Its token of 256 bits cannot be guessed, and a password that is refused costs no hash."""
+    owner = make_user("owner")
+    if page == "reset":
+        viewer = make_user("viewer", "vera@example.com")
+        path = start_reset(actor=owner, user=viewer)
+    else:
+        path = invite(actor=owner, email="vera@example.com").url
+    path = "/" + path.split("/", 3)[3]
+    settings.LIMITS = dict.fromkeys(settings.LIMITS, (1, WINDOW))
+    browser = Client()
+
+    refused = [browser.post(path, {"password": "short", "turn": turn}) for turn in range(4)]
+    accepted = browser.post(path, {"password": "violet umbrella marathon kettle"})
+
+    assert {answer.status_code for answer in refused} == {400}
+    assert accepted.status_code in (302, 303)
 
 
 def test_a_mail_that_is_not_sent_again_is_not_announced(
