@@ -22,7 +22,7 @@ SHORT_ID_LENGTH = 8
 UNKNOWN = "…"
 _RULE_FIELD = re.compile(rf"(?:^|(?<=; ))({'|'.join(RULE_FIELDS)}): ")
 # Details for undo, beside their names for people.
-_IDS = ("app_id",)
+_IDS = ("app_id", "group_ids")
 # A reason of `syncldap` begins with the id of its run.
 _RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
 

@@ -135,6 +135,7 @@ RULE_FIELDS = {
     "path": _("path"),
     "methods": _("methods"),
     "networks": _("networks"),
+    "groups": _("groups"),
     "app": _("app"),
     # Of apps.
     "slug": _("short name"),

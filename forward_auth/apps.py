@@ -1,5 +1,7 @@
 """Checks for reverse proxies: may this request pass?"""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -7,3 +9,8 @@ from django.utils.translation import gettext_lazy as _
 class ForwardAuthConfig(AppConfig):
     name = "forward_auth"
     verbose_name = _("Forward auth")
+
+    def ready(self) -> None:
+        """Say which rules depend on a group."""
+        uses = import_module("accounts.services.groups.uses")
+        uses.add_group_use(import_module("forward_auth.services.rules").uses_of_group)

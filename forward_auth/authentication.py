@@ -239,6 +239,7 @@ def _principal(
         min(until, changes_at),
         changes_at,
         credential_id,
+        user.groups_at(now),
         *of_key,
     )
 

@@ -29,7 +29,8 @@ class Principal:
     """A user who may act.
 
     user_id: with dashes, as sent to apps. until: seconds since 1970; afterwards look again.
-    changes_at: when the access or the role of the user ends by itself, in seconds since 1970.
+    changes_at: when the access, the role or a group of the user ends by itself, in seconds since
+    1970. groups: names in order.
     networks: where the credential may be used, () for everywhere. may_read, may_write: by its
     scopes. credential_id: of the session, token family or key, no secret; that of a session has
     dashes or not, as it was stored. used_at: when the use of a key was last written.
@@ -44,6 +45,7 @@ class Principal:
     until: float
     changes_at: float = NEVER
     credential_id: str = ""
+    groups: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     may_read: bool = True
     may_write: bool = True
@@ -77,6 +79,7 @@ class Question(StrEnum):
     VERIFIED_EMAIL = "verified-email"
     NOT_DENIED = "not-denied"
     ROLE = "role"
+    GROUP = "group"
     SCOPE = "scope"
 
 
@@ -102,7 +105,7 @@ class Step(NamedTuple):
 
 # Reading a member of an enumeration by its name costs as much as ten dictionary look-ups.
 NONE = Role.NONE
-PUBLIC, NETWORK, CREDENTIAL, VERIFIED_EMAIL, NOT_DENIED, ROLE, SCOPE = Question
+PUBLIC, NETWORK, CREDENTIAL, VERIFIED_EMAIL, NOT_DENIED, ROLE, GROUP, SCOPE = Question
 
 
 def decide(
@@ -129,18 +132,26 @@ def decide(
         return Decision(403, "email_unverified", requirement, VERIFIED_EMAIL)
     if requirement.is_denied:
         return Decision(403, "forbidden", requirement, NOT_DENIED)
-    role = auth_result.role
-    if role.rank < requirement.min_role.rank or role is NONE:
+    return _decide_about(auth_result, requirement, target)
+
+
+def _decide_about(principal: Principal, requirement: Requirement, target: Target) -> Decision:
+    """The last questions: role, groups and scope of a user whom the rule may allow."""
+    role, min_role = principal.role, requirement.min_role or Role.OWNER
+    if role.rank < min_role.rank or role is NONE:
         return Decision(403, "forbidden", requirement, ROLE)
-    if not (auth_result.may_read if target.is_reading else auth_result.may_write):
+    if requirement.groups and not requirement.admits(principal.groups):
+        return Decision(403, "group_missing", requirement, GROUP)
+    if not (principal.may_read if target.is_reading else principal.may_write):
         return Decision(403, "scope_missing", requirement, SCOPE)
-    return Decision(204, "", requirement, SCOPE, auth_result)
+    return Decision(204, "", requirement, SCOPE, principal)
 
 
 def steps_of(decision: Decision, auth_result: AuthResult) -> tuple[Step, ...]:
-    """The questions that the decision has asked. Networks are asked of credentials that have some.
+    """The questions that the decision has asked.
 
-    Every question before the last was answered with yes.
+    Networks are asked of credentials that have some, groups where a rule requires some. Every
+    question before the last was answered with yes.
     """
     is_passed = decision.status == 204
     if decision.last is PUBLIC:
@@ -148,6 +159,8 @@ def steps_of(decision: Decision, auth_result: AuthResult) -> tuple[Step, ...]:
     asked = [one for one in Question if one is not PUBLIC]
     if not auth_result.networks:
         asked.remove(NETWORK)
+    if not decision.requirement.groups:
+        asked.remove(GROUP)
     before = asked[: asked.index(decision.last)]
     return (*(Step(one, True) for one in before), Step(decision.last, is_passed))
 
@@ -161,13 +174,15 @@ def identity_headers(principal: Principal | None) -> Headers:
     if principal is None:
         return NO_IDENTITY
     # Enum's own `value` costs as much as the rest.
-    return _headers(principal.email, principal.name, principal.role._value_, principal.user_id)
+    role = principal.role._value_
+    groups = ",".join((role, *principal.groups)) if principal.groups else role
+    return _headers(principal.email, principal.name, groups, principal.user_id)
 
 
 @lru_cache(maxsize=4096)
-def _headers(email: str, name: str, role: str, user_id: str) -> Headers:
+def _headers(email: str, name: str, groups: str, user_id: str) -> Headers:
     email = _one_line(email)
-    values = (email, address_of(email), _one_line(name), role, user_id)
+    values = (email, address_of(email), _one_line(name), groups, user_id)
     return tuple(zip(IDENTITY, values, strict=True))
 
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.roles import Role
+from accounts.services.groups.reading import current_groups
 from api import external_jwt
 from api.authentication import authenticate, session_of
 from api.authorization_header import own_credentials_of
@@ -114,7 +115,9 @@ def _by_cookie(cookie: str) -> AuthResult:
 def principal_of(access: AuthContext, kind: str = "") -> Principal:
     """The user of an authenticated request. kind: instead of that of the context."""
     user = access.user
-    end = user.next_end(timezone.now())
+    now = timezone.now()
+    groups = current_groups(user, now)
+    ends = [end for end in (user.next_end(now), groups.next_end) if end is not None]
     return Principal(
         kind=kind or _kind(access),
         user_id=str(user.pk),
@@ -123,10 +126,11 @@ def principal_of(access: AuthContext, kind: str = "") -> Principal:
         role=Role(user.role),
         is_verified=user.is_verified or user.is_built_in or user.is_service,
         until=NOT_CACHED,
-        changes_at=NEVER if end is None else end.timestamp(),
+        changes_at=min(ends).timestamp() if ends else NEVER,
         may_read=Scope.READ in access.scopes,
         may_write=Scope.WRITE in access.scopes,
         credential_id=access.key.pk if access.key else str(access.session_id or ""),
+        groups=groups.names,
     )
 
 

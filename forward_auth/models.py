@@ -48,6 +48,8 @@ class AccessRule(models.Model):
     )  # fmt: skip
     methods = models.JSONField(_("methods"), default=list, blank=True)
     networks = models.JSONField(_("networks"), default=list, blank=True)
+    # Ids of groups, not rows that refer to them: a deleted group has to leave a closed rule behind.
+    group_ids = models.JSONField(_("groups"), default=list, blank=True)
     # For people: the host and path decide. A check never reads the app.
     app = models.ForeignKey(
         App, null=True, blank=True, on_delete=models.SET_NULL, verbose_name=_("app"),

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Group, Membership, User
 from api.models import ApiKey, SigningKey, TokenFamily
 from core.invalidation.data_version import opened
 from forward_auth.decisions import NEVER
@@ -42,15 +42,32 @@ class UserRow:
     is_verified: bool  # 0 or 1 in SQLite
     expires_at: float | None
     role_until: float | None
+    groups: str | None  # see _groups(); None for most people
 
     def role_at(self, now: float) -> str:
         """The role that holds; see User.from_db()."""
         return self.role if self.role_until is None or self.role_until > now else self.role_after
 
     def changes_at(self, now: float) -> float:
-        """When the access or the role ends by itself, whichever is first."""
-        ends = (self.expires_at, self.role_until)
+        """When the access, the role or a group ends by itself, whichever is first."""
+        ends = [self.expires_at, self.role_until]
+        if self.groups is not None:
+            ends += [end for _name, end in memberships(self.groups)]
         return min((end for end in ends if end is not None and end > now), default=NEVER)
+
+    def groups_at(self, now: float) -> tuple[str, ...]:
+        """The names of the groups that hold, in order; see reading.groups_of()."""
+        if self.groups is None:
+            return ()
+        held = {name for name, end in memberships(self.groups) if end is None or end > now}
+        return tuple(sorted(held))
+
+
+@lru_cache(maxsize=1024)
+def memberships(text: str) -> tuple[tuple[str, float | None], ...]:
+    """(name of the group, end) of each membership. text: see _groups()."""
+    pairs = (each.partition("=") for each in text.split(","))
+    return tuple((name, float(end) if end else None) for name, _sign, end in pairs)
 
 
 @dataclass(slots=True)
@@ -234,6 +251,7 @@ def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
         "(u.email_verified_at IS NOT NULL OR u.kind = 'service')",
         seconds.format("u.expires_at"),
         seconds.format("u.role_until"),
+        _groups(vendor),
         *(
             seconds.format(column) if isinstance(column, Time) else f"{sign}{column}"
             for column in credential.columns
@@ -256,6 +274,14 @@ def _block(column: str) -> str:
         WHEN NOT u.setup_completed THEN 'setup_pending' {keys_only} {outdated} END"""
 
 
+def _groups(vendor: str) -> str:
+    """`finance=,staff=1790000000.5`: each membership of u with its end; NULL for none."""
+    end = f"COALESCE(CAST({SECONDS[vendor].format('m.until')} AS TEXT), '')"
+    join = "group_concat" if vendor == "sqlite" else "string_agg"
+    return f"""(SELECT {join}(o.name || '=' || {end}, ',') FROM {_table(Membership)} m
+        JOIN {_table(Group)} o ON o.id = m.group_id WHERE m.user_id = u.id)"""  # noqa: S608
+
+
 @cache
 def _factor_statement(vendor: str) -> str:
     place = "?" if vendor == "sqlite" else "%s"
@@ -264,7 +290,10 @@ def _factor_statement(vendor: str) -> str:
 
 @cache
 def _rule_statement(vendor: str) -> str:
-    sign = "+" if vendor == "sqlite" else ""
+    sign, join = ("+", "group_concat") if vendor == "sqlite" else ("", "string_agg")
     columns = ", ".join(f"{sign}{field.column}" for field in AccessRule._meta.concrete_fields)
+    # A rule holds the ids of its groups, and is compared by their names: a new name counts, too.
+    columns += f""", CASE WHEN CAST(group_ids AS TEXT) <> '[]' THEN (SELECT {join}(
+        CAST(o.id AS TEXT) || '=' || o.name, ',') FROM {_table(Group)} o) END"""  # noqa: S608
     table = AccessRule._meta.db_table
     return f"SELECT {columns} FROM {table} WHERE is_enabled ORDER BY position, id"  # noqa: S608

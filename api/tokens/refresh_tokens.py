@@ -21,6 +21,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
+from accounts.services.groups.reading import current_groups
 from api.errors import AccessTokenInvalid
 from api.models import TokenFamily
 from api.permissions import require_account_access
@@ -268,10 +269,11 @@ def make_pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
     issued_at = int(now.timestamp())
     family_end = int(family.expires_at.timestamp())
     access_end = min(issued_at + int(settings.SESSION_EXPIRY.total_seconds()), family_end)
-    # Backends verify the token by themselves, so it must not outlive the role that it names.
-    own_end = user.next_end(now)
-    if own_end is not None:
-        access_end = min(access_end, int(own_end.timestamp()))
+    # Backends verify the token by themselves, so it must not outlive what it says of the user.
+    groups = current_groups(user, now)
+    for own_end in (user.next_end(now), groups.next_end):
+        if own_end is not None:
+            access_end = min(access_end, int(own_end.timestamp()))
     who = {"iss": settings.PUBLIC_URL, "sub": str(user.pk), "sid": str(family.pk)}
     access_claims = {
         **who,
@@ -281,6 +283,7 @@ def make_pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
         "exp": access_end,
         "jti": token_urlsafe(12),
         "role": user.role,
+        "groups": list(groups.names),
         "email": user.email,
     }
     refresh_claims = {

@@ -315,7 +315,7 @@ def _rules(wizard: Wizard) -> tuple[list[RuleLine], list[RuleLine]]:
         for row in planned
     ]
     there = [
-        RuleLine(rule_link(rule.id, rule.name), audience_badge(rule.effect, rule.role),
+        RuleLine(rule_link(rule.id, rule.name), audience_badge(rule.effect, rule.role, rule.groups),
                  conditions_cell(rule))
         for rule in before
     ]  # fmt: skip

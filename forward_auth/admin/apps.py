@@ -79,12 +79,13 @@ def rules(_request: HttpRequest, app: App) -> Content:
 
 
 def _row(row: AccessRule) -> Row:
+    rule = rule_of(row)
     state = badge("good", _("In use")) if row.is_enabled else badge("plain", _("Not in use"))
     return Row(
         (
             rule_link(row.pk, row.name),
-            audience_badge(row.effect, row.role),
-            conditions_cell(rule_of(row)),
+            audience_badge(rule.effect, rule.role, rule.groups),
+            conditions_cell(rule),
             state,
         )
     )

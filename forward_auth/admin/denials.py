@@ -22,9 +22,10 @@ from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, Sin
 from accounts.models import User
 from core.web.client_ip import parse_address
 from forward_auth.admin.labels import app_link, audience_badge, rule_link, target_cell
-from forward_auth.models import Denial
+from forward_auth.models import AccessRule, Denial
 from forward_auth.services.denials import app_of_denial, reference_in
 from forward_auth.services.explanations import REASONS, reason_of
+from forward_auth.services.rules import rule_of
 from moderation.admin.labels import ban_link, end_of
 from moderation.admin.tables import found_user_ids
 from moderation.models import Ban
@@ -186,7 +187,7 @@ def _page_context(row: Denial) -> dict[str, Any]:
         "why": row.why,
         "rule": rule_link(row.rule.pk, row.rule.name) if row.rule else "",
         "app": app_link(app) if app else "",
-        "rule_whom": audience_badge(row.rule.effect, row.rule.role) if row.rule else "",
+        "rule_whom": _whom(row.rule) if row.rule else "",
         "rule_is_used": row.rule.is_enabled if row.rule else False,
         "person": user_link(user.pk, user.email) if user else "",
         "role": user.get_role_display() if user else "",
@@ -229,3 +230,8 @@ def _simulation_url(row: Denial) -> str:
     query["method"] = row.method
     query["ip"] = row.ip
     return f"{reverse('admin:forward_auth_try')}?{query.urlencode()}"
+
+
+def _whom(row: AccessRule) -> SafeString:
+    rule = rule_of(row)
+    return audience_badge(rule.effect, rule.role, rule.groups)

@@ -1,5 +1,6 @@
 """How the admin displays rules and decisions."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.urls import reverse
@@ -16,10 +17,10 @@ from forward_auth.rules.matching import Effect, Rule
 TONES = {Effect.DENY: "bad", Effect.PUBLIC: "warn", Effect.ROLE: "good"}
 
 
-def audience_badge(effect: str, role: str) -> SafeString:
+def audience_badge(effect: str, role: str, groups: Iterable[str] = ()) -> SafeString:
     """Whom a rule allows."""
     label = str(dict(AccessRule.LEVELS).get(role, role))
-    return badge(TONES[Effect(effect)], audience(effect, label, role))
+    return badge(TONES[Effect(effect)], audience(effect, label, role, groups))
 
 
 def conditions_cell(rule: Rule) -> str | SafeString:

@@ -38,6 +38,7 @@ from forward_auth.services.rules import (
     delete_rule,
     load_rules,
     move_rule,
+    names_of_groups,
     rule_of,
     set_rule_enabled,
 )
@@ -91,10 +92,10 @@ class AccessRuleAdmin(GatehouseModelAdmin):
     list_filter = (AppFilter,)
     actions = None
     exempt_pages: ClassVar[frozenset[str]] = frozenset({"forward_auth_try"})
-    repeatable: ClassVar[frozenset[str]] = frozenset({"methods"})
+    repeatable: ClassVar[frozenset[str]] = frozenset({"methods", "group_ids"})
     change_list_template = "admin/forward_auth/accessrule/change_list.html"
     fieldsets = (
-        (None, {"fields": ("name", "effect", "role")}),
+        (None, {"fields": ("name", "effect", "role", "group_ids")}),
         (
             gettext_lazy("Which requests it applies to"),
             {
@@ -146,7 +147,7 @@ class AccessRuleAdmin(GatehouseModelAdmin):
 
     @admin.display(description=gettext_lazy("allows"))
     def whom(self, row: AccessRule) -> SafeString:
-        return audience_badge(row.effect, row.role)
+        return audience_badge(row.effect, row.role, getattr(row, "group_names", ()))
 
     @admin.display(description=gettext_lazy("applies to"))
     def conditions(self, row: AccessRule) -> str:
@@ -180,7 +181,9 @@ class AccessRuleAdmin(GatehouseModelAdmin):
         answer = super().changelist_view(request, {"warnings": _warnings()} | (extra_context or {}))
         changes = getattr(answer, "context_data", {}).get("cl")
         if changes is not None:
-            _mark_unreachable_rules(list(changes.result_list))
+            rows = list(changes.result_list)
+            _mark_unreachable_rules(rows)
+            _name_groups(rows)
         return answer
 
     def changeform_view(
@@ -249,6 +252,13 @@ def _mark_unreachable_rules(rows: list[AccessRule]) -> None:
     for row in rows:
         if row.is_enabled and str(row.pk) not in reached:
             cast("Any", row).is_unreachable = True
+
+
+def _name_groups(rows: list[AccessRule]) -> None:
+    """Set the names of the groups that each rule asks for, read once."""
+    names = names_of_groups(rows)
+    for row in rows:
+        cast("Any", row).group_names = [names.get(key, key) for key in row.group_ids]
 
 
 def _warnings() -> list[Any]:

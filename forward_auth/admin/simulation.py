@@ -197,7 +197,7 @@ def _rule_row(step: RuleStep, requirement: Requirement) -> RuleRow:
     }
     return RuleRow(
         name=rule_link(step.rule.id, step.rule.name),
-        whom=audience_badge(step.rule.effect, step.rule.role),
+        whom=audience_badge(step.rule.effect, step.rule.role, step.rule.groups),
         conditions=conditions_cell(step.rule),
         state=badge(*MATCH_STATES[step.state]),
         why=texts[step.state],

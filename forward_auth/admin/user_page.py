@@ -84,7 +84,7 @@ def _line(one: Reach, app: App | None, *, is_closed: bool) -> RuleLine:
     return RuleLine(
         rule_link(rule.id, rule.name),
         app_link(app) if app else NOTHING,
-        audience_badge(rule.effect, rule.role),
+        audience_badge(rule.effect, rule.role, rule.groups),
         conditions_cell(rule),
         badge("good", _("Yes")) if is_passed else badge("bad", _("No")),
         "" if is_passed else why,

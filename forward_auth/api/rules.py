@@ -1,6 +1,8 @@
 """/api/v1/access-rules: who may enter the apps behind a proxy. Owners change rules."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -11,15 +13,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import Group
 from accounts.roles import Role
+from accounts.services.groups.names import is_id
 from api.pagination import single_page
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import Shape, StrictSerializer, example, page_of, record
 from api.validation import refuse_fields, validate
 from applications.models import App
 from core.errors import NotFound, RecordInvalid
+from core.text.plain_text import echo
 from forward_auth.models import AccessRule
 from forward_auth.rules.validation import (
+    MAX_GROUPS,
     MAX_HOST_LENGTH,
     MAX_NAME_LENGTH,
     MAX_NETWORKS,
@@ -32,6 +38,8 @@ from forward_auth.services import rules
 READ = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 CHANGE = (HasScope(Scope.USERS), HasRole(Role.OWNER), RecentlyAuthenticated())
 NETWORK_MAX_LENGTH = 50
+# Of a name, or of an id.
+GROUP_MAX_LENGTH = 40
 
 
 class AccessRuleRecord(Shape):
@@ -53,6 +61,11 @@ class AccessRuleRecord(Shape):
     methods = serializers.ListField(child=serializers.CharField(), help_text="Empty: every method.")
     networks = serializers.ListField(
         child=serializers.CharField(), help_text="Networks of the client; empty: every network."
+    )
+    groups = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Names; besides the role, a person is in one of them. Empty: none is required. "
+        "A deleted group has its id here, and admits no one.",
     )
     app_id = serializers.UUIDField(allow_null=True, help_text="The app that it belongs to.")
     created_at = serializers.DateTimeField()
@@ -93,6 +106,13 @@ class AccessRuleFields(StrictSerializer):
         default=list,
         max_length=MAX_NETWORKS,
         help_text="Networks of the client in CIDR notation. Empty: every network.",
+    )
+    groups = serializers.ListField(
+        child=serializers.CharField(max_length=GROUP_MAX_LENGTH),
+        default=list,
+        max_length=MAX_GROUPS,
+        help_text="Names or ids of groups. With the effect `role`: only people in one of them, who "
+        "have the role as well. Empty: everyone with the role.",
     )
     is_enabled = serializers.BooleanField(
         default=True, help_text="False: the rule is kept, but has no effect."
@@ -139,8 +159,9 @@ class AccessRulesView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Create a rule after all others."""
-        given = validate(AccessRuleFields, request.data, extra_check=_check)
-        rule = rules.create_rule(actor=auth_of(request).user, rule=AccessRule(**given))
+        given = _with_ids(validate(AccessRuleFields, request.data, extra_check=_check))
+        with _errors_of_groups():
+            rule = rules.create_rule(actor=auth_of(request).user, rule=AccessRule(**given))
         location = f"{settings.PUBLIC_URL}/api/v1/access-rules/{rule.pk}"
         return Response(_shown(rule), status=201, headers={"Location": location})
 
@@ -170,14 +191,17 @@ class AccessRuleView(APIView):
         The record may be sent back with its other fields as they are.
         """
         rule = _find(rule_id)
-        given = validate(
-            AccessRuleFields,
-            request.data,
-            partial=True,
-            current=_shown(rule),
-            extra_check=_check,
+        given = _with_ids(
+            validate(
+                AccessRuleFields,
+                request.data,
+                partial=True,
+                current=_shown(rule),
+                extra_check=_check,
+            )
         )
-        rule = rules.edit_rule(actor=auth_of(request).user, rule=rule, changes=given)
+        with _errors_of_groups():
+            rule = rules.edit_rule(actor=auth_of(request).user, rule=rule, changes=given)
         return Response(_shown(rule))
 
     @extend_schema(
@@ -224,12 +248,41 @@ def _find(rule_id: uuid.UUID) -> AccessRule:
 
 def _check(given: dict[str, Any]) -> None:
     """Raise RecordInvalid with the errors of the fields."""
-    errors = clean_fields(given)[1]
+    typed = _with_ids(given)
+    errors = clean_fields(typed)[1]
+    errors = _with_api_names(errors)
+    unknown = [name for name in typed.get("group_ids", ()) if not is_id(name)]
+    if unknown:
+        text = _("There is no group %(name)s.")
+        errors["groups"] = [text % {"name": echo(name)} for name in unknown]
     app_id = given.get("app_id")
     if app_id is not None and not App.objects.filter(pk=app_id).exists():
         errors["app_id"] = [_("There is no such app.")]
     if errors:
         raise RecordInvalid(errors)
+
+
+def _with_api_names(errors: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {("groups" if name == "group_ids" else name): texts for name, texts in errors.items()}
+
+
+@contextmanager
+def _errors_of_groups() -> Iterator[None]:
+    """Errors of the service name the field of the API."""
+    try:
+        yield
+    except RecordInvalid as error:
+        raise RecordInvalid(_with_api_names(error.errors)) from None
+
+
+def _with_ids(given: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the ids of groups instead of their names; an unknown name stays as it is."""
+    if "groups" not in given:
+        return given
+    others = {name: value for name, value in given.items() if name != "groups"}
+    names = [str(name).strip().lower() for name in given["groups"]]
+    ids = {group.name: str(group.pk) for group in Group.objects.filter(name__in=names)}
+    return others | {"group_ids": [ids.get(name, name) for name in names]}
 
 
 def _shown(rule: AccessRule) -> dict[str, Any]:
@@ -241,4 +294,5 @@ def _shown(rule: AccessRule) -> dict[str, Any]:
 
 
 def _record(rule: AccessRule, position: int) -> dict[str, Any]:
-    return record(AccessRuleRecord, rule, position=position)
+    groups = sorted(rules.rule_of(rule).groups)
+    return record(AccessRuleRecord, rule, position=position, groups=groups)

@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
                 ('path', models.CharField(blank=True, help_text='/api matches /api and everything below it, but not /apis. Empty: every path.', max_length=500, verbose_name='path')),
                 ('methods', models.JSONField(blank=True, default=list, verbose_name='methods')),
                 ('networks', models.JSONField(blank=True, default=list, verbose_name='networks')),
+                ('group_ids', models.JSONField(blank=True, default=list, verbose_name='groups')),
                 ('app', models.ForeignKey(blank=True, help_text='The list of rules can be filtered by app. It changes nothing about the rule.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='rules', to='applications.app', verbose_name='app')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
             ],

@@ -1,25 +1,37 @@
 """Describes rules in words. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.utils.translation import gettext as _
 
 from accounts.roles import Role
+from accounts.services.groups.names import is_id
 from forward_auth.rules.matching import Condition, Effect, Rule
 
 MAX_NAMED_RULES = 3
 
 
-def audience(effect: str, role_label: str, role: str) -> str:
-    """Whom a rule allows: `No one`, `Everyone`, `Editor and above`."""
+def audience(effect: str, role_label: str, role: str, groups: Iterable[str] = ()) -> str:
+    """Whom a rule allows: `No one`, `Everyone`, `Editor and above`, `Editor and above in staff`."""
     match effect:
         case Effect.DENY:
             return _("No one")
         case Effect.PUBLIC:
             return _("Everyone")
     if role == Role.OWNER:
-        return _("Owners only")
-    return _("%(role)s and above") % {"role": role_label}
+        text = _("Owners only")
+    else:
+        text = _("%(role)s and above") % {"role": role_label}
+    named = any_group(groups)
+    return _("%(who)s in %(groups)s") % {"who": text, "groups": named} if named else text
+
+
+def any_group(groups: Iterable[str]) -> str:
+    """`finance`, or `finance or staff`; a deleted group has an id instead of a name."""
+    names = sorted({_("a deleted group") if is_id(name) else name for name in groups})
+    if len(names) < 2:
+        return "".join(names)
+    return _("%(groups)s or %(last)s") % {"groups": ", ".join(names[:-1]), "last": names[-1]}
 
 
 def conditions(rule: Rule) -> list[tuple[Condition, str]]:

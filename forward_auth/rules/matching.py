@@ -28,7 +28,10 @@ class Condition(StrEnum):
 
 
 class Effect(StrEnum):
-    """Whom a rule allows: no one, everyone without a credential, or a role and above."""
+    """Whom a rule allows: no one, everyone without a credential, or a role and above.
+
+    Only the last may ask for a group as well.
+    """
 
     DENY = "deny"
     PUBLIC = "public"
@@ -40,7 +43,9 @@ class Rule:
     """One rule. It matches when all its conditions do; an empty condition always does.
 
     host: a name, or `*.example.com` for every name below. path: the path itself and everything
-    below it, so that /api matches neither /apis nor /api2. networks: of the client.
+    below it, so that /api matches neither /apis nor /api2. networks: of the client. groups: names;
+    whom it allows is in one of them, besides the role. That of a deleted group is its id, which is
+    no name, so nobody is in it.
     """
 
     id: str
@@ -51,6 +56,7 @@ class Rule:
     path: str = ""
     methods: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
+    groups: frozenset[str] = frozenset()
 
     @property
     def is_unconditional(self) -> bool:
@@ -100,13 +106,18 @@ class Requirement(NamedTuple):
     """What a request requires.
 
     rule_id: "" for the default. min_role: None when no credential is required. why: for the table
-    of denials.
+    of denials. groups: one of each set is required besides the role.
     """
 
     rule_id: str
     is_denied: bool
     min_role: Role | None
     why: str
+    groups: tuple[frozenset[str], ...] = ()
+
+    def admits(self, groups: Sequence[str]) -> bool:
+        """Whether these groups of a person are enough."""
+        return all(not names.isdisjoint(groups) for names in self.groups)
 
     @property
     def strictness(self) -> int:
@@ -212,8 +223,14 @@ def _steps(
 
 
 def strictest(*requirements: Requirement) -> Requirement:
-    """The one that admits the fewest; the first of equals."""
-    return max(requirements, key=lambda one: one.strictness)
+    """The one that admits the fewest, the first of equals, with the groups of all of them."""
+    found = max(requirements, key=lambda one: one.strictness)
+    groups = tuple(dict.fromkeys(names for one in requirements for names in one.groups))
+    if groups == found.groups:
+        return found
+    return found._replace(
+        groups=groups, why=f"{found.why}; another rule that may match: {_one_of(groups)}"
+    )
 
 
 def default_requirement(target: Target, override: Role | None) -> Requirement:
@@ -236,7 +253,15 @@ def rule_requirement(rule: Rule, override: Role | None) -> Requirement:
             why = f"{name} is public, but the proxy asks for {override}"
             return Requirement(rule.id, False, override, why)
     min_role = _higher(rule.role, override)
-    return Requirement(rule.id, False, min_role, f"{name} requires {min_role}")
+    if not rule.groups:
+        return Requirement(rule.id, False, min_role, f"{name} requires {min_role}")
+    groups = (rule.groups,)
+    why = f"{name} requires {min_role} and {_one_of(groups)}"
+    return Requirement(rule.id, False, min_role, why, groups)
+
+
+def _one_of(groups: Sequence[frozenset[str]]) -> str:
+    return " and ".join(f"a group of {', '.join(sorted(names))}" for names in groups)
 
 
 def reachable_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
@@ -248,7 +273,7 @@ def reachable_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 
 def rules_admitting(rules: Sequence[Rule], role: Role) -> tuple[Rule | None, ...]:
-    """The rules that admit `role`, without those that are public.
+    """The rules that admit `role`, without those that are public or ask for a group.
 
     None stands for the default, by which a viewer may read, unless a rule matches every request.
     """
@@ -256,7 +281,9 @@ def rules_admitting(rules: Sequence[Rule], role: Role) -> tuple[Rule | None, ...
     found: list[Rule | None] = [
         rule
         for rule in reached
-        if rule.effect is Effect.ROLE and Role.NONE.rank < rule.role.rank <= role.rank
+        if rule.effect is Effect.ROLE
+        and not rule.groups
+        and Role.NONE.rank < rule.role.rank <= role.rank
     ]
     has_default = not (reached and reached[-1].is_unconditional)
     return (*found, None) if has_default and role.rank >= Role.VIEWER.rank else tuple(found)

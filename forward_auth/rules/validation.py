@@ -18,6 +18,7 @@ from forward_auth.rules.matching import Effect
 from forward_auth.rules.path_readings import composed, is_plain
 
 MAX_NAME_LENGTH, MAX_HOST_LENGTH, MAX_PATH_LENGTH, MAX_NETWORKS = 80, 253, 500, 100
+MAX_GROUPS = 50
 # The registered methods (iana.org/assignments/http-methods, RFC 9110, section 16.1.1), common ones
 # first; without `*` and PRI, which no request can have.
 METHODS = (
@@ -34,9 +35,16 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-
 def clean_fields(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """(values to store, error messages by field). Use the values only if there are no errors.
 
-    Fields: name, effect, role, host, path, methods (list), networks (list of texts).
+    Fields: name, effect, role, host, path, methods (list), networks (list of texts), group_ids
+    (list of ids as texts, which the service looks up).
     """
-    return clean_each(typed, _CLEANERS)
+    cleaned, errors = clean_each(typed, _CLEANERS)
+    effect = cleaned.get("effect", Effect.ROLE)
+    if cleaned.get("group_ids") and effect != Effect.ROLE and "effect" not in errors:
+        errors.setdefault("group_ids", []).append(
+            _("Only a rule that allows a role can ask for groups as well.")
+        )
+    return cleaned, errors
 
 
 def name_of(text: str) -> str:
@@ -136,6 +144,14 @@ def _address(text: str) -> object:
     return ip_network(text.partition("/")[0]).network_address
 
 
+def group_ids_of(values: Iterable[str]) -> list[str]:
+    """Ids of groups without duplicates; [] asks for none."""
+    found = list(dict.fromkeys(map(str, values)))
+    if len(found) > MAX_GROUPS:
+        raise ValueError(_("At most %(most)d groups in a rule.") % {"most": MAX_GROUPS})
+    return found
+
+
 def effect_of(text: str) -> str:
     """A value of Effect."""
     if text not in set(Effect):
@@ -158,4 +174,5 @@ _CLEANERS: dict[str, Callable[[Any], Any]] = {
     "path": path_of,
     "methods": methods_of,
     "networks": networks_of,
+    "group_ids": group_ids_of,
 }

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from forward_auth.decisions import Decision, Question, Step
+from forward_auth.decisions import Decision, Principal, Question, Step
 from forward_auth.models import AccessRule
+from forward_auth.rules.display import any_group
 from forward_auth.rules.matching import Requirement
 from forward_auth.services.simulation import Subject
 
@@ -17,6 +18,7 @@ QUESTIONS: dict[Question, Any] = {
     Question.VERIFIED_EMAIL: gettext_lazy("Is the email address confirmed?"),
     Question.NOT_DENIED: gettext_lazy("Does the rule allow anyone?"),
     Question.ROLE: gettext_lazy("Is the role high enough?"),
+    Question.GROUP: gettext_lazy("Is the user in one of the groups?"),
     Question.SCOPE: gettext_lazy("Does the key have the required scope?"),
 }
 
@@ -63,6 +65,10 @@ REASONS: dict[str, Reason] = {
         gettext_lazy("Address not confirmed"),
         gettext_lazy("The email address was not confirmed yet."),
     ),
+    "group_missing": Reason(
+        gettext_lazy("Not in the group"),
+        gettext_lazy("The user was in none of the groups that the rule requires."),
+    ),
     "scope_missing": Reason(
         gettext_lazy("Scope missing"),
         gettext_lazy("The API key has no scope for this method."),
@@ -94,7 +100,15 @@ def requirement_text(requirement: Requirement) -> str:
     if requirement.min_role is None:
         return _("allows everyone")
     label = dict(AccessRule.LEVELS).get(requirement.min_role.value, requirement.min_role.value)
-    return _("requires the role %(role)s") % {"role": label}
+    if not requirement.groups:
+        return _("requires the role %(role)s") % {"role": label}
+    words = {"role": label, "groups": groups_text(requirement)}
+    return _("requires the role %(role)s and a group: %(groups)s") % words
+
+
+def groups_text(requirement: Requirement) -> str:
+    """The groups that are required: `finance or staff`."""
+    return "; ".join(any_group(names) for names in requirement.groups)
 
 
 def explain_step(step: Step, subject: Subject, decision: Decision) -> str:
@@ -108,4 +122,15 @@ def explain_step(step: Step, subject: Subject, decision: Decision) -> str:
         case Question.ROLE:
             words = {"takes": requirement_text(decision.requirement), "role": role}
             return _("%(takes)s; the user has %(role)s") % words
+        case Question.GROUP:
+            return _explain_groups(subject, decision)
     return "" if step.is_passed else str(reason_of(decision.code).sentence)
+
+
+def _explain_groups(subject: Subject, decision: Decision) -> str:
+    found = subject.auth_result
+    held = found.groups if isinstance(found, Principal) else ()
+    words = {"groups": groups_text(decision.requirement), "held": ", ".join(held)}
+    if not held:
+        return _("requires a group: %(groups)s; the user is in none") % words
+    return _("requires a group: %(groups)s; the user is in %(held)s") % words

@@ -3,16 +3,21 @@
 Only owners change rules, because rules are settings (CONTRACT section 4).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
+from accounts.models import Group
 from accounts.roles import Role
+from accounts.services.groups.names import is_id
+from accounts.services.groups.uses import GroupUse
 from applications.models import App
 from audit import audit_log
 from core.errors import Forbidden, NotFound, RecordInvalid
@@ -23,18 +28,31 @@ from forward_auth.rules.matching import Effect, Rule, rules_admitting
 from forward_auth.rules.path_readings import composed
 from forward_auth.rules.validation import clean_fields
 
-FIELDS = ("name", "is_enabled", "effect", "role", "host", "path", "methods", "networks", "app_id")
+FIELDS = (
+    *("name", "is_enabled", "effect", "role", "host", "path", "methods", "networks", "group_ids"),
+    "app_id",
+)
 MAX_RULES = 500
 STEP = 10
 
 
 def load_rules() -> tuple[Rule, ...]:
     """The enabled rules in order."""
-    return tuple(rule_of(row) for row in AccessRule.objects.filter(is_enabled=True))
+    rows = list(AccessRule.objects.filter(is_enabled=True))
+    names = names_of_groups(rows)
+    return tuple(rule_of(row, names) for row in rows)
 
 
-def rule_of(row: AccessRule) -> Rule:
-    """The rule of a row."""
+def names_of_groups(rows: Iterable[AccessRule]) -> dict[str, str]:
+    """The name of each group that these rules ask for, by its id; deleted ones are missing."""
+    wanted = {UUID(key) for row in rows for key in row.group_ids if is_id(key)}
+    found = Group.objects.filter(pk__in=wanted) if wanted else []
+    return {str(group.pk): group.name for group in found}
+
+
+def rule_of(row: AccessRule, names: Mapping[str, str] | None = None) -> Rule:
+    """The rule of a row. names: names_of_groups(), if many rows are read."""
+    names = names_of_groups([row]) if names is None else names
     return Rule(
         id=str(row.pk),
         name=row.name,
@@ -45,6 +63,8 @@ def rule_of(row: AccessRule) -> Rule:
         path=composed(row.path),
         methods=frozenset(row.methods),
         networks=tuple(ip_network(text) for text in row.networks),
+        # The id of a deleted group is no name, so nobody is in it.
+        groups=frozenset(names.get(key, key) for key in row.group_ids),
     )
 
 
@@ -65,6 +85,7 @@ def create_rule(*, actor: Actor, rule: AccessRule, position: int | None = None) 
         others = _locked()
         _require_room(len(others) + 1)
         _require_app(rule)
+        _require_groups(rule)
         rule.position = others[-1].position + STEP if others else STEP
         rule.save(force_insert=True)
         details: dict[str, int] = {}
@@ -90,6 +111,7 @@ def store_new_rules(*, actor: Actor, rules: Sequence[AccessRule]) -> None:
     place = place_of_new(others)
     for rule in rules:
         _require_app(rule)
+        _require_groups(rule)
         rule.save(force_insert=True)
     _number([*others[:place], *rules, *others[place:]])
 
@@ -121,6 +143,7 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
         if not changed:
             return rule
         _require_app(rule)
+        _require_groups(rule, before["group_ids"])
         rule.save(update_fields=changed)
         _record(
             "sso:rule:change",
@@ -230,6 +253,30 @@ def _require_app(rule: AccessRule) -> None:
         raise RecordInvalid({"app_id": [_("There is no such app.")]})
 
 
+def _require_groups(rule: AccessRule, before: Sequence[str] = ()) -> None:
+    """Raise RecordInvalid for a new group that does not exist. Deletions take the same lock.
+
+    before: groups that the rule asks for already. A deleted one stays, so that no edit of another
+    field opens the rule.
+    """
+    found = names_of_groups([rule])
+    if any(key not in found and key not in before for key in rule.group_ids):
+        raise RecordInvalid({"group_ids": [_("There is no such group.")]})
+
+
+def uses_of_group(group: Group) -> list[GroupUse]:
+    """The rules that ask for the group, with their pages."""
+    rows = AccessRule.objects.exclude(group_ids=[]).order_by("position", "pk")
+    return [
+        GroupUse(
+            _("Access rule “%(name)s”") % {"name": row.name},
+            reverse("admin:forward_auth_accessrule_change", args=[row.pk]),
+        )
+        for row in rows
+        if str(group.pk) in row.group_ids
+    ]
+
+
 def values_of(rule: AccessRule) -> dict[str, Any]:
     """The fields of a rule, as the audit log stores them and undo restores them."""
     values = {name: getattr(rule, name) for name in FIELDS}
@@ -244,17 +291,26 @@ def place_of(rule: AccessRule) -> int:
 
 def with_app_name(values: dict[str, Any]) -> dict[str, Any]:
     """Values of rules for people: beside the id of the app its name, as of now."""
+    values = _with_group_names(values)
     if "app_id" not in values:
         return values
     app = App.objects.filter(pk=values["app_id"]).first() if values["app_id"] else None
     return values | {"app": app.name if app else ""}
 
 
+def _with_group_names(values: dict[str, Any]) -> dict[str, Any]:
+    if not values.get("group_ids"):
+        return values | {"groups": []} if "group_ids" in values else values
+    names = names_of_groups([AccessRule(group_ids=values["group_ids"])])
+    return values | {"groups": sorted(names.get(key, key) for key in values["group_ids"])}
+
+
 def _record_created(actor: Actor, rule: AccessRule, **details: int) -> None:
     """place: where it was inserted; without it, the rule is the last one."""
     values = values_of(rule)
-    if values["app_id"] is None:
-        del values["app_id"]
+    for name in ("app_id", "group_ids"):
+        if not values[name]:
+            del values[name]
     _record("sso:rule:create", actor, rule, after=with_app_name(values), **details)
 
 

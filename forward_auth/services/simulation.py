@@ -138,7 +138,7 @@ def simulate(asked: SimulatedRequest, subject: Subject) -> Simulation:
     result = decide_request(evaluated, credential, options())
     return Simulation(
         result,
-        next(one for one in trace if one.requirement is evaluated.requirement),
+        max(trace, key=lambda one: one.requirement.strictness),
         len(trace),
         frozenset(unclear(target, asked.ip)),
         steps_of(result.decision, subject.auth_result),

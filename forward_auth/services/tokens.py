@@ -69,10 +69,11 @@ def _claims(principal: Principal, audience: str) -> dict[str, object]:
         "sub": principal.user_id,
         "sid": _sid(principal),
         "iat": now,
-        # A role, too, is told no longer than it holds.
+        # A role or a group, too, is told no longer than it holds.
         "exp": int(min(now + TTL_SECONDS, principal.changes_at)),
         "jti": secrets.token_urlsafe(12),
         "email": address_of(principal.email),
         "name": principal.name,
         "role": str(principal.role),
+        "groups": list(principal.groups),
     }

@@ -19,10 +19,10 @@ from accounts.services.groups.members import (
     remove_member,
 )
 from accounts.services.groups.reading import (
+    current_groups,
     find_group,
     groups_of,
     groups_of_many,
-    next_group_end,
 )
 from accounts.services.groups.sources import set_groups_of_source
 from accounts.services.groups.uses import GroupUse
@@ -127,7 +127,7 @@ def test_members_are_added_limited_and_removed_each_with_one_row(
     add_member(actor=owner, user=viewer, group=finance, until=until)
     row = Membership.objects.get()
     assert (row.until, row.source, row.added_by) == (until, "manual", owner)
-    assert next_group_end(viewer, timezone.now()) == until
+    assert current_groups(viewer, timezone.now()).next_end == until
     assert export_own_data(viewer)["groups"][0]["name"] == "finance"
     assert remove_member(actor=owner, user=viewer, group=finance) is True
     assert remove_member(actor=owner, user=viewer, group=finance) is False

@@ -57,7 +57,8 @@ def test_the_claims_are_those_of_the_documentation(viewer: User) -> None:
     family = TokenFamily.objects.get()
     assert header == {"alg": "ES256", "typ": "at+jwt", "kid": header["kid"]}
     assert claims.keys() == {
-        *("iss", "sub", "aud", "exp", "iat", "jti", "sid", "role", "email", "client_id")
+        "groups",
+        *("iss", "sub", "aud", "exp", "iat", "jti", "sid", "role", "email", "client_id"),
     }
     assert claims["iss"] == "http://localhost:8000"
     assert (claims["sub"], claims["sid"]) == (str(viewer.pk), str(family.pk))

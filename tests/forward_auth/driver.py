@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Group, Membership, User
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
 from moderation.models import Ban

@@ -14,6 +14,8 @@ from accounts.actors import SYSTEM
 from accounts.admin.dashboard import content as dashboard
 from accounts.models import User
 from accounts.roles import Role
+from accounts.services.groups.changes import create_group, delete_group
+from accounts.services.groups.members import add_member
 from api.models import ApiKey
 from audit.models import AuditEvent
 from core.errors import Forbidden, NotFound, RecordInvalid
@@ -159,6 +161,26 @@ def test_an_invalid_field_says_what_is_wrong(
     assert list(answer.context["adminform"].form.errors) == [field]
     assert message in answer.content.decode()
     assert names() == []
+
+
+def test_a_rule_keeps_its_groups_even_a_deleted_one(panel: Client, owner: User) -> None:
+    """To drop a deleted group in silence would open the rule to everyone with the role."""
+    finance, staff = (create_group(actor=owner, name=name) for name in ("finance", "staff"))
+    panel.post(f"{RULES}add/", WIKI | {"group_ids": [str(finance.pk), str(staff.pk)]})
+    row = AccessRule.objects.get()
+    delete_group(actor=owner, group=staff, confirmed=True)
+
+    page = panel.get(f"{RULES}{row.pk}/change/")
+    assert page.context["adminform"].form["group_ids"].value() == row.group_ids
+    assert "a deleted group" in page.content.decode()
+    assert "Editor and above in a deleted group or finance" in panel.get(RULES).content.decode()
+    panel.post(f"{RULES}{row.pk}/change/", WIKI | {"group_ids": row.group_ids, "path": "/x"})
+    assert AccessRule.objects.get().group_ids == [str(finance.pk), str(staff.pk)]
+    assert audited("sso:rule:change").detail["after"] == {"path": "/x"}
+    answer = panel.post(
+        f"{RULES}{row.pk}/change/", WIKI | {"group_ids": row.group_ids, "effect": "public"}
+    )
+    assert list(answer.context["adminform"].form.errors) == ["group_ids"]
 
 
 def test_a_change_names_what_was_before_and_after(panel: Client) -> None:
@@ -417,6 +439,24 @@ def test_the_simulation_names_the_deciding_rule_and_why_others_do_not_match(
     assert [row.decides for row in result["rules"]] == [False, True, False]
     assert result["checks"][-1].why == "requires the role Editor; the user has Viewer"
     assert result["headers"] == []
+
+
+def test_the_simulation_says_which_group_is_missing(
+    panel: Client, owner: User, viewer: User
+) -> None:
+    finance, staff = (create_group(actor=owner, name=name) for name in ("finance", "staff"))
+    rule("Ledger", effect="role", role="viewer", group_ids=[str(finance.pk)])
+    add_member(actor=owner, user=viewer, group=staff)
+
+    denied = tried(panel, who=viewer.email)
+    add_member(actor=owner, user=viewer, group=finance)
+    passed = tried(panel, who=viewer.email)
+
+    assert (denied["status"], passed["status"]) == (403, 204)
+    assert denied["why"] == "requires a group: finance; the user is in staff"
+    assert passed["checks"][-1].question == "Is the user in one of the groups?"
+    assert dict(passed["headers"])["Remote-Groups"] == "viewer,finance,staff"
+    assert service.uses_of_group(finance)[0].what == "Access rule “Ledger”"
 
 
 def test_the_simulation_shows_the_identity_headers(panel: Client, make_user: MakeUser) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.models import User
+from accounts.services.groups.changes import change_group, create_group, delete_group
 from audit.models import AuditEvent
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services import rules
@@ -73,6 +74,7 @@ def test_a_rule_is_made_like_in_the_admin(owner: User, browser: Client) -> None:
         "path": "/edit",
         "methods": ["GET", "POST"],
         "networks": ["10.0.0.0/8"],
+        "groups": [],
         "app_id": None,
     }
     event = last_event("sso:rule:create")
@@ -99,6 +101,33 @@ def test_all_that_is_wrong_with_a_rule_is_told(
     assert problem(answer) == (402, "record_invalid")
     assert sorted(answer.json()["errors"]) == wrong
     assert not AccessRule.objects.exists()
+
+
+def test_a_rule_asks_for_groups_by_name_or_id(owner: User, browser: Client) -> None:
+    finance, staff = (create_group(actor=owner, name=name) for name in ("finance", "staff"))
+
+    made = call(browser, "POST", "access-rules", WIKI | {"groups": [str(staff.pk), "Finance"]})
+    path = f"access-rules/{made.json()['id']}"
+    assert made.json()["groups"] == ["finance", "staff"]
+    assert AccessRule.objects.get().group_ids == [str(staff.pk), str(finance.pk)]
+    change_group(actor=owner, group=finance, changes={"name": "money"})
+    delete_group(actor=owner, group=staff, confirmed=True)
+    record = call(browser, "GET", path).json()
+    assert record["groups"] == [str(staff.pk), "money"]
+    assert call(browser, "PATCH", path, record | {"path": "/x"}).status_code == 200
+    assert AccessRule.objects.get().group_ids == [str(staff.pk), str(finance.pk)]
+    for fields in (
+        {"groups": ["finance"]},
+        {"groups": [str(uuid.uuid4())]},
+        {"effect": "deny"},
+        {"effect": "public"},
+    ):
+        answer = call(browser, "PATCH", path, fields)
+        assert (problem(answer), [*answer.json()["errors"]]) == (
+            (402, "record_invalid"),
+            ["groups"],
+        )
+    assert call(browser, "PATCH", path, {"groups": []}).json()["groups"] == []
 
 
 def test_a_change_keeps_what_is_not_sent(browser: Client, three: list[AccessRule]) -> None:

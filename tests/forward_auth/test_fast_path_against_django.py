@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from accounts.access_policy import DenialReason
 from accounts.actors import ANONYMOUS_ID
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Group, Membership, User
 from accounts.roles import Role
 from accounts.services.anonymous import sync_anonymous_user
 from accounts.sessions.store import SIGNED_IN_AT, SessionStore
@@ -64,6 +64,7 @@ USERS = st.fixed_dictionaries({
     "new_password": st.sampled_from([False, False, True]),
     "has_factor": st.booleans(),
     "is_service": st.sampled_from([False, False, True]),
+    "groups": st.lists(st.tuples(st.sampled_from(["finance", "staff"]), DAYS), max_size=3),
 })  # fmt: skip
 # Credentials of apps behind the proxy, and no credential at all.
 BESIDE = st.sampled_from([
@@ -84,6 +85,7 @@ REQUESTS = st.fixed_dictionaries({
     "method": st.sampled_from(["GET", "HEAD", "POST", "DELETE", "", "PROPFIND", "QUERY", "MKCOL"]),
     "url": st.sampled_from([
         *("/", "/open/x", "/shut", "/admin/a", "/a%2e%2e/b", "", "/openly", "//shut", "/open//x"),
+        *("/ledger", "/ledger/x", "//ledger"),
         *("/open/..;/admin", "/a%2Fshut", "/shut%2Fx", "/%C3%BC", "/\xc3\xbc", "/\xff", "/100%25"),
     ]),
     "style": st.sampled_from(["nginx", "nginx", "caddy", "mixed", "empty"]),
@@ -120,7 +122,9 @@ def rules(db: None, settings: Any, make_user: Callable[..., User]) -> None:
     refresh_tokens.start_by_password(make_user("viewer", "first@example.com"), NOW())
     settings.MFA_REQUIRED_ROLES = ("admin",)
     rows = [("open", "public", "viewer", "/open"), ("shut", "deny", "viewer", "/shut"),
-            ("admins", "role", "admin", "/admin")]  # fmt: skip
+            ("admins", "role", "admin", "/admin"),
+            ("finance", "role", "viewer", "/ledger")]  # fmt: skip
+    finance, _staff = Group.objects.bulk_create([Group(name="finance"), Group(name="staff")])
     for position, (name, effect, role, path) in enumerate(rows):
         AccessRule.objects.create(
             position=position,
@@ -129,6 +133,7 @@ def rules(db: None, settings: Any, make_user: Callable[..., User]) -> None:
             role=role,
             path=path,
             host="app.example.com",
+            group_ids=[str(finance.pk)] if name == "finance" else [],
         )
 
 
@@ -289,6 +294,16 @@ def _session(user: User, credential: Any) -> str:
     return key
 
 
+def _join(user: User, groups: Any) -> None:
+    for number, (name, end) in enumerate(groups):
+        Membership.objects.create(
+            user=user,
+            group=Group.objects.get(name=name),
+            source=f"provider:{number}",
+            until=None if end is None else NOW() + end,
+        )
+
+
 def _change(user: User, person: Any) -> None:
     changed = {name: person[name] for name in ("role", "is_active", "setup_completed")}
     changed["email_verified_at"] = NOW() if person["verified"] else None
@@ -307,6 +322,7 @@ def _change(user: User, person: Any) -> None:
         user.set_password("another horse battery staple")
         changed["password"] = user.password
     User.objects.filter(pk=user.pk).update(**changed)
+    _join(user, person["groups"])
     if person["ban"]:
         until = {"endless": None, "over": NOW() - timedelta(seconds=1)}
         Ban.objects.create(
@@ -317,7 +333,7 @@ def _change(user: User, person: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["key", "token", "session", "gate"])
-@pytest.mark.parametrize("subject", ["account", "role"])
+@pytest.mark.parametrize("subject", ["account", "role", "group"])
 @pytest.mark.parametrize("role", [Role.EDITOR, Role.ADMIN])
 def test_no_answer_is_remembered_past_an_end(
     rules: None, make_user: Callable[..., User], kind: str, subject: str, role: Role
@@ -325,13 +341,19 @@ def test_no_answer_is_remembered_past_an_end(
     """A role that lets in, and one (admin) that is refused for a missing second factor."""
     user = make_user("viewer", "p@example.com")
     plain = PLAIN | {"kind": kind}
-    asked = {"method": "GET", "url": "/", "style": "nginx", "query": ""}
+    url = "/ledger" if subject == "group" else "/"
+    asked = {"method": "GET", "url": url, "style": "nginx", "query": ""}
     environ = _environ(asked) | _offer(user, plain)
     # Whole seconds, because SQLite tells times to some microseconds.
     end = NOW().replace(microsecond=0) + timedelta(seconds=4)
-    ends = (
-        {"expires_at": end} if subject == "account" else {"role_until": end, "role_after": "none"}
-    )
+    ends: dict[str, Any] = {
+        "account": {"expires_at": end},
+        "role": {"role_until": end, "role_after": "none"},
+        "group": {},
+    }[subject]
+    if subject == "group":
+        finance = Group.objects.get(name="finance")
+        Membership.objects.create(user=user, group=finance, until=end)
     User.objects.filter(pk=user.pk).update(role=role, **ends)
     checker = Checker(current_data_version)
 
@@ -351,6 +373,8 @@ def test_no_answer_is_remembered_past_an_end(
         expected = {"key": "account_expired", "token": "account_expired"}
         assert isinstance(later, AuthFailure)
         assert later.code == expected.get(kind, "not_authenticated")
+    elif subject == "group":
+        assert getattr(later, "groups", ()) == ()
     else:
         assert isinstance(later, Principal)
         assert later.role == Role.NONE

@@ -40,11 +40,19 @@ from tests.servers.fixtures import StartGatehouse
 
 ROUNDS = 50
 # Locked: the worker may just be writing refusals that name them.
-NO_RULES = """
+ONE_RULE = """
 from core.locks import ROLES, acquire_lock
 with transaction.atomic():
     acquire_lock(ROLES)
     AccessRule.objects.all().delete()
+    staff, _is_new = Group.objects.get_or_create(name="staff")
+    AccessRule.objects.create(name="staff", effect="role", role="editor", path="/board",
+                              position=200, group_ids=[str(staff.pk)])
+"""
+PERSON = """
+user = person("p{number}")
+Membership.objects.create(user=user, group=staff)
+result = offer(user, "{kind}")
 """
 MakeDriver = Callable[..., Driver]
 CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
@@ -66,6 +74,8 @@ ACTIONS: list[tuple[str, str, str, int, str]] = [
      401, "not_authenticated"),
     ("rule", "token", "AccessRule.objects.create(name='shut', effect='deny', path='/board')",
      403, "editor"),
+    ("leave the group", "key", "Membership.objects.filter(user=user).delete()", 403, "editor"),
+    ("delete the group", "session", "staff.delete()", 403, "editor"),
     ("kill signing keys", "token", """
 from accounts.actors import SYSTEM
 from api.tokens import signing_keys
@@ -110,8 +120,8 @@ def test_the_next_request_to_every_process_is_denied(
     clients = [gatehouse.client(number) for number in range(3)]
 
     for number, (name, kind, code, check, account) in enumerate(islice(cycle(ACTIONS), ROUNDS)):
-        driver(NO_RULES)
-        offer = driver(f"user = person('p{number}'); result = offer(user, {kind!r})")
+        driver(ONE_RULE)
+        offer = driver(PERSON.format(number=number, kind=kind))
         before = [
             (_status(client, offer), _account(client, offer))
             for _again in range(3)
@@ -204,8 +214,8 @@ def test_another_host_is_notified(
     driver, client = drivers(data, first), second.client()
 
     for number, (name, kind, code, check, account) in enumerate(ACTIONS):
-        driver(NO_RULES)
-        offer = driver(f"user = person('p{number}'); result = offer(user, {kind!r})")
+        driver(ONE_RULE)
+        offer = driver(PERSON.format(number=number, kind=kind))
         assert wait_for(lambda offer=offer: _status(client, offer) == 204, 2)
         assert wait_for(lambda offer=offer: _account(client, offer) == "editor", 2)
         driver(code)

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from jwt.algorithms import get_default_algorithms
 
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Group, Membership, User
 from accounts.roles import Role
 from api.models import TokenFamily
 from api.tokens import refresh_tokens, signing_keys
@@ -61,9 +61,13 @@ def _verified(token: str, audience: str) -> dict[str, Any]:
 
 
 def test_an_app_can_verify_the_user_of_a_request(front: FastPath, viewer: User) -> None:
+    Membership.objects.bulk_create(
+        Membership(user=viewer, group=Group.objects.create(name=name)) for name in ("staff", "lab")
+    )
     issued = made(viewer)
     claims = _verified(_token(front, issued.text), APP)
 
+    assert claims["groups"] == ["lab", "staff"]
     assert claims["exp"] - claims["iat"] == 60
     assert abs(claims["iat"] - time.time()) < 5
     assert {name: claims[name] for name in ("sub", "email", "name", "role", "sid")} == {

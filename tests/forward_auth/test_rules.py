@@ -370,6 +370,7 @@ PATHS = st.sampled_from(["", "/", "/a", "/a/b", "/shut"])
 NETWORKS = st.lists(
     st.sampled_from([ip_network("10.0.0.0/8"), ip_network("203.0.113.0/24")]), max_size=2
 )
+FINANCE, STAFF = frozenset({"finance"}), frozenset({"staff"})
 RULES = st.builds(
     Rule,
     id=st.uuids().map(str),
@@ -380,6 +381,7 @@ RULES = st.builds(
     path=PATHS,
     methods=st.frozensets(st.sampled_from(["GET", "POST"])),
     networks=NETWORKS.map(tuple),
+    groups=st.frozensets(st.sampled_from(["finance", "staff"])),
 )
 TARGETS = st.builds(
     Target,
@@ -429,7 +431,8 @@ def test_a_trace_changes_nothing_and_names_every_rule(
 
     assert found == requirement_for(rules, target, ip, override)
     assert [one.target for one in trace] == list(target.readings)
-    assert any(one.requirement is found for one in trace)
+    assert any(one.requirement.rule_id == found.rule_id for one in trace)
+    assert {*found.groups} == {names for one in trace for names in one.requirement.groups}
     for reading in trace:
         for step, one in zip(reading.rules, rules, strict=True):
             assert step.rule is one
@@ -446,6 +449,7 @@ def test_a_trace_changes_nothing_and_names_every_rule(
         is_denied=st.booleans(),
         min_role=st.sampled_from([None, Role.VIEWER, Role.ADMIN, Role.OWNER]),
         why=st.just(""),
+        groups=st.lists(st.sampled_from([FINANCE, FINANCE | STAFF]), max_size=2).map(tuple),
     ),
     target=TARGETS,
     auth_result=st.one_of(PASSES, REJECTIONS),
@@ -484,6 +488,7 @@ def test_a_request_is_allowed_only_if_every_condition_holds(
         and not requirement.is_denied
         and auth_result.role is not Role.NONE
         and auth_result.role.rank >= requirement.min_role.rank
+        and all(names & {*auth_result.groups} for names in requirement.groups)
         and (auth_result.may_read if target.is_reading else auth_result.may_write)
     )
     assert (decision.status == 204) is may_pass
@@ -492,6 +497,7 @@ def test_a_request_is_allowed_only_if_every_condition_holds(
 
 VIEWERS, ADMINS = (Requirement("r", False, role, "") for role in (Role.VIEWER, Role.ADMIN))
 DENIED = Requirement("r", True, Role.OWNER, "")
+IN_FINANCE = Requirement("r", False, Role.VIEWER, "", (FINANCE,))
 VIEWER = Principal("key", "u", "v@example.com", "V", Role.VIEWER, True, 0.0)
 BANNED = AuthFailure("key", "banned", credential_valid=True)
 
@@ -510,6 +516,11 @@ BANNED = AuthFailure("key", "banned", credential_valid=True)
         (DENIED, replace(VIEWER, role=Role.OWNER), True, 403, "forbidden", Question.NOT_DENIED),
         (ADMINS, VIEWER, True, 403, "forbidden", Question.ROLE),
         (VIEWERS, replace(VIEWER, role=Role.NONE), True, 403, "forbidden", Question.ROLE),
+        (IN_FINANCE, replace(VIEWER, role=Role.NONE, groups=("finance",)), True, 403, "forbidden",
+         Question.ROLE),
+        (IN_FINANCE, replace(VIEWER, role=Role.OWNER, groups=("staff",), may_read=False), True,
+         403, "group_missing", Question.GROUP),
+        (IN_FINANCE, replace(VIEWER, groups=("finance", "x")), True, 204, "", Question.SCOPE),
         (VIEWERS, replace(VIEWER, may_read=False), True, 403, "scope_missing", Question.SCOPE),
     ],
 )  # fmt: skip
@@ -536,7 +547,9 @@ def test_a_missing_value_never_allows_more(rules: list[Rule], target: Target, ip
 
     vague = requirement_for(rules, target, ip)
 
-    assert vague.strictness >= requirement_for(rules, clear, ip or IP).strictness
+    exact = requirement_for(rules, clear, ip or IP)
+    assert vague.strictness >= exact.strictness
+    assert {*exact.groups} <= {*vague.groups} or vague.is_denied
 
 
 def test_the_trace_names_each_rule_and_its_unmet_conditions() -> None:

@@ -41,7 +41,7 @@ def name_of(text: str) -> str:
         )
     if name in RESERVED_NAMES:
         raise ValueError(_("“%(name)s” is the name of a role. Choose another.") % {"name": name})
-    if _is_id(name):
+    if is_id(name):
         raise ValueError(_("This is an id, not a name. Choose another."))
     return name
 
@@ -65,7 +65,8 @@ def description_of(text: str) -> str:
     return clean_name(text, MAX_DESCRIPTION_LENGTH)
 
 
-def _is_id(name: str) -> bool:
+def is_id(name: str) -> bool:
+    """Whether the text is an id, which no name may be."""
     try:
         UUID(name)
     except ValueError:

@@ -3,10 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,13 +13,27 @@ from accounts.models import Group, Membership, User
 from core.errors import NotFound
 
 
+class CurrentGroups(NamedTuple):
+    """The names of a person's groups in order, and when the next membership ends by itself."""
+
+    names: tuple[str, ...]
+    next_end: datetime | None
+
+
+def current_groups(user: User, now: datetime) -> CurrentGroups:
+    """groups_of() with the next end, by one query."""
+    rows = Membership.objects.filter(user_id=user.pk).current(now)
+    found = list(rows.values_list("group__name", "until"))
+    ends = [end for _name, end in found if end is not None]
+    return CurrentGroups(tuple(sorted({name for name, _end in found})), min(ends, default=None))
+
+
 def groups_of(user: User, now: datetime | None = None) -> tuple[str, ...]:
     """The names of the groups that the person is in, in alphabetical order.
 
     A membership whose time is up does not count, whether or not the worker has deleted it.
     """
-    rows = Membership.objects.filter(user_id=user.pk).current(now or timezone.now())
-    return tuple(sorted(set(rows.values_list("group__name", flat=True))))
+    return current_groups(user, now or timezone.now()).names
 
 
 def groups_of_many(keys: Iterable[Any], now: datetime | None = None) -> dict[UUID, tuple[str, ...]]:
@@ -30,13 +43,6 @@ def groups_of_many(keys: Iterable[Any], now: datetime | None = None) -> dict[UUI
     for user_id, name in rows.values_list("user_id", "group__name"):
         found[user_id].add(name)
     return {user_id: tuple(sorted(names)) for user_id, names in found.items()}
-
-
-def next_group_end(user: User, now: datetime) -> datetime | None:
-    """When the next membership of the person ends by itself; None if none does."""
-    rows = Membership.objects.filter(user_id=user.pk, until__gt=now)
-    end: datetime | None = rows.aggregate(end=Min("until"))["end"]
-    return end
 
 
 def find_group(text: str) -> Group:
