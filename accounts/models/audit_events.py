@@ -1,8 +1,8 @@
 """Names of the users in events of the audit log, which holds ids only."""
 
-from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
 
-from accounts.models.users import User
+from accounts.models.users import Kind, User
 from audit.models import AuditEvent
 from audit.sentences import sentence
 
@@ -11,10 +11,11 @@ def with_emails(rows: "QuerySet[AuditEvent]") -> "QuerySet[AuditEvent]":
     """Annotate with the current addresses and names of actor and target; None if deleted.
 
     They are actor_email, target_email, actor_name and target_name; for a name that is not set, the
-    address.
+    address. The name of a service account is how it is called, not what it is for.
     """
     emails = User.objects.values("email")
-    name = Case(When(name="", then=F("email")), default=F("name"))
+    is_email = Q(name="") | Q(kind=Kind.SERVICE)
+    name = Case(When(is_email, then=F("email")), default=F("name"))
     names = User.objects.annotate(shown=name).values("shown")
     return rows.annotate(
         actor_email=Subquery(emails.filter(pk=OuterRef("actor_id"))[:1]),

@@ -338,10 +338,10 @@ class User(AbstractBaseUser):
         return max(now, self.credentials_valid_from, self.keys_valid_from)
 
     def get_full_name(self) -> str:
-        return self.name or self.email
+        return self.email if self.is_service else self.name or self.email
 
     def get_short_name(self) -> str:
-        return self.name.partition(" ")[0] or self.email
+        return self.email if self.is_service else self.name.partition(" ")[0] or self.email
 
     def set_password(self, raw_password: str | None) -> None:
         super().set_password(None if raw_password is None else normalise(raw_password))

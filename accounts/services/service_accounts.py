@@ -15,11 +15,17 @@ from django.utils.translation import gettext as _
 
 from accounts import access_policy
 from accounts.account_sources import username_problems
-from accounts.actors import Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.models import User
 from accounts.models.users import Kind
 from accounts.roles import Role, can_give
-from accounts.services.end_dates import Subject, account_ends, check_end, skip_passed_reminders
+from accounts.services.end_dates import (
+    Subject,
+    account_ends,
+    check_end,
+    check_role_end,
+    skip_passed_reminders,
+)
 from accounts.services.ranks import OWNER_IS_PERSON, require_rank
 from audit import audit_log
 from core.errors import Forbidden, RecordInvalid
@@ -43,12 +49,14 @@ def create_service_account(
     role: str = Role.VIEWER,
     name: str = "",
     expires_at: datetime | None = None,
+    role_until: datetime | None = None,
+    role_after: str = "",
     source: str = "operator",
 ) -> User:
     """Create a service account. Raises RecordInvalid with all errors, or Forbidden.
 
     username: how it is called, in lists and in Remote-User; it never changes. name: what it is for.
-    responsible: the person who answers for it.
+    responsible: the person who answers for it. role_until, role_after: see users.change_role().
     """
     if role != Role.OWNER and not can_give(Role(actor.role), Role(role)):
         raise Forbidden(_("You may only give roles below your own."))
@@ -58,10 +66,12 @@ def create_service_account(
         name=clean_name(name),
         role=role,
         expires_at=expires_at,
+        role_until=role_until,
+        role_after=role_after,
         responsible=responsible,
     )
     user.set_password(None)
-    check_new_service_account(user)
+    check_new_service_account(user, actor)
     try:
         with transaction.atomic():
             lock_users(user.responsible_id)
@@ -69,6 +79,7 @@ def create_service_account(
             _require_answerable(responsible)
             user.save(force_insert=True)
             skip_passed_reminders(user, Subject.ACCOUNT, user.expires_at, timezone.now())
+            skip_passed_reminders(user, Subject.ROLE, user.role_until, timezone.now())
             audit_log.record(
                 "account:service:create",
                 actor=actor,
@@ -83,13 +94,14 @@ def create_service_account(
     return user
 
 
-def check_new_service_account(user: User) -> None:
+def check_new_service_account(user: User, actor: Actor = SYSTEM) -> None:
     """Set the names of a new account to their stored form. Raises RecordInvalid with all errors."""
-    errors = _username_errors(user)
+    errors, now = _username_errors(user), timezone.now()
     if user.role == Role.OWNER:
         errors["role"] = [str(OWNER_IS_PERSON)]
     checks: tuple[Callable[[], object], ...] = (
-        lambda: check_end("expires_at", user.expires_at, timezone.now()),
+        lambda: check_end("expires_at", user.expires_at, now),
+        lambda: check_role_end(actor, user.role, user.role_until, user.role_after, now),
         lambda: _require_answerable(user.responsible),
     )
     for check in checks:

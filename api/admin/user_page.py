@@ -25,7 +25,13 @@ def keys(_request: HttpRequest, user: User) -> Content:
         [_key_row(row, user) for row in newest(rows)],
         more=found_in("api_apikey", user.email),
         empty=_("None."),
+        template="admin/api/_new_key.html" if user.is_service else "",
+        context={"url": _new_key_url(user)} if user.is_service else {},
     )
+
+
+def _new_key_url(user: User) -> str:
+    return reverse("admin:accounts_serviceaccount_new-key", args=[user.pk])
 
 
 def _key_row(key: ApiKey, user: User) -> Row:

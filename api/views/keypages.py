@@ -143,7 +143,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
     """List keys and programs, with a form for a new key. POST shows the new key once."""
     user = current_user(request)
     form = NewKeyForm(bound_data(request), user=user)
-    if is_valid_with(form, lambda typed: _check(user, form, typed)):
+    if is_valid_with(form, lambda typed: check_new_key(user, form, typed)):
         with show_service_errors(form):
             return _render_new_key(
                 request, services.create_key(actor=user, user=user, key_request=form.key_request())
@@ -199,7 +199,7 @@ def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
     return redirect_with_notice("apikeys:list", "program-ended")
 
 
-def _check(user: User, form: NewKeyForm, typed: dict[str, Any]) -> None:
+def check_new_key(user: User, form: NewKeyForm, typed: dict[str, Any]) -> None:
     """Raise RecordInvalid with the errors of the service, also when the form has its own."""
     readable = {"name": "", "scopes": [], "networks": "", "life": NEVER, "date": None} | typed
     if readable["life"] == DATE and readable["date"] is None:

@@ -26,6 +26,7 @@ from operations.demo.activity import REFUSED_MAILBOX, plan_activity
 from operations.demo.clock import history
 from operations.demo.mailbox import demo_mail
 from operations.demo.people import MAX_PEOPLE, MIN_PEOPLE, make_people
+from operations.demo.service_accounts import plan_service_accounts
 from operations.demo.story import DAYS, Progress, Story
 from operations.errors import OperationError
 
@@ -62,6 +63,7 @@ def create_demo(*, count: int, seed: int, password: str | None, progress: Progre
     story = Story(people, seed=seed, end=timezone.now(), password=password)
     story.plan_people()
     plan_activity(story)
+    plan_service_accounts(story)
     with transaction.atomic():
         acquire_lock(ROLES)
         _require_empty()
@@ -80,7 +82,7 @@ def create_demo(*, count: int, seed: int, password: str | None, progress: Progre
 
 
 def _require_empty() -> None:
-    if User.objects.people().exists():
+    if User.objects.filter(setup_completed=True).exists():
         raise OperationError(
             "This instance has accounts, and demo data never mixes with real data. Nothing was "
             "changed. Use an empty folder: DATA_DIR=./demo manage.py demo"

@@ -91,9 +91,13 @@ def test_a_demo_has_people_in_every_state_and_their_history() -> None:
         "waiting for confirmation": 2,
         "invited": 3,
     }
-    assert User.objects.count() == 37
+    assert User.objects.people().count() == 37
+    assert [user.email for user in User.objects.service_accounts().order_by("pk")] == [
+        "backup", "release-notes",
+    ]  # fmt: skip
+    assert User.objects.without_responsible(now).get().email == "release-notes"
     assert User.objects.filter(is_active=False).count() == 2
-    assert User.objects.filter(email_verified_at=None).count() == 2
+    assert User.objects.people().filter(email_verified_at=None).count() == 2
     # One more, whose mailbox refuses mail.
     assert Invitation.objects.filter(used_at=None).count() == 4
     assert active_bans().exclude(user=None).count() == 1
@@ -120,7 +124,7 @@ def test_its_audit_log_is_valid_and_tells_sixty_days_in_order() -> None:
     assert timedelta(days=59) < times[-1] - times[0] < timedelta(days=61)
     created = User.objects.values_list("created_at", flat=True)
     assert min(created) == times[0]
-    assert len(set(created)) == 9
+    assert len(set(created)) == 11
 
 
 @pytest.mark.django_db

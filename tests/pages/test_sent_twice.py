@@ -34,6 +34,7 @@ from accounts.services.first_run import ensure_owner, issue_setup_link
 from accounts.services.invitations import invite
 from accounts.services.passwords import handle_reset_requests, start_reset
 from accounts.services.saved_views import save_view
+from accounts.services.service_accounts import create_service_account
 from accounts.services.signup import handle_sign_up_requests
 from accounts.services.users import create_user, disable_user
 from accounts.services.verification import mail_verification
@@ -324,6 +325,22 @@ def _family(context: CaseContext) -> TokenFamily:
     return TokenFamily.objects.get(user=context.viewer)
 
 
+SERVICES = "/admin/accounts/serviceaccount/"
+SERVICE = {"name": "Backup", "responsible": "owner@example.com", "role": "viewer"}
+
+
+def service(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    def make(context: CaseContext) -> Form:
+        row = create_service_account(
+            actor=context.owner, username="backup", responsible=context.owner
+        )
+        if page == "enable":
+            disable_user(actor=context.owner, user=row)
+        return f"{SERVICES}{row.pk}/{page}/", fields
+
+    return make
+
+
 def _live_link(context: CaseContext) -> LoginLink:
     issue_link(context.viewer, actor=SYSTEM, lifetime=timedelta(hours=1), source="command")
     return LoginLink.objects.get(user=context.viewer)
@@ -441,6 +458,27 @@ CASES: dict[str, Case] = {
         count(User),
         [4],
         (302, "/admin/accounts/user/"),
+    ),
+    "admin:accounts_serviceaccount_add": Case(
+        own(f"{SERVICES}add/", **SERVICE, username="backup"), count(User), [4], (302, SERVICES)
+    ),
+    "admin:accounts_serviceaccount_change": Case(
+        service("change", **SERVICE), count(User), [4], (302, SERVICES)
+    ),
+    "admin:accounts_serviceaccount_new-key": Case(
+        service("new-key", name="cron", scopes="read", life="30", date="", networks=""),
+        count(ApiKey),
+        [1],
+        (200, "gth_"),
+    ),
+    "admin:accounts_serviceaccount_disable": Case(
+        service("disable"), count(User), [4], (302, SERVICES)
+    ),
+    "admin:accounts_serviceaccount_enable": Case(
+        service("enable"), count(User), [4], (302, SERVICES)
+    ),
+    "admin:accounts_serviceaccount_delete": Case(
+        service("delete", post="yes"), count(User), [3], (302, SERVICES)
     ),
     "admin:accounts_invitation_add": Case(
         own("/admin/accounts/invitation/add/", email=EMAIL, name="", role="viewer", days="7"),
@@ -780,6 +818,12 @@ AUDIT = {
     "mfa:passkey-rename": ["account:passkey:rename"],
     "accounts:profile": ["account:user:edit"],
     "mfa:recovery-codes": ["account:recovery-codes:make"],
+    "admin:accounts_serviceaccount_add": ["account:service:create"],
+    "admin:accounts_serviceaccount_change": ["account:user:edit"],
+    "admin:accounts_serviceaccount_new-key": ["api:key:create"],
+    "admin:accounts_serviceaccount_disable": ["account:user:disable"],
+    "admin:accounts_serviceaccount_enable": ["account:user:enable"],
+    "admin:accounts_serviceaccount_delete": ["account:user:delete"],
     "admin:accounts_invitation_add": ["account:invitation:issue"],
     "admin:accounts_invitation_send-many": ["account:invitation:issue"],
     "admin:accounts_user_run-import": ["account:user:create", "account:user:import"],

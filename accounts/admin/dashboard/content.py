@@ -123,6 +123,7 @@ def _tasks(waiting: int) -> list[Task]:
     unused = capped_count(people.exclude(role=Role.NONE).filter(last_login__lt=now - UNUSED_AFTER))
     soon = Invitation.objects.usable(now).filter(expires_at__lt=now + ENDS_SOON)
     invited = capped_count(soon)
+    alone = capped_count(User.objects.without_responsible(now))
     return [
         *tasks_of(
             waiting,
@@ -148,6 +149,15 @@ def _tasks(waiting: int) -> list[Task]:
                 invited,
             ),
             f"{reverse('admin:accounts_invitation_changelist')}?state=expiring",
+        ),
+        *tasks_of(
+            alone,
+            ngettext(
+                "Nobody answers for %(count)s service account",
+                "Nobody answers for %(count)s service accounts",
+                alone,
+            ),
+            f"{reverse('admin:accounts_serviceaccount_changelist')}?responsible=nobody",
         ),
     ]
 

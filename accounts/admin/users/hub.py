@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from accounts.admin.actions import CONFIRMED, PageAction, page_actions
 from accounts.admin.base import USER_PAGE, acting_admin
 from accounts.admin.columns import badge
+from accounts.admin.service_accounts.actions import SERVICE_ACTIONS
 from accounts.admin.users.actions import USER_ACTIONS
 from accounts.admin.users.filters import STATE_LABELS, State, badges_of, state_of
 from accounts.admin.users.sections import Content, Section, notices_of, sections
@@ -22,6 +23,8 @@ GROUPS: dict[str, Any] = {
     "access": gettext_lazy("Access"),
     "sessions": gettext_lazy("Devices"),
 }
+# What a service account has; the other sections are about signing in.
+SERVICE_SECTIONS = frozenset({"reach", "denials", "keys", "moderation", "history"})
 _STATE_TONES = {State.ACTIVE: "good", State.DISABLED: "bad"}
 
 
@@ -57,14 +60,19 @@ def page_context(request: HttpRequest, user: User) -> dict[str, Any]:
     """Template context of the page of `user`."""
     actor = acting_admin(request)
     may_manage = actor.can_manage(user)
+    shown = SERVICE_SECTIONS if user.is_service else None
     return {
-        "title": user.name or user.email,
+        "title": user.email if user.is_service else user.name or user.email,
         "subtitle": None,
         "badges": _badges(user),
         "notices": notices_of(request, user),
         "may_manage": may_manage,
         "groups": _groups(actor, user) if may_manage else [],
-        "sections": [ShownSection(each, each.build(request, user)) for each in sections()],
+        "sections": [
+            ShownSection(each, each.build(request, user))
+            for each in sections()
+            if shown is None or each.name in shown
+        ],
         "changelist_field": USER_PAGE,
         # The page has a button for it, beside the others.
         "show_delete": False,
@@ -78,10 +86,14 @@ def _badges(user: User) -> list[SafeString]:
         badge(_STATE_TONES.get(state, "warn"), STATE_LABELS[state]),
         *(badge("bad", label) for label in badges_of(user).values()),
     ]
+    if user.is_service:
+        return [badge("plain", _("Service account")), *found]
     return found if user.is_verified else [*found, badge("warn", _("Address not verified"))]
 
 
 def _groups(actor: User, user: User) -> list[ButtonGroup]:
+    if user.is_service:
+        return [ButtonGroup(GROUPS["access"], list(_service_buttons(user)))]
     found: dict[str, list[ActionButton]] = {name: [] for name in GROUPS}
     for name, action in page_actions().items():
         if action.is_useful(user):
@@ -96,6 +108,16 @@ def _groups(actor: User, user: User) -> list[ButtonGroup]:
     delete = ActionButton(_("Delete…"), _url("delete", user), is_danger=True, is_link=True)
     found["access"].append(delete)
     return [ButtonGroup(GROUPS[name], buttons) for name, buttons in found.items() if buttons]
+
+
+def _service_buttons(user: User) -> Iterator[ActionButton]:
+    """Its own buttons: the others are about people."""
+    for name, action in SERVICE_ACTIONS.items():
+        if action.is_useful(user):
+            url = reverse(f"admin:accounts_serviceaccount_{name}", args=[user.pk])
+            yield ActionButton(action.label, url, str(action.question) % {"name": user.email})
+    url = reverse("admin:accounts_serviceaccount_delete", args=[user.pk])
+    yield ActionButton(_("Delete…"), url, is_danger=True, is_link=True)
 
 
 def _list_button(name: str, action: PageAction, user: User) -> ActionButton:

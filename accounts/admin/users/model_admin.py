@@ -49,7 +49,7 @@ from accounts.admin.users.list_columns import (
     with_list_columns,
 )
 from accounts.admin.users.row_actions import row_actions
-from accounts.models import User, UserQuerySet
+from accounts.models import Kind, User, UserQuerySet
 from accounts.services import users
 from accounts.services.users import Profile
 from core.errors import GatehouseError
@@ -111,7 +111,9 @@ class UserAdmin(RowPage, TickedRowsAdmin):
         return [*BULK_ACTIONS, *user_actions().values()]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[User]":
-        return with_list_columns(with_badges(super().get_queryset(request)))
+        """People. The page of a service account is in accounts.admin.service_accounts."""
+        found = super().get_queryset(request).filter(kind=Kind.PERSON)
+        return with_list_columns(with_badges(found))
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return [*self.list_display, *list_columns()]
@@ -213,6 +215,19 @@ class UserAdmin(RowPage, TickedRowsAdmin):
         form.actor = acting_admin(request)
         form.service_error = getattr(request, "gatehouse_service_error", None)
         return form
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Lists link every account here: lead to the page of a service account."""
+        key = as_uuid(object_id)
+        if key is not None and User.objects.service_accounts().filter(pk=key).exists():
+            return redirect("admin:accounts_serviceaccount_change", key)
+        return super().change_view(request, object_id, form_url, extra_context)
 
     def page_context(self, request: HttpRequest, row: User) -> dict[str, Any]:
         return hub.page_context(request, row)

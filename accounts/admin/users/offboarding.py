@@ -13,17 +13,20 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
+from accounts import access_policy
 from accounts.admin.actions import CONFIRMED
 from accounts.admin.base import acting_admin
 from accounts.admin.navigation import below_user
+from accounts.admin.service_accounts.forms import PersonField
 from accounts.admin.users.actions import sign_out_if_ended
 from accounts.models import User
 from accounts.offboarding.credential_kinds import credential_kinds
 from accounts.offboarding.report import Report, find_report
 from accounts.services.offboard import offboard
+from accounts.services.service_accounts import hand_over_all
 from accounts.services.users import is_last_owner
 from core.errors import GatehouseError
 
@@ -42,11 +45,26 @@ REASONS: dict[str, Any] = {
 
 
 class OffboardForm(forms.Form):
-    """Why; stored in the audit log."""
+    """Why; stored in the audit log. taker: who answers for their service accounts from now on."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason, for the audit log"), max_length=200, required=False
     )
+    taker = PersonField(
+        label=gettext_lazy("Hand these service accounts over to (address or user name)"),
+        required=False,
+    )
+
+    def __init__(self, *args: Any, user: User, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.user = user
+
+    def clean_taker(self) -> User | None:
+        """Somebody who can answer for them, and not the person who leaves."""
+        taker: User | None = self.cleaned_data["taker"]
+        if taker is not None and (taker.pk == self.user.pk or not access_policy.may_act(taker)):
+            raise forms.ValidationError(_("Choose another person, whose account is active."))
+        return taker
 
 
 def offboard_view(modeladmin: "ModelAdmin[User]", find: FindUser) -> Callable[..., HttpResponse]:
@@ -54,7 +72,7 @@ def offboard_view(modeladmin: "ModelAdmin[User]", find: FindUser) -> Callable[..
 
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
         user = find(modeladmin, request, key)
-        form = OffboardForm(request.POST if CONFIRMED in request.POST else None)
+        form = OffboardForm(request.POST if CONFIRMED in request.POST else None, user=user)
         if not form.is_bound or not form.is_valid():
             return _confirmation(modeladmin, request, user, form)
         reason = form.cleaned_data["reason"]
@@ -63,10 +81,31 @@ def offboard_view(modeladmin: "ModelAdmin[User]", find: FindUser) -> Callable[..
         except GatehouseError as error:
             messages.error(request, error.sentences)
             return redirect("admin:accounts_user_change", user.pk)
+        if form.cleaned_data["taker"] is not None:
+            _hand_over(request, user, form.cleaned_data["taker"])
         sign_out_if_ended(request)
         return redirect("admin:accounts_user_offboarding", user.pk, report.number)
 
     return view
+
+
+def _hand_over(request: HttpRequest, giver: User, taker: User) -> None:
+    """Hand the service accounts over, and say which ones were not."""
+    try:
+        result = hand_over_all(actor=acting_admin(request), giver=giver, taker=taker)
+    except GatehouseError as error:
+        messages.error(request, error.sentences)
+        return
+    if result.done:
+        text = ngettext(
+            "%(count)d service account was handed over to %(name)s.",
+            "%(count)d service accounts were handed over to %(name)s.",
+            result.done,
+        )
+        messages.success(request, text % {"count": result.done, "name": taker.get_full_name()})
+    if result.skipped:
+        text = _("Not handed over, because their role is not below your own: %(names)s")
+        messages.warning(request, text % {"names": ", ".join(result.skipped)})
 
 
 def _confirmation(
@@ -85,6 +124,7 @@ def _confirmation(
         "found": [(label, count) for label, count in found if count],
         "is_self": user.pk == acting_admin(request).pk,
         "is_last_owner": is_last_owner(user),
+        "service_accounts": User.objects.service_accounts().filter(responsible=user),
     }
     return render(request, "admin/accounts/user/offboard.html", context)
 

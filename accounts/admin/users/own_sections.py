@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -38,6 +38,7 @@ from accounts.admin.users.sections import (
 from accounts.models import ROLE_LABELS, BrowserSession, Invitation, User
 from accounts.models.audit_events import sentence_of, with_emails
 from accounts.offboarding.report import latest_report
+from accounts.services.service_accounts import has_responsible
 from accounts.services.undo import with_undo
 from accounts.sessions.link_binding import device_name
 from audit.models import AuditEvent
@@ -58,6 +59,10 @@ def notices(request: HttpRequest, user: User) -> Iterator[Notice]:
         yield _disabled(user)
     yield from _offboarded(user)
     yield from _ends(user)
+    if user.is_service:
+        yield from _alone(user)
+        return
+    yield from _answers_for(user)
     if user.setup_completed and not user.is_verified:
         text = _("It is not verified yet that %(email)s is this person's address.")
         yield Notice("warn", _("The address is not verified"), text % {"email": user.email})
@@ -82,6 +87,21 @@ def _ends(user: User) -> Iterator[Notice]:
         after = dict(ROLE_LABELS).get(user.role_after, user.role_after)
         text = _("Afterwards: %(role)s.") % {"role": after}
         yield Notice("plain", _("The role ends at a time"), text, user.role_until)
+
+
+def _alone(user: User) -> Iterator[Notice]:
+    """A service account goes on when the person who answered for it is gone."""
+    if not has_responsible(user):
+        text = _("Its keys go on working. Choose a responsible person below.")
+        yield Notice("warn", _("Nobody answers for this service account"), text)
+
+
+def _answers_for(user: User) -> Iterator[Notice]:
+    """The service accounts that would be without a responsible person."""
+    rows = newest(User.objects.service_accounts().filter(responsible=user).order_by("email"))
+    if rows:
+        links = format_html_join(", ", "{}", ((user_link(row.pk, row.email),) for row in rows))
+        yield Notice("plain", _("Answers for service accounts"), links)
 
 
 def _offboarded(user: User) -> Iterator[Notice]:

@@ -33,7 +33,7 @@ from core.errors import GatehouseError, NotFound
 
 def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
     """<id>/disable/ and so on, with the checks of the admin site."""
-    views = {name: _action_view(modeladmin, action) for name, action in USER_ACTIONS.items()}
+    views = {name: action_view(modeladmin, action) for name, action in USER_ACTIONS.items()}
     views["reset"] = _reset_view(modeladmin)
     views["reset-factors"] = _reset_factors_view(modeladmin)
     views["offboard"] = offboarding.offboard_view(modeladmin, user_for_change)
@@ -67,10 +67,13 @@ def user_for_change(modeladmin: "ModelAdmin[User]", request: HttpRequest, key: U
 
 
 def _user_page(user: User) -> HttpResponse:
-    return redirect("admin:accounts_user_change", user.pk)
+    table = "serviceaccount" if user.is_service else "user"
+    return redirect(f"admin:accounts_{table}_change", user.pk)
 
 
-def _action_view(modeladmin: "ModelAdmin[User]", action: UserAction) -> Callable[..., HttpResponse]:
+def action_view(modeladmin: "ModelAdmin[User]", action: UserAction) -> Callable[..., HttpResponse]:
+    """The button of `action`, which leads back to the page of the user."""
+
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
         user = user_for_change(modeladmin, request, key)
         try:

@@ -1,0 +1,1 @@
+"""Service accounts in the admin panel: their list, and the page of one."""
