@@ -37,6 +37,7 @@ def user_record(user: User) -> dict[str, Any]:
         "role": user.role,
         "role_until": _time(user.role_until),
         "role_after": user.role_after,
+        "groups": user.group_names,
         "is_active": user.is_active,
         "expires_at": _time(user.expires_at),
         "is_verified": user.is_verified,

@@ -22,6 +22,7 @@ EXAMPLES: dict[str, Any] = {
     "name": "Anna Arnold",
     "role": "viewer",
     "role_after": "none",
+    "groups": ["finance", "staff"],
     "role_until": "2035-01-31T09:30:00Z",
     "expires_at": "2035-03-31T09:30:00Z",
     "password": "correct horse battery staple",
@@ -50,6 +51,7 @@ EXAMPLES: dict[str, Any] = {
 }
 PATH_EXAMPLES = {
     "action": "message",
+    "group": "finance",
     "key_id": "Xk3vQ9mT2p",
     "reference": "7KQ2M9XR",
     "seq": "4711",

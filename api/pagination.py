@@ -187,13 +187,17 @@ def paginate(
     rows: QuerySet[Any],
     kind: type[Shape] | Record,
     by: type[KeysetPagination] = KeysetPagination,
+    prepare: Callable[[list[Any]], object] | None = None,
 ) -> Response:
     """Respond with one page of `rows`. Raises RecordInvalid.
 
     kind: the serializer whose fields are shown, or a function that converts a row. by: the order.
+    prepare: called with the rows of the page, to read what they need at once.
     """
     page = by()
     found = page.paginate_queryset(rows, request)
+    if prepare is not None:
+        prepare(found)
     convert = partial(record, kind) if isinstance(kind, type) else kind
     return page.get_paginated_response([convert(row) for row in found])
 

@@ -196,6 +196,11 @@ class UserRecord(Shape):
     role_after = serializers.CharField(
         allow_blank=True, help_text="The role that follows; empty for a role without an end."
     )
+    groups = serializers.ListField(
+        source="group_names",
+        child=serializers.CharField(),
+        help_text="The names of the groups that they are in now.",
+    )
     is_active = serializers.BooleanField(help_text="False: the account is disabled.")
     expires_at = serializers.DateTimeField(
         allow_null=True, help_text="When the access of the account ends by itself. Null: never."

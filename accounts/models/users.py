@@ -20,12 +20,15 @@ from django.utils.translation import gettext_lazy as _
 from accounts.actors import ANONYMOUS_ID, is_anonymous
 from accounts.passwords import normalise
 from accounts.roles import ADMIN_ROLES, Role, allows, can_manage
+from core.row_cache import rows_here
 from core.text import email_addresses
 from core.text.plain_text import trim
 from core.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
 
+# (name of the group, end) each.
+Memberships = tuple[tuple[str, datetime | None], ...]
 ROLE_LABELS = [
     (Role.OWNER.value, _("Owner")),
     (Role.ADMIN.value, _("Admin")),
@@ -185,6 +188,8 @@ class User(AbstractBaseUser):
 
     # The stored role if it has ended; "" otherwise.
     ended_role: str = ""
+    # Set by load_groups() for lists; see all_memberships().
+    loaded_memberships: Memberships | None = None
 
     objects = UserManager()
     all_objects: ClassVar[models.Manager["User"]] = models.Manager()
@@ -279,6 +284,25 @@ class User(AbstractBaseUser):
         """When the access or the role ends by itself, whichever is first; None if neither does."""
         ends = [end for end in (self.expires_at, self.role_until) if end is not None and end > now]
         return min(ends, default=None)
+
+    def all_memberships(self) -> Memberships:
+        """The name of the group and the end of each membership, also of those that have ended."""
+        if self.loaded_memberships is not None:
+            return self.loaded_memberships
+        kept = rows_here()
+        found: Memberships | None = None if kept is None else kept.get(("groups", self.pk))
+        if found is None:
+            found = tuple(self.memberships.values_list("group__name", "until"))
+            if kept is not None:
+                kept["groups", self.pk] = found
+        return found
+
+    @property
+    def group_names(self) -> list[str]:
+        """The groups that the person is in now, in alphabetical order."""
+        now = timezone.now()
+        held = {name for name, end in self.all_memberships() if end is None or end > now}
+        return sorted(held)
 
     @property
     def rank(self) -> int:

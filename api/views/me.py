@@ -26,6 +26,7 @@ from api.serializers import Export, SessionRecord, StrictSerializer, UserRecord,
 from api.tokens import refresh_tokens
 from api.validation import refuse_fields, validate
 from core.errors import Forbidden, NotFound, RecordInvalid
+from core.row_cache import reuse_rows
 
 
 class OwnProfileChange(StrictSerializer):
@@ -74,7 +75,8 @@ class MeView(APIView):
     @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
         """Return your account and its role."""
-        return Response(record(UserRecord, auth_of(request).user))
+        with reuse_rows():
+            return Response(record(UserRecord, auth_of(request).user))
 
     @extend_schema(
         operation_id="change_me",

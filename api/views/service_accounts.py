@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.models import ROLE_LABELS, Kind, User
 from accounts.roles import Role
+from accounts.services.groups.reading import load_groups
 from accounts.services.service_accounts import check_new_service_account, create_service_account
 from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
@@ -70,7 +71,8 @@ class ServiceAccountsView(APIView):
     def get(self, request: Request) -> Response:
         """All service accounts that match every filter, newest first."""
         filters = filters_of(ServiceAccountQuery, request)
-        return paginate(request, User.objects.filter(kind=Kind.SERVICE, **filters), UserRecord)
+        found = User.objects.filter(kind=Kind.SERVICE, **filters)
+        return paginate(request, found, UserRecord, prepare=load_groups)
 
     @extend_schema(
         operation_id="create_service_account",

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -16,10 +17,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.actors import Actor
-from accounts.models import ROLE_LABELS, Kind, User, UserQuerySet
+from accounts.models import ROLE_LABELS, Group, Kind, User, UserQuerySet
+from accounts.models.groups import MAX_NAME_LENGTH
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
 from accounts.services import passwords, service_accounts, users
+from accounts.services.groups.reading import find_group, in_group, load_groups
 from accounts.services.ranks import require_rank
 from accounts.services.users import Profile
 from accounts.services.verification import mark_verified
@@ -68,6 +71,11 @@ class UserQuery(PageQuery):
         Kind.choices, default=Kind.PERSON, help_text="`service`: service accounts, not people."
     )
     role = serializers.ChoiceField(ROLE_LABELS, required=False)
+    group = serializers.CharField(
+        required=False,
+        max_length=MAX_NAME_LENGTH,
+        help_text="Name or id of a group: only people who are in it now.",
+    )
     is_active = serializers.BooleanField(required=False)
     is_verified = serializers.BooleanField(required=False)
     created_after = serializers.DateTimeField(
@@ -194,7 +202,8 @@ class UsersView(APIView):
     )
     def get(self, request: Request) -> Response:
         """All people who match every filter, newest first; service accounts with `kind`."""
-        return paginate(request, _found(filters_of(UserQuery, request)), UserRecord)
+        found = _found(filters_of(UserQuery, request))
+        return paginate(request, found, UserRecord, prepare=load_groups)
 
     @extend_schema(
         operation_id="create_user",
@@ -433,13 +442,23 @@ def _found(filters: dict[str, Any]) -> UserQuerySet:
     texts = [filters.pop(name, "") for name in ("q", "search")]
     if "is_verified" in filters:
         filters["email_verified_at__isnull"] = not filters.pop("is_verified")
-    ends_before = filters.pop("ends_before", None)
+    ends_before, group = filters.pop("ends_before", None), filters.pop("group", None)
     found: UserQuerySet = User.objects.filter(**filters)
+    if group is not None:
+        found = in_group(found, _group(group), timezone.now())
     if ends_before is not None:
         found = found.ends_before(ends_before)
     for text in filter(None, texts):
         found = _searched(found, text)
     return found
+
+
+def _group(text: str) -> Group:
+    """Raises RecordInvalid."""
+    try:
+        return find_group(text)
+    except NotFound as error:
+        raise RecordInvalid({"group": [error.message]}) from None
 
 
 def _searched(found: UserQuerySet, text: str) -> UserQuerySet:

@@ -86,12 +86,15 @@ def test_listusers_filters_and_prints_json(viewer: User, editor: User) -> None:
 
     assert facts == {
         "id": str(viewer.pk),
+        "kind": "person",
         "email": "viewer@example.com",
         "username": "vera",
         "name": "Vera Viewer",
+        "responsible_id": None,
         "role": "viewer",
         "role_until": None,
         "role_after": "",
+        "groups": [],
         "is_active": True,
         "expires_at": None,
         "is_verified": True,

@@ -22,7 +22,7 @@ from accounts.services.groups.reading import (
     current_groups,
     find_group,
     groups_of,
-    groups_of_many,
+    load_groups,
 )
 from accounts.services.groups.sources import set_groups_of_source
 from accounts.services.groups.uses import GroupUse
@@ -161,8 +161,10 @@ def test_a_membership_ends_by_the_clock_and_the_worker_writes_it_down(
     just_before = until - timedelta(seconds=1)
 
     assert groups_of(viewer, just_before) == ("finance",)
-    assert groups_of_many([viewer.pk], just_before) == {viewer.pk: ("finance",)}
-    assert (groups_of(viewer, until), groups_of_many([viewer.pk], until)) == ((), {})
+    assert groups_of(viewer, until) == ()
+    load_groups([loaded := User.objects.get(pk=viewer.pk), owner])
+    assert (groups_of(loaded, just_before), groups_of(loaded, until)) == (("finance",), ())
+    assert groups_of(owner) == ()
     assert end_memberships() == 0
 
     Membership.objects.update(until=timezone.now())

@@ -315,7 +315,9 @@ def test_every_example_works_unchanged(owner: User, name: str, curl: str) -> Non
 
     wanted = OTHER_ANSWERS.get(name)
     is_right = answer.status_code == wanted if wanted else answer.status_code < 300
-    is_unknown = any(place in url for place in ("0199d3a0-", "Xk3vQ9mT2p", "7KQ2M9XR", "/4711"))
+    is_unknown = any(place in url for place in (
+        "0199d3a0-", "Xk3vQ9mT2p", "7KQ2M9XR", "/4711", "/groups/finance",
+    ))  # fmt: skip
     assert is_right or (is_unknown and answer.status_code == 404), answer.content
 
 

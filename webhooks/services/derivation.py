@@ -16,6 +16,7 @@ from django.db.models import OuterRef, Subquery
 from rest_framework.renderers import JSONRenderer
 
 from accounts.models import User
+from accounts.services.groups.reading import load_groups
 from api.serializers import UserRecord, record
 from audit.models import AuditEvent
 from core import sql
@@ -89,6 +90,7 @@ def _drafts(endpoint: WebhookEndpoint, found: Collection[AuditEvent]) -> list[We
 def _users(keys: Collection[uuid.UUID]) -> dict[uuid.UUID | None, dict[str, Any]]:
     """The records of users, as the API shows them."""
     found = User.objects.in_bulk(list(keys)) if keys else {}
+    load_groups(found.values())
     return {
         key: json.loads(JSONRenderer().render(record(UserRecord, user)))
         for key, user in found.items()

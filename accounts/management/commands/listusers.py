@@ -11,6 +11,7 @@ from accounts.commands import user_record
 from accounts.models import Kind, User
 from accounts.roles import Role
 from accounts.services.end_dates import audit_time
+from accounts.services.groups.reading import find_group, in_group, load_groups
 from core.commands import GatehouseCommand
 
 
@@ -26,6 +27,7 @@ class Command(GatehouseCommand):
         parser.add_argument(
             "--kind", choices=Kind.values, help="only people, or only service accounts"
         )
+        parser.add_argument("--group", help="only people who are in this group now")
         parser.add_argument("--disabled", action="store_true", help="only disabled accounts")
         parser.add_argument("--search", default="", help="part of an address, user name or name")
         parser.add_argument(
@@ -45,11 +47,14 @@ class Command(GatehouseCommand):
             users = users.filter(role=options["role"])
         if options["kind"]:
             users = users.filter(kind=options["kind"])
+        if options["group"]:
+            users = in_group(users, find_group(options["group"]), timezone.now())
         if options["disabled"]:
             users = users.filter(is_active=False)
         if options["ends_within"] is not None:
             users = users.ends_before(timezone.now() + timedelta(days=options["ends_within"]))
         rows = list(users[: max(1, options["limit"])])
+        load_groups(rows)
         if not rows:
             raise CommandError("No account matches.")
         for user in rows:

@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Group, Membership, User
+from accounts.models import Group, Membership, User, UserQuerySet
 from core.errors import NotFound
 
 
@@ -22,10 +22,9 @@ class CurrentGroups(NamedTuple):
 
 def current_groups(user: User, now: datetime) -> CurrentGroups:
     """groups_of() with the next end, by one query."""
-    rows = Membership.objects.filter(user_id=user.pk).current(now)
-    found = list(rows.values_list("group__name", "until"))
-    ends = [end for _name, end in found if end is not None]
-    return CurrentGroups(tuple(sorted({name for name, _end in found})), min(ends, default=None))
+    held = [(name, end) for name, end in user.all_memberships() if end is None or end > now]
+    ends = [end for _name, end in held if end is not None]
+    return CurrentGroups(tuple(sorted({name for name, _end in held})), min(ends, default=None))
 
 
 def groups_of(user: User, now: datetime | None = None) -> tuple[str, ...]:
@@ -36,13 +35,21 @@ def groups_of(user: User, now: datetime | None = None) -> tuple[str, ...]:
     return current_groups(user, now or timezone.now()).names
 
 
-def groups_of_many(keys: Iterable[Any], now: datetime | None = None) -> dict[UUID, tuple[str, ...]]:
-    """groups_of() of many people by their id, with one query; nobody who is in none."""
-    rows = Membership.objects.filter(user_id__in=list(keys)).current(now or timezone.now())
-    found: defaultdict[UUID, set[str]] = defaultdict(set)
-    for user_id, name in rows.values_list("user_id", "group__name"):
-        found[user_id].add(name)
-    return {user_id: tuple(sorted(names)) for user_id, names in found.items()}
+def load_groups(users: Iterable[User]) -> None:
+    """Read the groups of many people with one query, so that groups_of() needs none."""
+    people = list(users)
+    found: defaultdict[UUID, list[tuple[str, datetime | None]]] = defaultdict(list)
+    rows = Membership.objects.filter(user_id__in=[user.pk for user in people])
+    for user_id, name, end in rows.values_list("user_id", "group__name", "until"):
+        found[user_id].append((name, end))
+    for user in people:
+        user.loaded_memberships = tuple(found[user.pk])
+
+
+def in_group(users: UserQuerySet, group: Group, now: datetime) -> UserQuerySet:
+    """Those of `users` who are in the group."""
+    rows = Membership.objects.filter(group=group).current(now)
+    return users.filter(pk__in=rows.values("user"))
 
 
 def find_group(text: str) -> Group:
