@@ -27,6 +27,7 @@ GROUPS = [
         "Users",
         [
             "/admin/accounts/user/",
+            "/admin/accounts/group/",
             "/admin/accounts/invitation/",
             "/admin/accounts/browsersession/",
             "/admin/magiclinks/loginlink/",

@@ -18,6 +18,7 @@ from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.roles import Role
+from accounts.services.groups.changes import create_group
 from accounts.services.invitations import invite
 from api.apikeys.services import KeyRequest, create_key
 from api.permissions import Requirements, requirements_of, served_methods
@@ -129,6 +130,7 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
             "<str:key_id>": lambda: (
                 create_key(actor=owner, user=owner, key_request=key_request).key.pk
             ),
+            "<str:group>": lambda: create_group(actor=owner, name="finance").pk,
             "<uuid:ban_id>": lambda: (
                 ban(actor=SYSTEM, user=make_user(), duration=None, reason="").pk
             ),
@@ -165,6 +167,7 @@ NOTHING_THERE = {
     "<uuid:user_id>": str(uuid.uuid4()),
     "<uuid:session_id>": str(uuid.uuid4()),
     "<uuid:invitation_id>": str(uuid.uuid4()),
+    "<str:group>": "nothing",
     "<str:key_id>": "nothing",
     "<uuid:ban_id>": str(uuid.uuid4()),
     "<str:action>": "nothing",

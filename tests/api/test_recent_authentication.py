@@ -15,6 +15,7 @@ from access_reviews.models import AccessReview, ReviewItem
 from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.models import Invitation, User
 from accounts.roles import Role
+from accounts.services.groups.changes import create_group
 from api.models import ApiKey, TokenFamily
 from api.permissions import requirements_of, served_methods
 from api.schema import document
@@ -85,6 +86,11 @@ ASKED = {
     ("POST", "access-reviews/<uuid:review_id>/items/<uuid:item_id>/decide"): True,
     ("POST", "access-reviews/<uuid:review_id>/close"): True,
     ("GET", "access-reviews/<uuid:review_id>/export"): True,
+    ("POST", "groups"): True,
+    ("PATCH", "groups/<str:group>"): True,
+    ("DELETE", "groups/<str:group>"): True,
+    ("POST", "groups/<str:group>/members"): True,
+    ("DELETE", "groups/<str:group>/members/<uuid:user_id>"): False,
     ("POST", "access-rules"): True,
     ("PATCH", "access-rules/<uuid:rule_id>"): True,
     ("DELETE", "access-rules/<uuid:rule_id>"): True,
@@ -192,6 +198,11 @@ def _acts(
             {"decision": "confirm", "seen": item.first_access.fingerprint}),
         ("POST", "access-reviews/<uuid:review_id>/close"): (f"{review}/close", {"reason": "x"}),
         ("GET", "access-reviews/<uuid:review_id>/export"): (f"{review}/export", None),
+        ("POST", "groups"): ("groups", {"name": "new"}),
+        ("PATCH", "groups/<str:group>"): ("groups/finance", {"name": "new"}),
+        ("DELETE", "groups/<str:group>"): ("groups/finance", None),
+        ("POST", "groups/<str:group>/members"): (
+            "groups/finance/members", {"user_ids": [str(viewer.pk)]}),
         ("POST", "access-rules"): ("access-rules", {"name": "new", "effect": "public"}),
         ("PATCH", "access-rules/<uuid:rule_id>"): (
             f"access-rules/{rule.pk}", {"effect": "public"}),
@@ -217,6 +228,7 @@ def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
     rule, _other = (
         create_rule(actor=owner, rule=AccessRule(name=name, effect="deny")) for name in "ab"
     )
+    create_group(actor=owner, name="finance")
     webhook = create_endpoint(actor=owner, values={"name": "a", "url": "https://a.example/"})
     app = create_app(actor=owner, app=App(name="Wiki", url="https://wiki.example.com"))
     key = made(owner).key

@@ -24,13 +24,17 @@ from accounts.admin.site import site
 from accounts.models import (
     AccountToken,
     BrowserSession,
+    Group,
     Invitation,
+    Membership,
     SavedView,
     SentForm,
     User,
 )
 from accounts.sent_forms import DOUBLE_CLICK, KEEP, SHOWN_AGAIN, purge_sent_forms
 from accounts.services.first_run import ensure_owner, issue_setup_link
+from accounts.services.groups.changes import create_group
+from accounts.services.groups.members import add_member
 from accounts.services.invitations import invite
 from accounts.services.passwords import handle_reset_requests, start_reset
 from accounts.services.saved_views import save_view
@@ -254,6 +258,43 @@ def web_app(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
 
 def rule(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
     return lambda context: (f"/admin/forward_auth/accessrule/{_rule(context).pk}/{page}/", fields)
+
+
+GROUPS = "/admin/accounts/group/"
+
+
+def group(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    """A button of the page of a group."""
+
+    def make(context: CaseContext) -> Form:
+        row = create_group(actor=context.owner, name="finance")
+        return f"{GROUPS}{row.pk}/{page}/", fields
+
+    return make
+
+
+def _joining(context: CaseContext) -> Form:
+    path, _fields = group("add")(context)
+    return path, {"people": context.viewer.email, "until": ""}
+
+
+def _member(context: CaseContext) -> Group:
+    row = create_group(actor=context.owner, name="finance")
+    add_member(actor=context.owner, user=context.viewer, group=row)
+    return row
+
+
+def _removing(context: CaseContext) -> Form:
+    return f"{GROUPS}{_member(context).pk}/remove/{context.viewer.pk}/", {}
+
+
+def _joining_from_person(context: CaseContext) -> Form:
+    row = create_group(actor=context.owner, name="finance")
+    return f"{USERS}{context.viewer.pk}/join-group/", {"group": str(row.pk), "until": ""}
+
+
+def _leaving(context: CaseContext) -> Form:
+    return f"{USERS}{context.viewer.pk}/leave-group/{_member(context).pk}/", {}
 
 
 WEBHOOKS = "/admin/webhooks/webhookendpoint/"
@@ -517,6 +558,24 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/providers/"),
     ),
+    "admin:accounts_group_add": Case(
+        own(f"{GROUPS}add/", name="finance", label="", description=""),
+        count(Group),
+        [1],
+        (302, GROUPS),
+    ),
+    "admin:accounts_group_change": Case(
+        group("change", name="money", label="", description=""), count(Group), [1], (302, GROUPS)
+    ),
+    "admin:accounts_group_delete": Case(
+        group("delete", post="yes"), count(Group), [0], (302, GROUPS)
+    ),
+    "admin:accounts_group_join": Case(_joining, count(Membership), [1], (302, GROUPS)),
+    "admin:accounts_group_remove": Case(_removing, count(Membership), [0], (302, GROUPS)),
+    "admin:accounts_user_join-group": Case(
+        _joining_from_person, count(Membership), [1], (302, USERS)
+    ),
+    "admin:accounts_user_leave-group": Case(_leaving, count(Membership), [0], (302, USERS)),
     "admin:webhooks_webhookendpoint_add": Case(
         own(f"{WEBHOOKS}add/", **WEBHOOK), count(WebhookEndpoint), [1], (200, "whsec_")
     ),
@@ -833,6 +892,13 @@ AUDIT = {
     "admin:set-up-step": [],
     "admin:provider-switch": ["settings:provider:switch-off"],
     "admin:mail_outboxmail_test": ["mail:test:send"],
+    "admin:accounts_group_add": ["account:group:create"],
+    "admin:accounts_group_change": ["account:group:change"],
+    "admin:accounts_group_delete": ["account:group:delete"],
+    "admin:accounts_group_join": ["account:membership:add"],
+    "admin:accounts_group_remove": ["account:membership:remove"],
+    "admin:accounts_user_join-group": ["account:membership:add"],
+    "admin:accounts_user_leave-group": ["account:membership:remove"],
     "admin:webhooks_webhookendpoint_add": ["webhook:endpoint:create"],
     "admin:webhooks_webhookendpoint_change": ["webhook:endpoint:change"],
     "admin:webhooks_webhookendpoint_delete": ["webhook:endpoint:delete"],

@@ -24,7 +24,7 @@ from accounts.admin.columns import moment_column, role_cell, until
 from accounts.admin.lists import COUNT_CAP
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
-from accounts.admin.users import exporting, finding, hub, importing, own_sections
+from accounts.admin.users import exporting, finding, groups, hub, importing, own_sections
 from accounts.admin.users import pages as user_pages
 from accounts.admin.users.actions import sign_out_if_ended
 from accounts.admin.users.bulk import BULK_ACTIONS
@@ -43,6 +43,7 @@ from accounts.admin.users.filters import (
     with_badges,
 )
 from accounts.admin.users.forms import AddUserForm, UserForm
+from accounts.admin.users.groups import GroupFilter
 from accounts.admin.users.list_columns import (
     list_columns,
     state_details_of,
@@ -55,6 +56,7 @@ from accounts.services.users import Profile
 from core.errors import GatehouseError
 
 own_sections.register()
+groups.register()
 EDITABLE = ("email", "name", "username", "role")
 ROLE_AND_END = ("role", "role_until", "role_after")
 READ_ONLY = ("state", "verified_at", "last_sign_in", "created", "id")
@@ -69,6 +71,7 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     list_display_links = ("person",)
     list_filter = (
         RoleFilter,
+        GroupFilter,
         StateFilter,
         EndsFilter,
         VerifiedFilter,

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from accounts.admin.actions import CONFIRMED, confirmation_page
 from accounts.admin.base import acting_admin
 from accounts.admin.navigation import below_user
-from accounts.admin.users import offboarding
+from accounts.admin.users import groups, offboarding
 from accounts.admin.users.actions import (
     USER_ACTIONS,
     UserAction,
@@ -37,6 +37,7 @@ def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
     views["reset"] = _reset_view(modeladmin)
     views["reset-factors"] = _reset_factors_view(modeladmin)
     views["offboard"] = offboarding.offboard_view(modeladmin, user_for_change)
+    views["join-group"] = groups.join_view(modeladmin, user_for_change)
     buttons = [
         path(
             f"<uuid:key>/{name}/",

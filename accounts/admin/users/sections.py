@@ -107,7 +107,7 @@ class Notice(NamedTuple):
 Notices = Callable[[HttpRequest, User], Iterable[Notice]]
 # The order of sections; others follow in the order of their registration.
 _ORDER = (
-    "reach", "denials", "sessions", "programs", "keys", "links", "invitations", "factors",
+    "groups", "reach", "denials", "sessions", "programs", "keys", "links", "invitations", "factors",
     "browsers", "providers", "moderation",
 )  # fmt: skip
 _LAST = "history"
