@@ -1,18 +1,21 @@
-"""Addresses, names and hosts of apps as they are stored. Pure."""
+"""Addresses, names and hosts of apps as they are stored."""
 
 import re
 import unicodedata
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from applications.redirect_uris import uris_of
 from core.text.cleaning import clean_each
 
 MAX_NAME, MAX_SLUG, MAX_URL, MAX_DESCRIPTION, MAX_INITIALS, MAX_UPSTREAM = 80, 50, 500, 200, 2, 200
 MAX_HOST = 253
+MAX_PEOPLE = 200
 USUAL_PORTS = {"https": 443, "http": 80}
 PROXY_NAMES = ("nginx", "caddy", "traefik", "haproxy", "backend")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -133,6 +136,17 @@ def proxy_of(text: str) -> str:
     return text
 
 
+def user_ids_of(typed: Iterable[str]) -> list[str]:
+    """Ids of users, each once."""
+    try:
+        keys = [str(uuid.UUID(str(text))) for text in typed]
+    except ValueError:
+        raise ValueError(_("Name people by their ids.")) from None
+    if len(keys) > MAX_PEOPLE:
+        raise ValueError(_("At most %(most)d people.") % {"most": MAX_PEOPLE})
+    return list(dict.fromkeys(keys))
+
+
 def initials_of(name: str) -> str:
     """The first letters of the first two words, else of the one word."""
     words: list[str] = _WORD.findall(unicodedata.normalize("NFC", name))
@@ -170,4 +184,7 @@ _CLEANERS: dict[str, Callable[[Any], Any]] = {
     "initials": typed_initials_of,
     "proxy": proxy_of,
     "upstream": upstream_of,
+    "redirect_uris": uris_of,
+    "logout_uris": uris_of,
+    "openid_people": user_ids_of,
 }

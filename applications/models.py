@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.roles import Role
 from applications.addresses import initials_of, split_address
 from core.uuid7 import uuid7
 
@@ -26,7 +27,8 @@ def make_client_id() -> str:
 class App(models.Model):
     """A web app of the team. One model for apps behind a proxy and for OpenID clients.
 
-    No check reads it: rules hold the hosts and paths that decide.
+    No check of a proxy reads it: rules hold the hosts and paths that decide. The fields of OpenID
+    Connect say who may sign in to the app, because there no path could.
     """
 
     PROXIES = [
@@ -35,6 +37,19 @@ class App(models.Model):
         ("traefik", "Traefik"),
         ("haproxy", "HAProxy"),
         ("backend", _("none: its backend verifies tokens")),
+    ]
+
+    # How the app signs people in through OpenID Connect; "" for not at all.
+    OPENID_KINDS = [
+        ("web", _("web app with a server: it keeps a secret")),
+        ("spa", _("single-page app: no secret, only PKCE")),
+        ("native", _("desktop or phone app: no secret, only PKCE")),
+    ]
+    LEVELS = [
+        (Role.VIEWER.value, _("Viewer")),
+        (Role.EDITOR.value, _("Editor")),
+        (Role.ADMIN.value, _("Admin")),
+        (Role.OWNER.value, _("Owner")),
     ]
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -76,6 +91,38 @@ class App(models.Model):
         _("where the proxy reaches it"), max_length=200, blank=True,
         help_text=_("Host and port, for example 127.0.0.1:9000."),
     )  # fmt: skip
+    openid_kind = models.CharField(
+        _("signs people in by OpenID Connect"), max_length=8, choices=OPENID_KINDS, blank=True,
+        help_text=_("Empty: it does not."),
+    )  # fmt: skip
+    redirect_uris = models.JSONField(
+        _("redirect URIs"), default=list, blank=True,
+        help_text=_(
+            "Where people return after the sign-in: one address on each line, exactly as the app "
+            "sends it."
+        ),
+    )  # fmt: skip
+    logout_uris = models.JSONField(
+        _("addresses after signing out"), default=list, blank=True,
+        help_text=_("Where people return after signing out: one address on each line."),
+    )  # fmt: skip
+    is_trusted = models.BooleanField(
+        _("part of the team"), default=False,
+        help_text=_("People are not asked whether the app may know who they are."),
+    )  # fmt: skip
+    openid_role = models.CharField(
+        _("lowest role"), max_length=8, choices=LEVELS, default=Role.VIEWER.value,
+        help_text=_("Who may sign in to the app: people with this role or a higher one."),
+    )  # fmt: skip
+    # Ids of users, as text.
+    openid_people = models.JSONField(
+        _("only these people"), default=list, blank=True,
+        help_text=_("Email addresses, one on each line. Empty: everyone with the role."),
+    )  # fmt: skip
+    openid_second_factor = models.BooleanField(
+        _("only with a second factor"), default=False,
+        help_text=_("People have to sign in with a passkey, or with a code of a second factor."),
+    )  # fmt: skip
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     class Meta:
@@ -85,6 +132,16 @@ class App(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_openid_client(self) -> bool:
+        """Whether people may sign in to it by OpenID Connect."""
+        return bool(self.openid_kind)
+
+    @property
+    def is_public_client(self) -> bool:
+        """Whether it cannot keep a secret (RFC 6749, section 2.1)."""
+        return self.openid_kind in ("spa", "native")
 
     @property
     def path(self) -> str:

@@ -23,6 +23,9 @@ UNKNOWN = "…"
 _RULE_FIELD = re.compile(rf"(?:^|(?<=; ))({'|'.join(RULE_FIELDS)}): ")
 # Details for undo, beside their names for people.
 _IDS = ("app_id", "group_ids")
+# Fields of an app that mean nothing unless it signs people in.
+_OF_CLIENTS = frozenset({"redirect_uris", "logout_uris", "is_trusted", "openid_role",
+                         "openid_people", "openid_second_factor"})  # fmt: skip
 # A reason of `syncldap` begins with the id of its run.
 _RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
 
@@ -163,7 +166,7 @@ def rule_text(values: Any) -> str:
     texts = (
         (RULE_FIELDS.get(name, name), _rule_value(value))
         for name, value in values.items()
-        if name not in _IDS
+        if name not in _IDS and not (name in _OF_CLIENTS and not values.get("openid_kind", "?"))
     )
     return "; ".join(f"{name}: {text}" for name, text in texts)
 
@@ -235,6 +238,7 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("sso:app:change", "before"): rule_text,
     ("sso:app:change", "after"): rule_text,
     ("sso:app:delete", "before"): rule_text,
+    **{(action, "name"): _text for action in WORDINGS if action.startswith("openid:")},
     ("sso:app:create", "name"): _text,
     ("sso:app:change", "name"): _text,
     ("sso:app:delete", "name"): _text,

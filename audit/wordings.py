@@ -80,6 +80,8 @@ REASONS = {
     "setup_pending": _("the account has not been set up"),
     "email_unverified": _("the address is not verified"),
     "forbidden": _("the role does not allow it"),
+    "not_named": _("the app is only for people whom an owner has named"),
+    "second_factor_needed": _("there was no second factor"),
     "passkey_invalid": _("the answer of the passkey is not valid"),
     "passkey_unknown": _("the passkey is unknown"),
     "passkey_expired": _("the question had expired"),
@@ -147,6 +149,13 @@ RULE_FIELDS = {
     "label": _("label"),
     "proxy": _("proxy"),
     "upstream": _("where the proxy reaches it"),
+    "openid_kind": _("signs people in by OpenID Connect"),
+    "redirect_uris": _("redirect URIs"),
+    "logout_uris": _("addresses after signing out"),
+    "is_trusted": _("part of the team"),
+    "openid_role": _("lowest role"),
+    "openid_people": _("only these people"),
+    "openid_second_factor": _("only with a second factor"),
 }
 
 _CHANGE_EMAIL = Wording(
@@ -477,6 +486,19 @@ WORDINGS: dict[str, Wording] = {
     "sso:app:authenticate": Wording(
         _("The app “{name}” sent its client id and secret."),
         refused=_("A request as the app “{name}” was refused: its secret is wrong or has ended."),
+    ),
+    # Sign-ins to apps
+    "openid:sign-in:start": Wording(
+        _("{actor} signed in to the app “{name}”."),
+        refused=_("{target} could not sign in to the app “{name}”."),
+    ),
+    "openid:grant:end": Wording(_("The app “{name}” ended a sign-in of {target}.")),
+    "openid:grant:reuse": Wording(
+        _("A used code or token of {target} was sent again by the app “{name}”."),
+        refused=_(
+            "A used code or token of {target} was sent again by the app “{name}”, and that sign-in "
+            "was ended."
+        ),
     ),
     # Access reviews
     "review:access:start": Wording(

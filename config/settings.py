@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "operations",
     "access_reviews",
     "forward_auth",
+    "oidc_provider",
     "webhooks",
     "applications",
     "api",

@@ -8,6 +8,7 @@ from django.views.i18n import set_language
 from accounts.admin.site import site
 from api.views import jwks
 from config import monitoring
+from oidc_provider.views import metadata
 
 handler400 = "config.error_views.bad_request"
 handler403 = "config.error_views.forbidden"
@@ -33,12 +34,19 @@ urlpatterns = [
     path("api/v1/", include("forward_auth.api.urls")),
     path("api/v1/", include("webhooks.api.urls")),
     path("api/v1/", include("access_reviews.api.urls")),
+    path(".well-known/openid-configuration", metadata.discovery, name="openid-configuration"),
+    path(
+        ".well-known/oauth-authorization-server",
+        metadata.discovery,
+        name="oauth-authorization-server",
+    ),
     path(".well-known/jwks.json", jwks.key_set, name="jwks"),
     path("account/keys", include("api.views.page_urls")),
     path("branding/", include("core.branding.urls")),
     path("", include("magiclinks.urls")),
     path("", include("moderation.urls")),
     path("", include("forward_auth.urls")),
+    path("", include("oidc_provider.urls")),
     path("", include("mfa.urls")),
     path("", include("federation.urls")),
     path("", include("accounts.urls")),

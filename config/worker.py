@@ -35,6 +35,7 @@ from magiclinks import services as links
 from mail import outbox
 from mail.signals import mail_queued
 from moderation.services.violations import purge_moderation
+from oidc_provider.services import codes, grants
 from operations import checks
 from webhooks.services import derivation, notices, sending
 from webhooks.signals import delivery_queued
@@ -110,6 +111,8 @@ def purge() -> None:
         lambda: sending.purge_deliveries(before),
         lambda: refresh_tokens.purge_families(before),
         lambda: signing_keys.purge_keys(before),
+        codes.purge_codes,
+        lambda: grants.purge_grants(before),
         signing_keys.rotate_when_due,
     )
     for step in steps:

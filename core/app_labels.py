@@ -2,7 +2,8 @@
 
 OWN_APPS = frozenset(
     {
-        "config", "operations", "access_reviews", "forward_auth", "webhooks", "applications", "api",
-        "magiclinks", "moderation", "federation", "mfa", "accounts", "mail", "audit", "core",
+        "config", "operations", "access_reviews", "forward_auth", "oidc_provider", "webhooks",
+        "applications", "api", "magiclinks", "moderation", "federation", "mfa", "accounts", "mail",
+        "audit", "core",
     }
 )  # fmt: skip

@@ -47,6 +47,7 @@ TARGETS = {
     "api/tokens": ["api", LOCKS],
     "api/apikeys": ["api", LOCKS],
     "forward_auth": ["forward_auth", "accounts/test_anonymous.py", LOCKS],
+    "oidc_provider": ["oidc_provider", LOCKS],
     "moderation": ["moderation", "api/test_moderation.py", LOCKS],
 }
 # Tests with one of these watch other processes.

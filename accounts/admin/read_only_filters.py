@@ -29,7 +29,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     ),
     "keys": (_("API keys"), ("api:key:",)),
     "rules": (_("Access rules"), ("sso:rule:",)),
-    "apps": (_("Apps"), ("sso:app:",)),
+    "apps": (_("Apps"), ("sso:app:", "openid:")),
     "reviews": (_("Access reviews"), ("review:",)),
     "mail": (_("Mail"), ("mail:",)),
     "webhooks": (_("Webhooks"), ("webhook:",)),

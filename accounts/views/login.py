@@ -30,6 +30,9 @@ from accounts.views.passwords import require_password_login
 from core.errors import BadCredentials, Forbidden, RateLimited, SourceUnavailable, TokenInvalid
 from core.web.redirects import see_other
 
+# As long as an address may be.
+MAX_HINT = 254
+
 
 def home(request: HttpRequest) -> HttpResponse:
     """`/`: the account page, or the sign-in page."""
@@ -42,7 +45,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         if request.user.is_authenticated:
             return _already_signed_in(request)
-        initial = prefilled(request, next=safe_next(request))
+        hint = request.GET.get("login_hint", "")[:MAX_HINT]
+        initial = prefilled(request, next=safe_next(request), login=hint)
         form = SignInForm(initial=initial, asks={"setup_code": False})
         page = _sign_in_page(request, form)
         return page if is_stale(request) else _source_redirect(request) or page

@@ -22,15 +22,76 @@ from accounts.roles import Role
 from applications.addresses import clean_app
 from applications.admin.sections import pages_of, remainder_of, sections_of
 from applications.models import App
-from applications.services.apps import FIELDS, MAX_APPS, delete_app, edit_app
+from applications.services.apps import FIELDS, MAX_APPS, delete_app, edit_app, openid_errors
 from core.errors import GatehouseError
 
 # The wizard belongs to forward auth, which this app does not import.
 WIZARD = "admin:applications_app_protect"
+OPENID = (
+    *("openid_kind", "redirect_uris", "logout_uris"),
+    *("openid_role", "openid_people", "openid_second_factor", "is_trusted"),
+)
+
+
+class LinesField(forms.CharField):
+    """A list of texts, one on each line."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(map(str, value)) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> Any:
+        """The lines that are not empty."""
+        text = super().clean(value)
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool((initial or []) != self.clean(data or ""))
+
+
+class PeopleField(LinesField):
+    """Users by their addresses; stored are their ids. An account that is gone is left out."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        found = User.objects.filter(pk__in=value).order_by("email")
+        return "\n".join(found.values_list("email", flat=True))
+
+    def clean(self, value: Any) -> Any:
+        """Ids. Raises ValidationError that names the addresses without an account."""
+        lines = super().clean(value)
+        users = [(line, User.objects.with_login(line).first()) for line in lines]
+        unknown = [line for line, user in users if user is None]
+        if unknown:
+            raise forms.ValidationError(
+                _("No account has this address: %(names)s.") % {"names": ", ".join(unknown)}
+            )
+        return [str(user.pk) for _line, user in users if user is not None]
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return set(initial or []) != set(self.clean(data or ""))
+        except forms.ValidationError:
+            return True
 
 
 class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """applications.addresses validates the fields."""
+
+    redirect_uris = LinesField(
+        label=gettext_lazy("Redirect URIs"), required=False,
+        help_text=App._meta.get_field("redirect_uris").help_text,
+    )  # fmt: skip
+    logout_uris = LinesField(
+        label=gettext_lazy("Addresses after signing out"), required=False,
+        help_text=App._meta.get_field("logout_uris").help_text,
+    )  # fmt: skip
+    openid_people = PeopleField(
+        label=gettext_lazy("Only these people"), required=False,
+        help_text=App._meta.get_field("openid_people").help_text,
+    )  # fmt: skip
 
     class Meta:
         model = App
@@ -41,13 +102,20 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         for name in ("name", "slug", "url", "upstream", "initials"):
             if name in self.fields:
                 self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
-        if "slug" in self.fields:
-            self.fields["slug"].required = False
+        for name in ("slug", "openid_role"):
+            if name in self.fields:
+                self.fields[name].required = False
 
     def clean(self) -> dict[str, Any]:
         """Normalize the fields, and add the errors."""
         typed: dict[str, Any] = super().clean() or self.cleaned_data
+        if "openid_role" in typed:
+            typed["openid_role"] = typed["openid_role"] or self.instance.openid_role
         cleaned, errors = clean_app(typed)
+        if not errors and "openid_kind" in cleaned:
+            errors = openid_errors(
+                App(**{name: cleaned[name] for name in OPENID if name in cleaned})
+            )
         for name, texts in errors.items():
             self.add_error(name, texts)
         return {name: value for name, value in cleaned.items() if name not in errors}
@@ -79,6 +147,7 @@ class AppAdmin(RowPage):
         (None, {"fields": ("name", "url", "description")}),
         (gettext_lazy("On the account page"), {"fields": ("is_listed", "initials", "position")}),
         (gettext_lazy("Proxy"), {"fields": ("proxy", "upstream", "slug")}),
+        (gettext_lazy("OpenID Connect"), {"fields": OPENID}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:

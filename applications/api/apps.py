@@ -19,12 +19,14 @@ from applications.addresses import (
     MAX_DESCRIPTION,
     MAX_INITIALS,
     MAX_NAME,
+    MAX_PEOPLE,
     MAX_SLUG,
     MAX_UPSTREAM,
     MAX_URL,
     clean_app,
 )
 from applications.models import App
+from applications.redirect_uris import MAX_URI, MAX_URIS
 from applications.services import apps
 from core.errors import NotFound, RecordInvalid
 
@@ -37,6 +39,15 @@ PROXY_HELP = (
 )
 UPSTREAM_HELP = "Host and port at which the proxy reaches it."
 LISTED_HELP = "Those who may open it find it on their account page."
+KIND_HELP = (
+    "How it signs people in by OpenID Connect: `web` (keeps a secret), `spa`, `native`. Empty: not."
+)
+REDIRECT_HELP = "Where people return after the sign-in, exactly as the app sends it."
+LOGOUT_HELP = "Where people may return after signing out."
+TRUSTED_HELP = "People are not asked whether the app may know who they are."
+ROLE_HELP = "The lowest role that may sign in to the app."
+PEOPLE_HELP = "Ids of the only people who may. Empty: everyone with the role."
+FACTOR_HELP = "Only people who have signed in with a second factor."
 
 
 class AppRecord(Shape):
@@ -55,6 +66,13 @@ class AppRecord(Shape):
     is_listed = serializers.BooleanField(help_text=LISTED_HELP)
     proxy = serializers.CharField(allow_blank=True, help_text=PROXY_HELP)
     upstream = serializers.CharField(allow_blank=True, help_text=UPSTREAM_HELP)
+    openid_kind = serializers.CharField(allow_blank=True, help_text=KIND_HELP)
+    redirect_uris = serializers.ListField(child=serializers.CharField(), help_text=REDIRECT_HELP)
+    logout_uris = serializers.ListField(child=serializers.CharField(), help_text=LOGOUT_HELP)
+    is_trusted = serializers.BooleanField(help_text=TRUSTED_HELP)
+    openid_role = serializers.CharField(help_text=ROLE_HELP)
+    openid_people = serializers.ListField(child=serializers.CharField(), help_text=PEOPLE_HELP)
+    openid_second_factor = serializers.BooleanField(help_text=FACTOR_HELP)
     created_at = serializers.DateTimeField()
 
 
@@ -79,6 +97,32 @@ class AppFields(StrictSerializer):
     upstream = serializers.CharField(
         default="", allow_blank=True, max_length=MAX_UPSTREAM, help_text=UPSTREAM_HELP
     )
+    openid_kind = serializers.ChoiceField(
+        [("", ""), *App.OPENID_KINDS], default="", allow_blank=True, help_text=KIND_HELP
+    )
+    redirect_uris = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_URI),
+        default=list,
+        max_length=MAX_URIS,
+        help_text=REDIRECT_HELP,
+    )
+    logout_uris = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_URI),
+        default=list,
+        max_length=MAX_URIS,
+        help_text=LOGOUT_HELP,
+    )
+    is_trusted = serializers.BooleanField(default=False, help_text=TRUSTED_HELP)
+    openid_role = serializers.ChoiceField(
+        App.LEVELS, default=Role.VIEWER.value, help_text=ROLE_HELP
+    )
+    openid_people = serializers.ListField(
+        child=serializers.CharField(max_length=36),
+        default=list,
+        max_length=MAX_PEOPLE,
+        help_text=PEOPLE_HELP,
+    )
+    openid_second_factor = serializers.BooleanField(default=False, help_text=FACTOR_HELP)
 
 
 class AppChange(AppFields):

@@ -14,6 +14,7 @@ from accounts.actors import Actor
 from accounts.roles import Role
 from applications.addresses import clean_app, slug_for, split_address
 from applications.models import App
+from applications.redirect_uris import private_schemes
 from audit import audit_log
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock
@@ -21,6 +22,8 @@ from core.locks import ROLES, acquire_lock
 FIELDS = (
     *("name", "slug", "url", "description", "initials", "position", "is_listed", "proxy"),
     "upstream",
+    *("openid_kind", "redirect_uris", "logout_uris", "is_trusted"),
+    *("openid_role", "openid_people", "openid_second_factor"),
 )
 # So the launcher and lists need no pages.
 MAX_APPS = 200
@@ -120,11 +123,25 @@ def require_owner(actor: Actor) -> None:
 
 def _validate(app: App) -> None:
     cleaned, errors = clean_app(values_of(app))
+    errors |= openid_errors(app) if not errors else {}
     if errors:
         raise RecordInvalid(errors)
     for name, value in cleaned.items():
         setattr(app, name, value)
     app.host = split_address(app.url).host
+
+
+def openid_errors(app: App) -> dict[str, list[str]]:
+    """What of the fields of OpenID Connect does not fit together."""
+    if not app.is_openid_client:
+        return {}
+    if not app.redirect_uris:
+        return {"redirect_uris": [_("Enter at least one address to which people return.")]}
+    private = [] if app.openid_kind == "native" else private_schemes(app.redirect_uris)
+    if private:
+        text = _("“%(uri)s”: only a desktop or phone app can have an address of its own scheme.")
+        return {"redirect_uris": [text % {"uri": private[0]}]}
+    return {}
 
 
 def _require_free_slug(app: App, others: Iterable[App]) -> None:

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 APPS = (
     "access_reviews", "accounts", "api", "applications", "audit", "config", "core", "federation",
     "forward_auth",
-    "magiclinks", "mail", "mfa", "moderation", "operations", "webhooks",
+    "magiclinks", "mail", "mfa", "moderation", "oidc_provider",
+    "operations", "webhooks",
 )  # fmt: skip
 TAKES = {"atomic", "select_for_update", "acquire_lock", "lock_users", "hold_free", "delete_free"}
 AUDITS = {"record", "append"}

@@ -42,6 +42,13 @@ def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -
         "is_listed": True,
         "proxy": "caddy",
         "upstream": "app:80",
+        "openid_kind": "",
+        "redirect_uris": [],
+        "logout_uris": [],
+        "is_trusted": False,
+        "openid_role": "viewer",
+        "openid_people": [],
+        "openid_second_factor": False,
     }
     assert call(browser, "GET", "apps").json()["results"][0]["id"] == str(app.pk)
 

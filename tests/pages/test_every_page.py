@@ -21,6 +21,7 @@ NARROWEST = {"width": 320, "height": 640}
 SEED = f"""
 import re
 from datetime import timedelta
+from urllib.parse import urlencode
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from accounts.actors import SYSTEM
 from accounts.admin.site import site
@@ -31,6 +32,7 @@ from accounts.services.offboard import offboard
 from accounts.services.users import create_user
 from audit.models import AuditEvent
 from federation.models import ExternalIdentity
+from applications.models import App
 from api.tokens.refresh_tokens import start_by_password as start_family
 from django.core.management import call_command
 from django.utils import timezone
@@ -56,7 +58,15 @@ chat = create_endpoint(actor=owner, values=values).endpoint
 WebhookDelivery.objects.create(endpoint=chat, event_id="evt_1", event_type="user.created",
                                payload="{{}}", status="done")
 identity = ExternalIdentity.objects.create(user=owner, provider="github", subject="1")
+app = App.objects.create(
+    name="Photos", slug="photos-of-the-team", url="https://photos.example.com",
+    host="photos.example.com", openid_kind="spa", redirect_uris=["https://photos.example.com/back"],
+)
+consent = {{"client_id": app.client_id, "redirect_uri": app.redirect_uris[0],
+           "response_type": "code", "scope": "openid email groups offline_access",
+           "code_challenge": "c" * 43, "code_challenge_method": "S256"}}
 paths = {{
+    "oidc_provider:authorize": f"/openid/authorize?{{urlencode(consent)}}",
     "accounts:invitation": "/invitation/"
         + invite(actor=SYSTEM, email="guest@northwind.example").url.rpartition("/")[2],
     "accounts:reset-password": "/password/reset/"
@@ -129,6 +139,7 @@ NOT_ASKED = {
     "federation:provider-callback-other": "comes from a provider; see tests/federation",
     "forward_auth:check": "answers proxies",
     "forward_auth:forward": "answers proxies",
+    "oidc_provider:userinfo": "answers apps",
     "mfa:app-remove": "see tests/mfa/test_in_browser.py",
     "mfa:app-rename": "see tests/mfa/test_in_browser.py",
     "mfa:browser-forget": "POST only",
@@ -179,7 +190,7 @@ def _ask(contexts: dict[bool, BrowserContext], url: str, path: str) -> tuple[int
     for is_signed_in, context in contexts.items():
         answer = context.request.get(url + path, max_redirects=0)
         where = answer.headers.get("location", "")
-        if not (answer.status == 302 and "/sign-in" in where) or is_signed_in:
+        if not (answer.status in (302, 303) and "/sign-in" in where) or is_signed_in:
             break
     return answer.status, answer.headers.get("content-type", ""), is_signed_in
 

@@ -1,0 +1,71 @@
+"""What an owner pastes into an app, and what the app learns: sections of the page of an app."""
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Max
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from accounts.admin.columns import moment
+from accounts.admin.users.sections import Content, Row
+from accounts.models import User
+from applications.admin.sections import add_section
+from applications.models import App
+from oidc_provider import scopes
+from oidc_provider.claims import claims_of
+from oidc_provider.signing import algorithms, is_available
+from oidc_provider.views.metadata import url_of
+
+OFF = _("The app does not sign people in by OpenID Connect. Choose its kind below to start.")
+UNAVAILABLE = _("This server cannot sign people in to apps, because JWT_SECRET is set.")
+
+
+def setup(_request: HttpRequest, app: App) -> Content:
+    """The fields that apps ask for, with the values of this one."""
+    if not app.is_openid_client:
+        return Content(empty=OFF)
+    if not is_available():
+        return Content(empty=UNAVAILABLE)
+    well_known = f"{settings.PUBLIC_URL}/.well-known/openid-configuration"
+    values: list[tuple[Any, Any]] = [
+        (_("Issuer"), settings.PUBLIC_URL),
+        (_("Discovery"), well_known),
+        (_("Client id"), app.client_id),
+        (_("Scopes"), " ".join(scopes.NAMES)),
+        (_("Authorization endpoint"), url_of("authorize")),
+        (_("Token endpoint"), url_of("token")),
+        (_("Userinfo endpoint"), url_of("userinfo")),
+        (_("Logout endpoint"), url_of("end-session")),
+        (_("Signature of ID tokens"), " ".join(algorithms())),
+    ]
+    rows = [Row((name, format_html("<code>{}</code>", value))) for name, value in values]
+    last = app.grants.aggregate(last=Max("refreshed_at"))["last"]
+    rows.append(Row((_("Last use"), moment(last) if last else _("never"))))
+    return Content((_("Field of the app"), _("Value")), rows)
+
+
+def preview(request: HttpRequest, app: App) -> Content:
+    """The claims that the app would get about the administrator who looks."""
+    user = request.user
+    if not app.is_openid_client or not isinstance(user, User):
+        return Content(empty=OFF)
+    claims = claims_of(user, scopes.NAMES)
+    named = {claim: scope.name for scope in scopes.SCOPES for claim in scope.claims}
+    rows = [
+        Row(
+            (
+                format_html("<code>{}</code>", name),
+                named[name],
+                format_html("<code>{}</code>", json.dumps(value, ensure_ascii=False)),
+            )
+        )
+        for name, value in claims.items()
+    ]
+    return Content((_("Claim"), _("Scope"), _("Your value")), rows)
+
+
+add_section("openid", _("OpenID Connect"), setup)
+add_section("claims", _("What the app learns about you, for example"), preview)

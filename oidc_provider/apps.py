@@ -1,0 +1,21 @@
+"""App configuration of the OpenID provider."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+
+from accounts.signals import access_ending
+
+
+class OidcProviderConfig(AppConfig):
+    """Apps of the team sign people in here: OpenID Connect Core 1.0 and OAuth 2.0."""
+
+    name = "oidc_provider"
+    verbose_name = _("OpenID Connect")
+
+    def ready(self) -> None:
+        """End codes and tokens with the access of their user."""
+        access_ending.connect(
+            import_string("oidc_provider.services.grants.newest_credential"),
+            dispatch_uid="oidc_provider",
+        )

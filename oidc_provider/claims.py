@@ -1,0 +1,26 @@
+"""Claims about a user. One function for ID tokens, userinfo and the preview in the admin panel."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from accounts.models import User
+from accounts.services.groups.reading import groups_of
+from oidc_provider.scopes import SCOPES
+
+
+def claims_of(user: User, scope: Iterable[str]) -> dict[str, Any]:
+    """The claims of these scopes; without those that have no value."""
+    wanted = set(scope)
+    values: dict[str, Any] = {
+        "sub": str(user.pk),
+        "name": user.get_full_name(),
+        "preferred_username": user.username or user.email,
+        "locale": user.language,
+        "zoneinfo": user.time_zone,
+        "email": user.email,
+        "email_verified": user.is_verified,
+    }
+    if "groups" in wanted:
+        values["groups"] = [user.role, *groups_of(user)]
+    names = [claim for each in SCOPES if each.name in wanted for claim in each.claims]
+    return {name: values[name] for name in names if values[name] != ""}

@@ -1,0 +1,57 @@
+"""ID tokens: signed with the keys of the JWK set, and read again as a hint of who signs out."""
+
+import base64
+import hashlib
+from typing import Any
+
+from django.conf import settings
+
+from accounts.models import User
+from api.errors import AccessTokenInvalid
+from api.tokens.jws import sign
+from api.tokens.jwt import KeySetBackend
+from api.tokens.signing_keys import AccessKeys
+from oidc_provider.authentication import acr_of
+from oidc_provider.claims import claims_of
+from oidc_provider.models import Grant
+
+# `typ` keeps ID tokens and access tokens apart, which are signed with the same keys.
+TYP = "JWT"
+_backend = KeySetBackend(TYP.lower(), AccessKeys())
+
+
+def id_token(grant: Grant, user: User, *, now: int, ends: int, access: str, nonce: str = "") -> str:
+    """now, ends: seconds since 1970. access: the access token beside it. nonce: of the request."""
+    claims: dict[str, Any] = {
+        "iss": settings.PUBLIC_URL,
+        "aud": grant.app.client_id,
+        "iat": now,
+        "exp": ends,
+        "auth_time": int(grant.auth_time.timestamp()),
+        "acr": acr_of(has_second_factor=grant.has_second_factor),
+        "amr": grant.methods,
+        "sid": str(grant.sid),
+        "at_hash": _half_hash(access),
+        **({"nonce": nonce} if nonce else {}),
+        **claims_of(user, grant.scope.split()),
+    }
+    signer = AccessKeys().signer()
+    return sign(claims, TYP, signer.kid, signer.key, signer.algorithm)
+
+
+def read_hint(text: str) -> dict[str, Any]:
+    """The claims of an ID token that we have signed, even an expired one; else {}."""
+    if not text:
+        return {}
+    try:
+        claims = _backend.decode(text)
+    except AccessTokenInvalid:
+        return {}
+    return claims if claims.get("iss") == settings.PUBLIC_URL else {}
+
+
+def _half_hash(access: str) -> str:
+    """`at_hash` for an algorithm with SHA-256 (Core, section 3.1.3.6); Ed25519 has SHA-512."""
+    algorithm = hashlib.sha512 if settings.JWT_ALGORITHM == "EdDSA" else hashlib.sha256
+    hashed = algorithm(access.encode()).digest()
+    return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).rstrip(b"=").decode()

@@ -1,0 +1,98 @@
+"""What apps were given: codes, the grants that their tokens belong to, and remembered consent."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from applications.models import App
+from core.single_use import SingleUseToken
+from core.uuid7 import uuid7
+
+
+class Authentication(models.Model):
+    """How and when the user authenticated, as ID tokens tell it."""
+
+    auth_time = models.DateTimeField(editable=False)
+    # Values of `amr` (RFC 8176).
+    methods = models.JSONField(default=list, editable=False)
+    has_second_factor = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class AuthorizationCode(SingleUseToken, Authentication):
+    """A code on its way through the browser. Only its digest is stored."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, editable=False, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, editable=False, related_name="+")
+    redirect_uri = models.TextField(editable=False)
+    # Separated by spaces, as in tokens.
+    scope = models.CharField(max_length=200, editable=False)
+    nonce = models.CharField(max_length=512, blank=True, editable=False)
+    # "" if a client with a secret sent none.
+    code_challenge = models.CharField(max_length=43, blank=True, editable=False)
+    # `public_id` of the browser session.
+    session_id = models.UUIDField(editable=False)
+    # Of the grant that its redemption makes: a second redemption ends that one.
+    grant_id = models.UUIDField(default=uuid7, editable=False)
+
+    class Meta:
+        verbose_name = _("authorization code")
+        verbose_name_plural = _("authorization codes")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Grant(Authentication):
+    """What one sign-in has given to an app. No token is stored: see tokens.py."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, editable=False, related_name="grants")
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, editable=False, related_name="openid_grants"
+    )
+    # `public_id` of the browser session that it ends with; empty with `offline_access`.
+    session_id = models.UUIDField(null=True, editable=False)
+    # Of the sign-in, for `sid`: the same whether or not the grant ends with the session.
+    sid = models.UUIDField(editable=False)
+    scope = models.CharField(_("scope"), max_length=200, editable=False)
+    seed = models.CharField(max_length=43, editable=False)
+    # Of the newest refresh token. Older ones are not accepted.
+    generation = models.PositiveIntegerField(default=0, editable=False)
+    # When the code was made: what was revoked since then ends the grant.
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    refreshed_at = models.DateTimeField(_("last used"), editable=False)
+    expires_at = models.DateTimeField(_("ends"), editable=False, db_index=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, editable=False)
+    end_reason = models.CharField(max_length=16, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("sign-in to an app")
+        verbose_name_plural = _("sign-ins to apps")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Consent(models.Model):
+    """What a user has allowed an app to know. Asked again when an app wants more."""
+
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, editable=False, related_name="openid_consents"
+    )
+    app = models.ForeignKey(App, on_delete=models.CASCADE, editable=False, related_name="+")
+    scope = models.CharField(max_length=200, editable=False)
+    given_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("consent")
+        verbose_name_plural = _("consents")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "app"], name="oidc_provider_one_consent")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

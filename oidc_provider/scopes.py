@@ -1,0 +1,41 @@
+"""Scopes, and what an app learns by each. Discovery and the page of consent read them. Pure."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from django.utils.translation import gettext_lazy as _
+
+
+class Scope(NamedTuple):
+    """label: what the page of consent says. claims: what tokens and userinfo tell."""
+
+    name: str
+    label: Any
+    claims: tuple[str, ...] = ()
+
+
+OPENID, OFFLINE = "openid", "offline_access"
+SCOPES = (
+    Scope(OPENID, _("know that you have signed in here"), ("sub",)),
+    Scope(
+        "profile", _("see your name and your language"),
+        ("name", "preferred_username", "locale", "zoneinfo"),
+    ),
+    Scope("email", _("see your email address"), ("email", "email_verified")),
+    Scope("groups", _("see your role and your groups"), ("groups",)),
+    Scope(OFFLINE, _("stay signed in after you sign out here")),
+)  # fmt: skip
+NAMES = tuple(scope.name for scope in SCOPES)
+CLAIMS = tuple(claim for scope in SCOPES for claim in scope.claims)
+
+
+def known(requested: Iterable[str]) -> tuple[str, ...]:
+    """The scopes that exist, in the order of the table; others are ignored (Core, 3.1.2.1)."""
+    wanted = set(requested)
+    return tuple(name for name in NAMES if name in wanted)
+
+
+def labels(names: Iterable[str]) -> list[Any]:
+    """What each scope lets the app know."""
+    wanted = set(names)
+    return [scope.label for scope in SCOPES if scope.name in wanted]

@@ -1,0 +1,159 @@
+"""Makes authorization codes, and redeems each of them once."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import token_urlsafe
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import access_policy
+from accounts.models import BrowserSession, User
+from applications.models import App
+from audit import audit_log
+from core.crypto.tokens import digest, make_token
+from core.locks import delete_free, lock_users
+from oidc_provider.authentication import SessionAuthentication
+from oidc_provider.errors import ProtocolError
+from oidc_provider.models import AuthorizationCode, Consent, Grant
+from oidc_provider.parameters import AuthorizationRequest, is_verified
+from oidc_provider.scopes import OFFLINE
+from oidc_provider.services.grants import REUSED, end_grant
+
+PURPOSE = "openid-code"
+# RFC 6749, section 4.1.2, allows ten minutes; the app redeems it at once.
+LIFETIME = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """What the app sends with a code."""
+
+    code: str
+    redirect_uri: str
+    verifier: str
+
+
+def issue_code(
+    *,
+    app: App,
+    user: User,
+    redirect_uri: str,
+    asked: AuthorizationRequest,
+    authentication: SessionAuthentication,
+    remember: bool,
+) -> str:
+    """A code for `user`, whose entry was decided a moment ago.
+
+    remember: the user has just allowed what is asked, and is not asked again. Writes one audit row.
+    Raises AccessDenied if the session or the access of the user has ended meanwhile.
+    """
+    code, scope = make_token(), " ".join(asked.scopes)
+    with transaction.atomic():
+        lock_users(user.pk)
+        current = User.objects.filter(pk=user.pk).first()
+        # A revocation deletes the sessions under the same lock, so no code outlives it.
+        session = BrowserSession.objects.filter(
+            public_id=authentication.session_id, user=user, expire_date__gt=timezone.now()
+        )
+        denial = access_policy.get_denial(current if session.exists() else None)
+        if denial is not None or current is None:
+            raise (denial or access_policy.DenialReason("not_authenticated", "")).as_error()
+        if remember:
+            _remember(user, app, scope)
+        now = current.issue_time(timezone.now())
+        AuthorizationCode.objects.create(
+            app=app,
+            user=user,
+            digest=digest(PURPOSE, code),
+            redirect_uri=redirect_uri,
+            scope=scope,
+            nonce=asked.nonce,
+            code_challenge=asked.code_challenge,
+            session_id=authentication.session_id,
+            auth_time=authentication.at,
+            methods=authentication.methods,
+            has_second_factor=authentication.has_second_factor,
+            created_at=now,
+            expires_at=now + LIFETIME,
+        )
+        audit_log.record("openid:sign-in:start", actor=user, target=user, name=app.name)
+    return code
+
+
+def redeem(app: App, given: Redemption) -> tuple[Grant, str]:
+    """The grant that the code stands for, and the `nonce` of its request.
+
+    The code is used up whatever else is wrong. A second redemption ends the grant of the first
+    (RFC 6749, section 4.1.2). Raises ProtocolError.
+    """
+    now = timezone.now()
+    code_digest = digest(PURPOSE, given.code)
+    with transaction.atomic():
+        row = AuthorizationCode.objects.consume(code_digest, now)
+        grant = _make_grant(row, app, given) if row is not None else None
+    if row is None:
+        _handle_replay(code_digest)
+    if row is None or grant is None:
+        raise ProtocolError("invalid_grant", "The code is unknown, used or expired, or not yours.")
+    return grant, row.nonce
+
+
+def has_consent(user: User, app: App, scope: tuple[str, ...]) -> bool:
+    """Whether the user has allowed the app all of this."""
+    given = Consent.objects.filter(user=user, app=app).values_list("scope", flat=True).first()
+    return given is not None and {*scope} <= {*given.split()}
+
+
+def note_refusal(user: User, app: App, code: str) -> None:
+    """Audit that `user` could not sign in to the app. code: of a DenialReason."""
+    with transaction.atomic():
+        lock_users(user.pk)
+        audit_log.record(
+            "openid:sign-in:start", actor=user, target=user, result="refused", name=app.name,
+            reason=code,
+        )  # fmt: skip
+
+
+def purge_codes() -> int:
+    """Delete codes an hour after their end; until then a second redemption is noticed."""
+    before = timezone.now() - timedelta(hours=1)
+    return delete_free(AuthorizationCode.objects.filter(expires_at__lt=before))
+
+
+def _remember(user: User, app: App, scope: str) -> None:
+    Consent.objects.update_or_create(
+        user=user, app=app, defaults={"scope": scope, "given_at": timezone.now()}
+    )
+
+
+def _make_grant(row: AuthorizationCode, app: App, given: Redemption) -> Grant | None:
+    """None if the code belongs to another app, address or verifier."""
+    if row.app_id != app.pk or row.redirect_uri != given.redirect_uri:
+        return None
+    if not is_verified(row.code_challenge, given.verifier):
+        return None
+    is_offline = OFFLINE in row.scope.split()
+    return Grant.objects.create(
+        pk=row.grant_id,
+        app=app,
+        user_id=row.user_id,
+        session_id=None if is_offline else row.session_id,
+        sid=row.session_id,
+        scope=row.scope,
+        seed=token_urlsafe(32),
+        auth_time=row.auth_time,
+        methods=row.methods,
+        has_second_factor=row.has_second_factor,
+        # What was revoked since the code was made ends the grant, too.
+        created_at=row.created_at,
+        refreshed_at=row.used_at or timezone.now(),
+        expires_at=row.created_at + settings.REFRESH_TOKEN_EXPIRY,
+    )
+
+
+def _handle_replay(code_digest: str) -> None:
+    used = AuthorizationCode.objects.filter(digest=code_digest, used_at__isnull=False).first()
+    if used is not None:
+        end_grant(used.grant_id, REUSED)

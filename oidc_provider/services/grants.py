@@ -1,0 +1,185 @@
+"""The grants of apps: whether their tokens work now, refreshing, and ending them.
+
+A grant is one row, like a token family (docs/decisions/0007-refresh-families.md).
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts import access_policy
+from accounts.models import BrowserSession, User
+from applications.models import App
+from audit import audit_log
+from core import sql
+from core.locks import delete_free, lock_users
+from oidc_provider import tokens
+from oidc_provider.entry import entry_denial
+from oidc_provider.errors import ProtocolError
+from oidc_provider.id_tokens import id_token
+from oidc_provider.models import AuthorizationCode, Grant
+
+REVOKED, REUSED = "revoked", "reused"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveToken:
+    """An access token that works now. scope: of the token, perhaps less than that of the grant."""
+
+    grant: Grant
+    scope: tuple[str, ...]
+    ends: int
+
+
+def token_response(grant: Grant, *, scope: tuple[str, ...] = (), nonce: str = "") -> dict[str, Any]:
+    """The answer of the token endpoint (RFC 6749, section 5.1; Core, section 3.1.3.3).
+
+    scope: less than that of the grant, if the app asks for less. The grant is live.
+    """
+    now = int(timezone.now().timestamp())
+    names = scope or tuple(grant.scope.split())
+    ends = min(
+        now + int(settings.SESSION_EXPIRY.total_seconds()), int(grant.expires_at.timestamp())
+    )
+    access = tokens.access_token(grant, ends, names)
+    return {
+        "access_token": access,
+        "token_type": "Bearer",
+        "expires_in": ends - now,
+        "refresh_token": tokens.refresh_token(grant),
+        "scope": " ".join(names),
+        "id_token": id_token(grant, grant.user, now=now, ends=ends, access=access, nonce=nonce),
+    }
+
+
+def refresh(app: App, text: str, wanted: tuple[str, ...]) -> tuple[Grant, tuple[str, ...]]:
+    """Advance the grant of a refresh token; returns it and the scope of the next tokens.
+
+    A used token gives the same successor again until that one is used, because the answer may have
+    been lost. After that, reuse ends the grant (RFC 9700, section 4.14.2). Raises ProtocolError.
+    """
+    token = tokens.parse(text)
+    grant = _grant_of(token, tokens.REFRESH)
+    if token is None or grant is None or grant.app_id != app.pk:
+        raise _invalid()
+    require_live(grant)
+    allowed = tuple(grant.scope.split())
+    if not {*wanted} <= {*allowed}:
+        raise ProtocolError("invalid_scope", "The scope is more than the user has allowed.")
+    if token.number == grant.generation and not _advance(grant):
+        # Another request was first, or the grant has ended.
+        grant.refresh_from_db()
+        require_live(grant)
+    if token.number < grant.generation - 1:
+        end_grant(grant.pk, REUSED)
+        raise _invalid()
+    return grant, tuple(name for name in allowed if not wanted or name in wanted)
+
+
+def find_access(text: str) -> LiveToken | None:
+    """The access token, if it and its grant work now."""
+    token = tokens.parse(text)
+    grant = _grant_of(token, tokens.ACCESS)
+    if token is None or grant is None or token.number <= timezone.now().timestamp():
+        return None
+    try:
+        require_live(grant)
+    except ProtocolError:
+        return None
+    return LiveToken(grant, token.scope, token.number)
+
+
+def find_grant(text: str) -> Grant | None:
+    """The grant of a token that we have made, whether or not it works."""
+    token = tokens.parse(text)
+    return None if token is None else _grant_of(token, token.kind)
+
+
+def require_live(grant: Grant) -> None:
+    """Raise ProtocolError unless the grant, its session, and the access of its user are live.
+
+    Everything is asked anew for each token: the app, who may enter it, the access policy.
+    """
+    now = timezone.now()
+    if grant.ended_at is not None or grant.expires_at <= now or not grant.app.is_openid_client:
+        raise _invalid()
+    user = grant.user
+    if access_policy.get_denial(user, credential_at=grant.created_at) is not None:
+        raise _invalid()
+    if entry_denial(grant.app, user, has_second_factor=grant.has_second_factor) is not None:
+        raise _invalid()
+    if grant.session_id is not None and not _session_lives(grant.session_id, user, now):
+        raise _invalid()
+
+
+def revoke(grant: Grant) -> None:
+    """End a grant because its app says so. Does nothing if it has ended already."""
+    end_grant(grant.pk, REVOKED)
+
+
+def end_grant(grant_id: uuid.UUID, reason: str) -> None:
+    """End a live grant: none of its tokens works any more. Writes one audit row."""
+    grant = Grant.objects.select_related("app", "user").filter(pk=grant_id).first()
+    if grant is None:
+        return
+    with transaction.atomic():
+        lock_users(grant.user_id)
+        live = Grant.objects.filter(pk=grant_id, ended_at=None)
+        if not live.update(ended_at=timezone.now(), end_reason=reason):
+            return
+        if reason == REUSED:
+            audit_log.record(
+                "openid:grant:reuse", target=grant.user, result="refused", name=grant.app.name
+            )
+        else:
+            audit_log.record("openid:grant:end", target=grant.user, name=grant.app.name)
+
+
+def newest_credential(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
+    """When the newest code or grant of `user` was made, if after `after`.
+
+    Receiver of signals.access_ending.
+    """
+    codes = AuthorizationCode.objects.filter(user=user)
+    found = [sql.newest(rows, after) for rows in (codes, user.openid_grants.all())]
+    return max((each for each in found if each is not None), default=None)
+
+
+def purge_grants(before: datetime) -> int:
+    """Delete grants that ended or expired before `before`; returns how many."""
+    return delete_free(Grant.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before)))
+
+
+def _grant_of(token: tokens.ParsedToken | None, kind: str) -> Grant | None:
+    if token is None or token.kind != kind:
+        return None
+    grant = Grant.objects.select_related("app", "user").filter(pk=token.grant_id).first()
+    return grant if grant is not None and token.is_genuine(grant) else None
+
+
+def _advance(grant: Grant) -> bool:
+    """Go on to the next generation, in one statement; False if another request was first."""
+    now = timezone.now()
+    live = Grant.objects.filter(
+        pk=grant.pk, generation=grant.generation, ended_at=None, expires_at__gt=now
+    )
+    if not live.update(generation=F("generation") + 1, refreshed_at=now):
+        return False
+    grant.generation, grant.refreshed_at = grant.generation + 1, now
+    return True
+
+
+def _session_lives(session_id: uuid.UUID, user: User, now: datetime) -> bool:
+    return BrowserSession.objects.filter(
+        public_id=session_id, user=user, expire_date__gt=now
+    ).exists()
+
+
+def _invalid() -> ProtocolError:
+    return ProtocolError("invalid_grant", "The token is unknown, used, expired or revoked.")

@@ -1,0 +1,16 @@
+"""URLs of the OpenID provider. Discovery tells them to apps."""
+
+from django.urls import path
+
+from oidc_provider.views import authorize, logout, tokens
+
+app_name = "oidc_provider"
+urlpatterns = [
+    path("openid/authorize", authorize.authorize, name="authorize"),
+    path("openid/consent", authorize.decide, name="decide"),
+    path("openid/token", tokens.token, name="token"),
+    path("openid/userinfo", tokens.userinfo, name="userinfo"),
+    path("openid/revoke", tokens.revoke, name="revoke"),
+    path("openid/end-session", logout.end_session, name="end-session"),
+    path("openid/sign-out", logout.sign_out, name="sign-out"),
+]

@@ -1,0 +1,224 @@
+"""The authorization endpoint, and the page that asks for consent.
+
+Nothing that arrives in the browser is believed: the form of consent brings the parameters of the
+request again, and they are checked again as at first.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import translation
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access_policy import DenialReason
+from accounts.models import User
+from accounts.views.common import signed_in
+from applications.models import App
+from applications.redirect_uris import is_registered
+from core.errors import RepeatedParameter
+from core.web.redirects import see_other
+from core.web.single_values import may_repeat
+from oidc_provider import scopes
+from oidc_provider.authentication import SessionAuthentication, authentication_of
+from oidc_provider.entry import entry_denial
+from oidc_provider.errors import ProtocolError, RequestUnusable
+from oidc_provider.id_tokens import read_hint
+from oidc_provider.parameters import (
+    PARAMETERS,
+    AuthorizationRequest,
+    read_request,
+    response_mode_of,
+)
+from oidc_provider.services import codes
+from oidc_provider.signing import is_available
+from oidc_provider.views.answers import Target, answer
+from oidc_provider.views.steps import came_from_form, marked, needs_sign_in, to_sign_in
+
+MAX_QUERY = 8000
+ALLOW, DENY = "allow", "deny"
+Given = Mapping[str, str]
+
+
+class Visit(NamedTuple):
+    """The signed-in user at a request of an app. choice: what they chose on the page, or ""."""
+
+    target: Target
+    asked: AuthorizationRequest
+    given: Given
+    user: User
+    authentication: SessionAuthentication
+    choice: str
+
+
+@csrf_exempt
+@may_repeat(*PARAMETERS)
+@require_http_methods(["GET", "POST"])
+def authorize(request: HttpRequest) -> HttpResponse:
+    """Send the browser back to the app with a code, perhaps after a sign-in and a question.
+
+    A request by POST comes from a page of the app, without our cookies; it goes on as a GET, which
+    changes nothing that the user was not asked.
+    """
+    if request.method == "POST":
+        return see_other(f"{request.path}?{request.POST.urlencode()}")
+    return _handle(request, request.GET, choice="")
+
+
+@require_POST
+def decide(request: HttpRequest) -> HttpResponse:
+    """The form of the page of consent."""
+    given = QueryDict(request.POST.get("request", ""))
+    user = signed_in(request)
+    choice = request.POST.get("choice", "")
+    if user is None or str(user.pk) != request.POST.get("account") or choice not in (ALLOW, DENY):
+        # Signed out, or signed in as someone else in another tab: the question is asked anew.
+        return see_other(f"{reverse('oidc_provider:authorize')}?{given.urlencode()}")
+    return _handle(request, given, choice=choice)
+
+
+def _handle(request: HttpRequest, given: QueryDict, *, choice: str) -> HttpResponse:
+    fields = _fields(given)
+    target = _target(fields)
+    after_form = bool(choice) or came_from_form(fields)
+    try:
+        _require_single(given)
+        asked = read_request(fields, is_public=target.app.is_public_client)
+        return _ask_or_answer(request, target, asked, fields, choice)
+    except ProtocolError as error:
+        return answer(request, target, error.members, after_form=after_form)
+
+
+def _ask_or_answer(
+    request: HttpRequest, target: Target, asked: AuthorizationRequest, given: Given, choice: str
+) -> HttpResponse:
+    """Raises ProtocolError, which goes to the app."""
+    user = signed_in(request)
+    authentication = None if user is None else authentication_of(request, user)
+    if needs_sign_in(asked, authentication, given) or _is_other_user(user, asked):
+        if asked.is_silent:
+            raise ProtocolError("login_required")
+        return to_sign_in(given, asked, user=user, authentication=authentication)
+    if user is None or authentication is None:
+        raise ProtocolError("login_required")
+    visit = Visit(target, asked, given, user, authentication, choice)
+    denial = entry_denial(target.app, user, has_second_factor=authentication.has_second_factor)
+    if denial is not None:
+        return _refuse(request, visit, denial)
+    return _consented(request, visit)
+
+
+def _consented(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """Ask, or answer with a code. Raises ProtocolError."""
+    target, asked = visit.target, visit.asked
+    if visit.choice == DENY:
+        raise ProtocolError("access_denied", "The user has not allowed it.")
+    if visit.choice != ALLOW and _must_ask(visit):
+        if asked.is_silent:
+            raise ProtocolError("consent_required")
+        return _consent_page(request, visit)
+    code = codes.issue_code(
+        app=target.app,
+        user=visit.user,
+        redirect_uri=target.redirect_uri,
+        asked=asked,
+        authentication=visit.authentication,
+        remember=visit.choice == ALLOW,
+    )
+    after_form = bool(visit.choice) or came_from_form(visit.given)
+    return answer(request, target, {"code": code}, after_form=after_form)
+
+
+def _must_ask(visit: Visit) -> bool:
+    if visit.asked.prompts & {"consent", "select_account"}:
+        return True
+    app = visit.target.app
+    return not app.is_trusted and not codes.has_consent(visit.user, app, visit.asked.scopes)
+
+
+def _is_other_user(user: User | None, asked: AuthorizationRequest) -> bool:
+    """Whether a silent request is about another user than the one who is signed in."""
+    if not asked.is_silent or not asked.id_token_hint or user is None:
+        return False
+    return read_hint(asked.id_token_hint).get("sub") != str(user.pk)
+
+
+def _consent_page(request: HttpRequest, visit: Visit) -> HttpResponse:
+    back = f"{request.path}?{urlencode(marked(visit.given))}"
+    context = {
+        "app": visit.target.app,
+        "labels": scopes.labels(visit.asked.scopes),
+        "host": visit.target.redirect_uri.partition("?")[0],
+        "request_fields": urlencode(dict(visit.given)),
+        "other_account": f"{reverse('account_logout')}?{urlencode({'next': back})}",
+        "is_question": not visit.target.app.is_trusted or "consent" in visit.asked.prompts,
+    }
+    with _language(visit.asked):
+        return render(request, "oidc_provider/consent.html", context)
+
+
+def _refuse(request: HttpRequest, visit: Visit, denial: DenialReason) -> HttpResponse:
+    """Say why on a page, with a way back to the app. Raises ProtocolError for a silent request."""
+    app = visit.target.app
+    if visit.choice != DENY:
+        codes.note_refusal(visit.user, app, denial.code)
+    if visit.asked.is_silent or visit.choice:
+        raise ProtocolError("access_denied", "The user may not sign in to this app.")
+    context = {
+        "app": app,
+        "reason": denial.message,
+        "request_fields": urlencode(dict(visit.given)),
+    }
+    with _language(visit.asked):
+        return render(request, "oidc_provider/refused.html", context, status=403)
+
+
+def _language(asked: AuthorizationRequest) -> translation.override:
+    """The first of the languages that the app asks for which we have, else that of the browser."""
+    for tag in asked.ui_locales:
+        try:
+            return translation.override(translation.get_supported_language_variant(tag.lower()))
+        except LookupError:
+            continue
+    return translation.override(translation.get_language())
+
+
+def _fields(given: QueryDict) -> dict[str, str]:
+    """The parameters that we know; the first of several, which are refused later."""
+    if len(given.urlencode()) > MAX_QUERY:
+        raise RequestUnusable(_("The request of the app is too long."))
+    return {name: given.getlist(name)[0] for name in PARAMETERS if name in given}
+
+
+def _target(given: Given) -> Target:
+    """The app, and where answers go. Raises RequestUnusable, which no redirect follows."""
+    if not is_available():
+        raise RequestUnusable(
+            _("This server cannot sign people in to apps, because JWT_SECRET is set.")
+        )
+    client_id = given.get("client_id", "")
+    app = App.objects.filter(client_id=client_id[:255]).exclude(openid_kind="").first()
+    if app is None:
+        raise RequestUnusable(_("No app has this client id. Ask whoever set the app up."))
+    redirect_uri = given.get("redirect_uri", "")
+    is_native = app.openid_kind == "native"
+    if not is_registered(redirect_uri, app.redirect_uris, any_port=is_native):
+        raise RequestUnusable(
+            _("The app “%(name)s” asks to return to an address that is not registered for it. "
+              "Nobody has been sent there. Ask whoever set the app up.") % {"name": app.name}
+        )  # fmt: skip
+    return Target(app, redirect_uri, response_mode_of(given), given.get("state", ""))
+
+
+def _require_single(given: QueryDict) -> None:
+    """Raise ProtocolError for a parameter that is sent twice (RFC 6749, section 3.1)."""
+    for name, values in given.lists():
+        if len(values) > 1:
+            if name in ("client_id", "redirect_uri"):
+                raise RepeatedParameter(name)
+            raise ProtocolError("invalid_request", f"The parameter {name[:40]} is sent twice.")

@@ -1,0 +1,130 @@
+"""What the endpoints for programs share: JSON, errors, CORS, the client of a request."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from accounts.rate_limits import check_rate_limit
+from applications.errors import InvalidClient
+from applications.models import App
+from applications.services.client_credentials import LIMIT, require_app
+from core.errors import GatehouseError, RateLimited, RecordInvalid
+from core.web.single_values import may_repeat
+from oidc_provider.errors import ProtocolError
+
+View = Callable[[HttpRequest], HttpResponse]
+TOKEN_FIELDS = (
+    *("grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"),
+    *("refresh_token", "scope", "token", "token_type_hint", "access_token"),
+)
+CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, Retry-After",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+
+def endpoint(*methods: str) -> Callable[[View], View]:
+    """Decorate an endpoint for programs, which may be pages of any origin.
+
+    No cookie is read, so there is nothing that another site could use: neither a CSRF token nor a
+    list of origins is needed. Errors are answered as RFC 6749, section 5.2, writes them.
+    """
+
+    def decorate(view: View) -> View:
+        @csrf_exempt
+        @may_repeat(*TOKEN_FIELDS)
+        @wraps(view)
+        def wrapped(request: HttpRequest) -> HttpResponse:
+            response = _answer(request, view, methods)
+            for name, value in CORS_HEADERS.items():
+                response[name] = value
+            return response
+
+        return wrapped
+
+    return decorate
+
+
+def json_response(content: dict[str, Any], status: int = 200) -> HttpResponse:
+    """Not stored by any cache (RFC 6749, section 5.1)."""
+    response = JsonResponse(content, status=status)
+    response["Cache-Control"], response["Pragma"] = "no-store", "no-cache"
+    return response
+
+
+def single_fields(request: HttpRequest) -> dict[str, str]:
+    """The fields of the body. Raises ProtocolError for one that is sent twice (RFC 6749, 3.2)."""
+    for name, values in request.POST.lists():
+        if len(values) > 1:
+            raise ProtocolError("invalid_request", f"The parameter {name[:40]} is sent twice.")
+    return request.POST.dict()
+
+
+def client_of(request: HttpRequest, form: dict[str, str]) -> App:
+    """The app that asks: by its secret, or by its client id if it has none to keep.
+
+    Raises ProtocolError, RateLimited.
+    """
+    if "HTTP_AUTHORIZATION" in request.META or "client_secret" in form:
+        app = _by_secret(request, form)
+    else:
+        app = _without_secret(request, form)
+    if not app.is_openid_client:
+        raise ProtocolError("unauthorized_client", "The app does not use OpenID Connect.")
+    return app
+
+
+def _without_secret(request: HttpRequest, form: dict[str, str]) -> App:
+    found = App.objects.filter(client_id=form.get("client_id", "")[:255]).first()
+    if found is None or not found.is_public_client:
+        check_rate_limit(request, LIMIT)
+        raise _unknown_client()
+    return found
+
+
+def _by_secret(request: HttpRequest, form: dict[str, str]) -> App:
+    try:
+        return require_app(request, form)
+    except InvalidClient:
+        raise _unknown_client() from None
+    except RecordInvalid as error:
+        raise ProtocolError("invalid_request", error.sentences) from None
+
+
+def _unknown_client() -> ProtocolError:
+    return ProtocolError("invalid_client", "Client id and secret do not belong together.", 401)
+
+
+def _answer(request: HttpRequest, view: View, methods: tuple[str, ...]) -> HttpResponse:
+    if request.method == "OPTIONS":
+        return _preflight(methods)
+    if request.method not in methods:
+        response = json_response({"error": "invalid_request"}, 405)
+        response["Allow"] = ", ".join(methods)
+        return response
+    try:
+        return view(request)
+    except ProtocolError as error:
+        response = json_response(error.members, error.status)
+        if error.status == 401:
+            response["WWW-Authenticate"] = 'Basic realm="Gatehouse", charset="UTF-8"'
+        return response
+    except RateLimited as error:
+        response = json_response({"error": "slow_down", "error_description": error.sentences}, 429)
+        response["Retry-After"] = str(error.retry_after_seconds)
+        return response
+    except GatehouseError as error:
+        members = {"error": "access_denied", "error_description": error.sentences}
+        return json_response(members, error.status)
+
+
+def _preflight(methods: tuple[str, ...]) -> HttpResponse:
+    response = HttpResponse(status=204)
+    response["Access-Control-Allow-Methods"] = ", ".join(methods)
+    response["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+    response["Access-Control-Max-Age"] = "600"
+    return response

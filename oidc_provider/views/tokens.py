@@ -1,0 +1,92 @@
+"""The endpoints that apps call: token, userinfo, revocation."""
+
+from django.http import HttpRequest, HttpResponse
+
+from applications.models import App
+from oidc_provider import scopes
+from oidc_provider.claims import claims_of
+from oidc_provider.errors import ProtocolError
+from oidc_provider.services import codes, grants
+from oidc_provider.views.machine import client_of, endpoint, json_response, single_fields
+
+
+@endpoint("POST")
+def token(request: HttpRequest) -> HttpResponse:
+    """Exchange a code or a refresh token for tokens (RFC 6749, sections 4.1.3 and 6)."""
+    form = single_fields(request)
+    app = client_of(request, form)
+    exchange = GRANT_TYPES.get(form.get("grant_type", ""))
+    if exchange is None:
+        raise ProtocolError("unsupported_grant_type")
+    return json_response(exchange(app, form))
+
+
+@endpoint("GET", "POST")
+def userinfo(request: HttpRequest) -> HttpResponse:
+    """The claims about the user of an access token (Core, section 5.3)."""
+    text = _bearer(request)
+    found = grants.find_access(text) if text else None
+    if found is None or scopes.OPENID not in found.scope:
+        return _refused(text)
+    return json_response(claims_of(found.grant.user, found.scope))
+
+
+@endpoint("POST")
+def revoke(request: HttpRequest) -> HttpResponse:
+    """End a grant by one of its tokens (RFC 7009). An unknown token is revoked already."""
+    form = single_fields(request)
+    app = client_of(request, form)
+    if not form.get("token"):
+        raise ProtocolError("invalid_request", "The parameter token is missing.")
+    grant = grants.find_grant(form["token"])
+    if grant is not None and grant.app_id != app.pk:
+        raise ProtocolError("invalid_grant", "The token belongs to another client.")
+    if grant is not None:
+        grants.revoke(grant)
+    return json_response({})
+
+
+def _by_code(app: App, form: dict[str, str]) -> dict[str, object]:
+    given = codes.Redemption(
+        form.get("code", ""), form.get("redirect_uri", ""), form.get("code_verifier", "")
+    )
+    if not given.code or not given.redirect_uri:
+        raise ProtocolError("invalid_request", "Send the code and its redirect_uri.")
+    grant, nonce = codes.redeem(app, given)
+    grants.require_live(grant)
+    return grants.token_response(grant, nonce=nonce)
+
+
+def _by_refresh_token(app: App, form: dict[str, str]) -> dict[str, object]:
+    wanted = form.get("scope", "").split()
+    if not {*wanted} <= {*scopes.NAMES}:
+        raise ProtocolError("invalid_scope", "This scope does not exist.")
+    text = form.get("refresh_token", "")
+    grant, scope = grants.refresh(app, text, scopes.known(wanted))
+    return grants.token_response(grant, scope=scope)
+
+
+# Discovery names these, so it cannot name one that does not work.
+GRANT_TYPES = {"authorization_code": _by_code, "refresh_token": _by_refresh_token}
+
+
+def _bearer(request: HttpRequest) -> str:
+    """The access token of the header or the body (RFC 6750); never of the URL. "" for none.
+
+    Raises ProtocolError if there are two.
+    """
+    scheme, _space, sent = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    in_header = sent.strip() if scheme.lower() == "bearer" else ""
+    in_body = single_fields(request).get("access_token", "") if request.method == "POST" else ""
+    if in_header and in_body:
+        raise ProtocolError("invalid_request", "Send the access token once.")
+    return in_header or in_body
+
+
+def _refused(text: str) -> HttpResponse:
+    """401; with an error only if a token was sent (RFC 6750, section 3.1)."""
+    members = {"error": "invalid_token", "error_description": "The access token does not work."}
+    response = json_response(members if text else {}, 401)
+    challenge = f', error="{members["error"]}", error_description="{members["error_description"]}"'
+    response["WWW-Authenticate"] = f'Bearer realm="Gatehouse"{challenge if text else ""}'
+    return response

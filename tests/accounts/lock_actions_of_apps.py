@@ -1,0 +1,76 @@
+"""Actions of the OpenID provider: sign-ins to apps, their tokens, and what ends them."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from django.test import Client, RequestFactory
+from django.utils import timezone
+
+from applications.models import App
+from applications.services.client_credentials import require_app
+from core.errors import AccessDenied, GatehouseError
+from oidc_provider.errors import ProtocolError
+from oidc_provider.services import codes, grants
+from tests.accounts.lock_actions_of_sign_in import signed_in
+from tests.accounts.lock_table import act, person
+from tests.oidc_provider.relying_party import VERIFIER, RelyingParty, answer_of
+
+
+def client_app() -> App:
+    """Made anew where it is gone. One for all, because at most so many may be made."""
+    fields = {
+        "name": "Client",
+        "url": "https://wiki.example.com",
+        "host": "wiki.example.com",
+        "openid_kind": "spa",
+        "redirect_uris": ["https://wiki.example.com/callback"],
+        "is_trusted": False,
+    }
+    return App.objects.get_or_create(slug="client-of-races", defaults=fields)[0]
+
+
+def allowed_code(party: RelyingParty, browser: Client) -> str:
+    """A code for the user of the browser; "" if they have lost their access meanwhile."""
+    page = party.authorize(browser, prompt="consent")
+    if page.status_code != 200 or page.context is None or "request_fields" not in page.context:
+        return ""
+    fields = {"request": page.context["request_fields"], "account": str(person("anna").pk)}
+    done = browser.post("/openid/consent", {**fields, "choice": "allow"})
+    return answer_of(done).get("code", "") if done.status_code == 200 else ""
+
+
+@act
+def sign_in_to_an_app() -> None:
+    app = client_app()
+    party = RelyingParty(app)
+    code = allowed_code(party, signed_in("anna"))
+    codes.note_refusal(person("anna"), app, "forbidden")
+    with suppress(ProtocolError):
+        grant, _nonce = codes.redeem(app, codes.Redemption(code, party.callback, VERIFIER))
+        grants.revoke(grant)
+    with suppress(ProtocolError):
+        codes.redeem(app, codes.Redemption(code, party.callback, VERIFIER))
+    grants.purge_grants(timezone.now() - timedelta(days=1))
+    codes.purge_codes()
+
+
+@act
+def reuse_a_token_of_an_app() -> None:
+    app = client_app()
+    party = RelyingParty(app)
+    code = allowed_code(party, signed_in("anna"))
+    with suppress(ProtocolError):
+        grant, _nonce = codes.redeem(app, codes.Redemption(code, party.callback, VERIFIER))
+        tokens = grants.token_response(grant)
+        for _time in range(2):
+            grant, _scope = grants.refresh(app, tokens["refresh_token"], ())
+            tokens = grants.token_response(grant)
+        grants.end_grant(grant.pk, grants.REUSED)
+
+
+@act
+def send_the_wrong_secret_of_an_app() -> None:
+    request = RequestFactory().post("/", REMOTE_ADDR="198.18.3.7")
+    form = {"client_id": client_app().client_id, "client_secret": "gths_wrong"}
+    with suppress(GatehouseError, AccessDenied):
+        require_app(request, form)
