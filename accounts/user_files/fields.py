@@ -17,6 +17,8 @@ FIELDS = (
     "expires_at",
     "role_until",
     "role_after",
+    "kind",
+    "responsible",
     "password_hash",
 )
 # Read in place of `name`, when a file has the two parts of it.
@@ -36,6 +38,8 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "expires_at": ("expiresat", "accessends", "accountexpires", "zugangendet"),
     "role_until": ("roleuntil", "roleends", "rolleendet"),
     "role_after": ("roleafter", "roleafterwards", "rolledanach"),
+    "kind": ("kind", "accountkind"),
+    "responsible": ("responsible", "responsibleperson"),
     "password_hash": ("passwordhash", "hashedpassword"),
     "first_name": ("firstname", "givenname", "vorname", "firstnamerequired"),
     "last_name": ("lastname", "surname", "familyname", "nachname", "lastnamerequired"),

@@ -1,8 +1,9 @@
 """One user as a file describes them, parsed and checked. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any
 
 from accounts.passwords.imported_hashes import HashRefused, parse_hash
 from accounts.roles import Role
@@ -27,6 +28,12 @@ NOT_AN_END = gettext_noop(
 )
 TIME_OUT_OF_RANGE = gettext_noop("%(value)s is before 1990 or in the future.")
 TOO_LONG = gettext_noop("This cell is too long.")
+NOT_A_KIND = gettext_noop("%(value)s is not a kind of account: person or service.")
+SERVICE_ADDRESS = gettext_noop("A service account has no address. Leave the cell empty.")
+SERVICE_NAME = gettext_noop("A service account needs a user name.")
+SERVICE_PASSWORD = gettext_noop("A service account has no password. Leave the cell empty.")
+PERSON_RESPONSIBLE = gettext_noop("Only service accounts have a responsible person.")
+PERSON, SERVICE = "person", "service"
 NAME_TOO_LONG = gettext_noop("A name has at most 150 characters.")
 
 
@@ -43,7 +50,10 @@ class RowError:
 
 @dataclass(slots=True)
 class UserRow:
-    """A parsed row. None: the file says nothing about it. password: the stored form of its hash."""
+    """A parsed row. None: the file says nothing about it. password: the stored form of its hash.
+
+    email: of a service account its user name, as User stores it. responsible: an address.
+    """
 
     line: int
     email: str = ""
@@ -56,6 +66,8 @@ class UserRow:
     expires_at: datetime | None = None
     role_until: datetime | None = None
     role_after: str | None = None
+    kind: str = PERSON
+    responsible: str = ""
     password: str = field(default="", repr=False)
 
 
@@ -81,7 +93,7 @@ def parse_row(
     "" counts as no role. zone: in which a date is the end of a day. An invalid field stays None.
     """
     row, errors = UserRow(line), []
-    readers = {
+    readers: dict[str, Callable[[str], Any]] = {
         "email": _email,
         "name": _name,
         "username": _username,
@@ -92,14 +104,22 @@ def parse_row(
         "expires_at": lambda text: _end(text, zone),
         "role_until": lambda text: _end(text, zone),
         "role_after": lambda text: _role(text, role_map),
+        "kind": _kind,
+        "responsible": lambda text: _email(text) if text else "",
         "password_hash": _password,
     }
+    if _is_service(fields):
+        readers["email"] = lambda text: _service_name(text, fields.get("username", ""))
+        readers["verified"] = lambda _text: False
+        readers["password_hash"] = lambda text: _absent(text, SERVICE_PASSWORD)
+    else:
+        readers["responsible"] = lambda text: _absent(text, PERSON_RESPONSIBLE)
     for name, read in readers.items():
         text = _joined_name(fields) if name == "name" else fields.get(name, "")
         try:
             value = read(_limited(text))
         except _CellInvalid as error:
-            shown = fields.get("email", "")[:MAX_NAME_LENGTH]
+            shown = (fields.get("email") or fields.get("username") or "")[:MAX_NAME_LENGTH]
             errors.append(RowError(line, name, error.message, error.value, shown))
         else:
             setattr(row, _ATTRIBUTES.get(name, name), value)
@@ -128,6 +148,32 @@ def _email(text: str) -> str:
         return parse_email(text)
     except AddressError as error:
         raise _CellInvalid(str(error)) from None
+
+
+def _is_service(fields: Mapping[str, str]) -> bool:
+    return fields.get("kind", "").strip().casefold() == SERVICE
+
+
+def _kind(text: str) -> str:
+    word = text.casefold() or PERSON
+    if word not in (PERSON, SERVICE):
+        raise _CellInvalid(NOT_A_KIND, echo(text))
+    return word
+
+
+def _service_name(email: str, username: str) -> str:
+    """What a service account has instead of an address."""
+    _absent(email, SERVICE_ADDRESS)
+    name = _username(_limited(username))
+    if name is None:
+        raise _CellInvalid(SERVICE_NAME)
+    return name
+
+
+def _absent(text: str, message: str) -> str:
+    if text:
+        raise _CellInvalid(message)
+    return ""
 
 
 def _name(text: str) -> str | None:

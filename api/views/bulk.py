@@ -58,6 +58,8 @@ FILE_FIELDS = {
     "expires_at": "expires_at",
     "role_until": "role_until",
     "role_after": "role_after",
+    "kind": "kind",
+    "responsible": "responsible",
     "password_hash": "password_hash",
 }
 # The messages of files name lines; these name positions.
@@ -102,6 +104,20 @@ class ImportedUser(StrictSerializer):
         allow_null=True,
         max_length=MAX_TEXT,
         help_text="A lower role; with `role_until`.",
+    )
+    kind = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        max_length=MAX_TEXT,
+        help_text="`person`, or `service` for a service account, whose `email` is empty.",
+    )
+    responsible = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        max_length=MAX_TEXT,
+        help_text="The address of the person who answers for a service account.",
     )
     password_hash = serializers.CharField(
         required=False,

@@ -634,7 +634,8 @@ def test_an_export_has_everyone_and_no_hash(viewer: User, admin: User) -> None:
     lines = exported(admin)
 
     assert lines[0] == (
-        "email,name,username,role,state,verified,created_at,expires_at,role_until,role_after"
+        "email,name,username,role,state,verified,created_at,expires_at,role_until,role_after,"
+        "kind,responsible"
     )
     assert lines[1].startswith("viewer@example.com,Vera Viewer,vera,viewer,active,yes,20")
     assert len(lines) == 3

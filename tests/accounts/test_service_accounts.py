@@ -1,5 +1,6 @@
 """Service accounts: what they are, who may do what with them, and where they never count."""
 
+import io
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,6 +17,9 @@ from access_reviews.scopes import accounts_in_scope
 from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.services import users
+from accounts.services.bulk.exports import ExportFilter, export_users
+from accounts.services.bulk.imports import import_users
+from accounts.services.bulk.planning import ImportOptions, Outcome
 from accounts.services.ended_access import send_reminders
 from accounts.services.second_factors import lacks_required_factor
 from accounts.services.service_accounts import (
@@ -331,6 +335,47 @@ def test_reviews_contain_it_but_not_as_unused_or_without_a_factor(service: User)
     assert found == {
         "all": True, "role": True, "api-keys": True, "unused": False, "no-second-factor": False,
     }  # fmt: skip
+
+
+# Files
+
+
+def test_an_export_has_it_and_an_import_creates_it_again(owner: User, service: User) -> None:
+    lines = list(export_users(actor=owner, chosen=ExportFilter()))
+    assert any(",deploy-bot,editor,active,no," in line for line in lines)
+    users.delete_user(actor=owner, user=service)
+    file = "".join(lines).encode()
+    result = import_users(io.BytesIO(file), actor=owner, options=ImportOptions())
+
+    assert (result.counts[Outcome.NEW], result.errors) == (1, [])
+    stored = User.objects.service_accounts().get()
+    assert (stored.email, stored.role, stored.name) == ("deploy-bot", "editor", "Deployments")
+    assert stored.responsible_id == service.responsible_id
+    assert not stored.has_usable_password()
+
+
+@pytest.mark.parametrize(
+    ("cells", "field"),
+    [
+        ("bot@example.com,bot,viewer,service,admin@example.com,", "email"),
+        (",,viewer,service,admin@example.com,", "email"),
+        (",bot,owner,service,admin@example.com,", "role"),
+        (",bot,viewer,service,,", "responsible"),
+        (",bot,viewer,service,nobody@example.com,", "responsible"),
+        (",bot,viewer,service,admin@example.com,pbkdf2_sha256$1$a$b", "password_hash"),
+        (",bot,viewer,robot,,", "kind"),
+        ("new@example.com,,viewer,person,admin@example.com,", "responsible"),
+    ],
+)
+def test_an_import_says_what_a_service_account_cannot_have(
+    owner: User, admin: User, cells: str, field: str
+) -> None:
+    file = f"email,username,role,kind,responsible,password_hash\n{cells}\n".encode()
+    options = ImportOptions(allow_owners=True)
+    result = import_users(io.BytesIO(file), actor=owner, options=options)
+
+    assert field in {error.field for error in result.errors}
+    assert (User.objects.count(), AuditEvent.objects.count()) == (2, 0)
 
 
 # Commands

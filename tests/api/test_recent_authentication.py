@@ -13,9 +13,11 @@ from django.utils import timezone
 
 from access_reviews.models import AccessReview, ReviewItem
 from access_reviews.services.reviews import ReviewRequest, start_review
+from accounts.actors import SYSTEM
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.services.groups.changes import create_group
+from accounts.services.service_accounts import create_service_account
 from api.models import ApiKey, TokenFamily
 from api.permissions import requirements_of, served_methods
 from api.schema import document
@@ -57,6 +59,8 @@ ASKED = {
     ("POST", "invitations"): True,
     ("POST", "invitations/batch"): True,
     ("POST", "users/import"): True,
+    ("POST", "service-accounts"): True,
+    ("POST", "users/<uuid:user_id>/api-keys"): True,
     ("GET", "users/export"): True,
     ("POST", "api-keys"): True,
     ("POST", "api-keys/<str:key_id>/rotate"): True,
@@ -152,6 +156,8 @@ def _acts(
 ) -> dict[tuple[str, str], tuple[str, Any]]:
     """A call of each sensitive method that would succeed."""
     user = f"users/{viewer.pk}"
+    somebody = User.objects.filter(role__in=["owner", "admin"]).first()
+    bot = create_service_account(actor=SYSTEM, username="bot", responsible=somebody)
     reason = {"reason": "spam"}
     review = f"access-reviews/{item.review_id}"
     made_rule = AuditEvent.objects.filter(action="sso:rule:create").latest("seq")
@@ -167,6 +173,8 @@ def _acts(
         ("POST", "invitations"): ("invitations", {"email": "new@example.com", "role": "admin"}),
         ("POST", "invitations/batch"): (
             "invitations/batch", {"people": [{"email": "new@example.com"}], "role": "admin"}),
+        ("POST", "service-accounts"): ("service-accounts", {"username": "new-bot"}),
+        ("POST", "users/<uuid:user_id>/api-keys"): (f"users/{bot.pk}/api-keys", {"name": "x"}),
         ("POST", "users/import"): (
             "users/import", {"users": [{"email": "new@example.com", "role": "admin"}]}),
         ("GET", "users/export"): ("users/export", None),

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.users.actions import USER_ACTIONS, UserAction
 from accounts.services import users
@@ -15,7 +15,7 @@ SERVICE_ACTIONS: dict[str, UserAction] = {
         "",
         gettext_lazy("Disabled: its keys have ended."),
         gettext_lazy("Disable %(name)s? Its keys end for good, and programs that use them stop."),
-        ngettext_lazy("", "", "count"),
+        "",
         USER_ACTIONS["disable"].refusals,
         "access",
         lambda user: user.is_active,
@@ -26,7 +26,7 @@ SERVICE_ACTIONS: dict[str, UserAction] = {
         "",
         gettext_lazy("Enabled. Create a new key for it."),
         gettext_lazy("Enable %(name)s? Its old keys stay ended: create a new one afterwards."),
-        ngettext_lazy("", "", "count"),
+        "",
         USER_ACTIONS["enable"].refusals,
         "access",
         lambda user: not user.is_active,

@@ -74,7 +74,7 @@ class ServiceAccountAdmin(RowPage):
     search_fields = ("username", "name")
     search_help_text = gettext_lazy("Part of a name or of what it is for, or a whole id")
     ordering = ("-id",)
-    sortable_by = ("account", "created")
+    sortable_by = ("account",)
     empty_text = gettext_lazy(
         "A script, a build server or a dashboard gets an account of its own here, with API keys "
         "and without a password. It goes on when people leave."
@@ -90,8 +90,9 @@ class ServiceAccountAdmin(RowPage):
     # The list
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[ServiceAccount]":
-        found = with_list_columns(with_badges(super().get_queryset(request)))
-        return cast("QuerySet[ServiceAccount]", found.select_related("responsible"))
+        rows = cast("UserQuerySet", super().get_queryset(request)).by_partial_index()
+        found = with_list_columns(with_badges(rows)).prefetch_related("responsible")
+        return cast("QuerySet[ServiceAccount]", found)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         keys = [column for column in list_columns() if column.__name__ == "keys"]

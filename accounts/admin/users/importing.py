@@ -61,6 +61,8 @@ FIELD_LABELS: dict[str, Any] = {
     "expires_at": gettext_lazy("Access ends"),
     "role_until": gettext_lazy("Role ends"),
     "role_after": gettext_lazy("Role afterwards"),
+    "kind": gettext_lazy("Person or service account"),
+    "responsible": gettext_lazy("Responsible person"),
     "password_hash": gettext_lazy("Password hash"),
     "first_name": gettext_lazy("First name"),
     "last_name": gettext_lazy("Last name"),

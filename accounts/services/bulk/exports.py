@@ -55,7 +55,7 @@ def _by_key(users: UserQuerySet) -> Iterator[User]:
     last: Any = None
     while True:
         found = users if last is None else users.filter(pk__gt=last)
-        chunk = list(found.order_by("pk")[:CHUNK])
+        chunk = list(found.order_by("pk").prefetch_related("responsible")[:CHUNK])
         yield from chunk
         if len(chunk) < CHUNK:
             return
@@ -67,7 +67,7 @@ def _cells(user: User) -> dict[str, str]:
     may_act = user.is_active and not user.is_expired(timezone.now())
     role_until = None if user.ended_role else user.role_until
     return {
-        "email": user.email,
+        "email": user.address or "",
         "name": user.name,
         "username": user.username or "",
         "role": user.role,
@@ -77,6 +77,8 @@ def _cells(user: User) -> dict[str, str]:
         "expires_at": _end(user.expires_at),
         "role_until": _end(role_until),
         "role_after": user.role_after if role_until else "",
+        "kind": user.kind,
+        "responsible": user.responsible.email if user.responsible else "",
         "password_hash": user.password if user.has_usable_password() else "",
     }
 

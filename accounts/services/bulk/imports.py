@@ -30,7 +30,7 @@ from accounts.services.bulk.planning import (
 )
 from accounts.services.end_dates import Subject, account_ends, passed_reminders
 from accounts.services.users import Profile
-from accounts.user_files.rows import RowError, UserRow
+from accounts.user_files.rows import RowError
 from audit import audit_log
 from core import sql
 from core.errors import Forbidden, RecordInvalid
@@ -214,7 +214,7 @@ def _write(actor: Actor, batches: Iterable[Sequence[Decision]], locked: set[uuid
 
 
 def _insert(batch: Sequence[Decision]) -> list[_Made]:
-    accounts = [_account(each.row) for each in batch if each.outcome == Outcome.NEW]
+    accounts = [_account(each) for each in batch if each.outcome == Outcome.NEW]
     now = timezone.now()
     reminders = [
         reminder
@@ -234,9 +234,11 @@ def _insert(batch: Sequence[Decision]) -> list[_Made]:
     return [_Made(account.pk, account.role, account_ends(account)) for account in accounts]
 
 
-def _account(row: UserRow) -> User:
-    now = timezone.now()
+def _account(decision: Decision) -> User:
+    row, now = decision.row, timezone.now()
     return User(
+        kind=row.kind,
+        responsible=decision.responsible,
         email=row.email,
         username=row.username,
         name=row.name or "",

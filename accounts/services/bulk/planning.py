@@ -11,9 +11,10 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts import access_policy
 from accounts.account_sources import username_problems
 from accounts.actors import Actor
-from accounts.models import User
+from accounts.models import Kind, User
 from accounts.roles import Role, can_give, can_manage
 from accounts.services.end_dates import check_end, check_role_end
 from accounts.user_files.fields import MappingInvalid, check_mapping, guess_mapping, map_fields
@@ -37,6 +38,13 @@ RANK_TOO_LOW = gettext_noop("You may only manage people whose role is below your
 OWNER_NOT_ALLOWED = gettext_noop(
     "An import makes no owners. Import the row with another role, or allow owners on the command "
     "line."
+)
+SERVICE_IS_NO_OWNER = gettext_noop(
+    "A service account cannot be owner. Choose admin or a lower role."
+)
+NO_RESPONSIBLE = gettext_noop(
+    "Name the person who answers for the service account by their address. They need an active "
+    "account."
 )
 USERNAME_TAKEN = gettext_noop("Another account has this user name.")
 USERNAME_TWICE = gettext_noop("Line %(value)s has this user name, too.")
@@ -76,7 +84,8 @@ class ImportOptions:
 class Decision:
     """One row and what happens to it. user: the existing account. changes: of its fields.
 
-    left_out: a user name of another system that cannot be used here.
+    left_out: a user name of another system that cannot be used here. responsible: the person who
+    answers for a new service account.
     """
 
     row: UserRow
@@ -85,6 +94,7 @@ class Decision:
     changes: dict[str, Any] = field(default_factory=dict)
     errors: list[RowError] = field(default_factory=list)
     left_out: str = ""
+    responsible: User | None = None
 
 
 @dataclass(slots=True)
@@ -154,7 +164,7 @@ class Planner:
             raise file_error(error) from None
 
     def decide(self, records: list[Record]) -> list[Decision]:
-        """What happens to these rows, by three queries for all of them."""
+        """What happens to these rows, by four queries for all of them."""
         decisions = [self._parse(record) for record in records]
         rows = [decision.row for decision in decisions]
         users = _by(
@@ -162,7 +172,10 @@ class Planner:
         )
         names = [row.username for row in rows if row.username]
         taken = _by(User.objects.filter(username__in=names), "username")
+        named = {row.responsible for row in rows if row.responsible}
+        people = _by(User.objects.people().filter(email__in=named), "email") if named else {}
         for decision in decisions:
+            decision.responsible = people.get(decision.row.responsible)
             self._decide(decision, users.get(decision.row.email), taken)
         return decisions
 
@@ -245,6 +258,8 @@ class Planner:
         row.is_verified = self.options.verified if row.is_verified is None else row.is_verified
         decision.errors += self._role_errors(row, Role(row.role))
         decision.errors += self._end_errors(row, row.role)
+        if row.kind == Kind.SERVICE:
+            decision.errors += self._service_errors(decision)
         # An export also has accounts that ended before: they are disabled.
         if row.is_active is not False:
             decision.errors += self._expiry_errors(row)
@@ -255,6 +270,14 @@ class Planner:
             decision.errors.append(self._error(row, "username", problem, value))
         elif row.username:
             self._names[row.username] = row.line
+
+    def _service_errors(self, decision: Decision) -> list[RowError]:
+        row, errors = decision.row, []
+        if row.role == Role.OWNER:
+            errors.append(self._error(row, "role", SERVICE_IS_NO_OWNER))
+        if decision.responsible is None or not access_policy.may_act(decision.responsible):
+            errors.append(self._error(row, "responsible", NO_RESPONSIBLE))
+        return errors
 
     def _username_problem(self, row: UserRow, taken: Mapping[str, User]) -> tuple[str, str]:
         if not row.username:
