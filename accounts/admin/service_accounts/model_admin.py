@@ -112,9 +112,7 @@ class ServiceAccountAdmin(RowPage):
 
     @admin.display(description=gettext_lazy("account"), ordering="email")
     def account(self, user: User) -> SafeString:
-        return format_html(
-            '<strong>{}</strong><span class="detail">{}</span>', user.email, user.name
-        )
+        return format_html("<strong>{}</strong><br>{}", user.email, user.name)
 
     @admin.display(description=gettext_lazy("role"))
     def role_name(self, user: User) -> str | SafeString:
