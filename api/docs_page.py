@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 Document = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
-JSON = "application/json"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 MAX_DEPTH = 4
 PLACEHOLDER_KEY = "gth_YOUR_KEY"
 MARKED = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*)")
@@ -175,7 +176,7 @@ def introduction(document: Document) -> list[list[Part]]:
 def _operation(
     document: Document, path: str, method: str, raw: Document, base_url: str
 ) -> Operation:
-    body = raw.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema")
+    body = _sent(raw).get("schema")
     sentences = [text for text in raw.get("description", "").split("\n\n") if text]
     return Operation(
         id=raw["operationId"],
@@ -328,16 +329,32 @@ def _curl(
     if raw.get("security"):
         lines.append(f'-H "X-API-Key: {PLACEHOLDER_KEY}"')
     if body:
-        lines.append("-H 'Content-Type: application/json'")
-        lines.append(
-            f"-d {shlex.quote(json.dumps(_body_example(document, raw, body), ensure_ascii=False))}"
-        )
+        lines += _body_lines(raw, _body_example(document, raw, body))
     return " \\\n  ".join(lines)
+
+
+def _sent(raw: Document) -> Document:
+    """The description of the body: JSON, or of a question of an app a form; {} without one."""
+    content: Document = raw.get("requestBody", {}).get("content", {})
+    found: Document = content.get(JSON) or content.get(FORM) or {}
+    return found
+
+
+def _body_lines(raw: Document, example: Any) -> list[str]:
+    if FORM in raw["requestBody"]["content"]:
+        kind = f"-H 'Content-Type: {FORM}'"
+        return [
+            "-u YOUR_CLIENT_ID:YOUR_SECRET",
+            kind,
+            f"-d {shlex.quote(urlencode(example, safe='…'))}",
+        ]
+    written = shlex.quote(json.dumps(example, ensure_ascii=False))
+    return ["-H 'Content-Type: application/json'", f"-d {written}"]
 
 
 def _body_example(document: Document, raw: Document, body: Document) -> Any:
     """Return the example that the operation has, else the required fields, else all fields."""
-    for given in raw["requestBody"]["content"][JSON].get("examples", {}).values():
+    for given in _sent(raw).get("examples", {}).values():
         return given["value"]
     example = _example(document, body)
     needed = _resolved(document, body).get("required", ())

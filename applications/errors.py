@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
+from api.errors import NotJson
 from core.errors import GatehouseError
 
 
@@ -18,3 +19,11 @@ class InvalidClient(GatehouseError):
     challenge = 'Basic realm="Gatehouse", charset="UTF-8"'
     # For clients that read the errors of OAuth.
     members: ClassVar[Mapping[str, str]] = {"error": "invalid_client"}
+
+
+class NotForm(NotJson):
+    """The body of a question is no form."""
+
+    default_message = _(
+        "Send the body as a form, with the header Content-Type: application/x-www-form-urlencoded."
+    )

@@ -11,6 +11,8 @@ class ForwardAuthConfig(AppConfig):
     verbose_name = _("Forward auth")
 
     def ready(self) -> None:
-        """Say which rules depend on a group."""
+        """Say which rules depend on a group; let apps ask about the cookie for other hosts."""
         uses = import_module("accounts.services.groups.uses")
         uses.add_group_use(import_module("forward_auth.services.rules").uses_of_group)
+        add_reader = import_module("applications.services.introspection").add_reader
+        add_reader(import_module("forward_auth.services.cookies").read_cookie)

@@ -1,6 +1,7 @@
 """Step 6 of a check: the answer. The WSGI function in front of Django.
 
-It answers a few exact paths and passes the rest to Django. A failure here becomes 503 with
+It answers a few exact paths, lets applications.answer_cache answer questions of apps, and passes
+the rest to Django. A failure here becomes 503 with
 Retry-After and never 204 (it fails closed). A broken database connection is replaced once, so that
 no thread loses a check to a failover.
 
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from accounts.middleware import REQUEST_ID
+from applications import answer_cache
 from core import metrics
 from core.invalidation.data_version import drop, drop_broken
 from core.web.response_headers import bare_headers, encoded
@@ -90,6 +92,7 @@ class FastPath:
 
     def __init__(self, django: Application, checker: Checker) -> None:
         self.django, self.checker = django, checker
+        self.questions = answer_cache.AnswerCache(django)
         self.responses: TTLCache[CachedResponse] = TTLCache(MAX_RESPONSES, RESPONSE_SECONDS)
         self._handlers: dict[str, Handler] = {
             CHECK: self._check,
@@ -157,6 +160,9 @@ class FastPath:
         if handler is None or environ["REQUEST_METHOD"] not in SAFE_METHODS:
             if _has_long_headers(environ):
                 return _too_long(start)
+            is_question = environ["PATH_INFO"] == answer_cache.PATH
+            if is_question and environ["REQUEST_METHOD"] == "POST":
+                return self.questions(environ, start)
             return self.django(environ, start)
         return handler(environ, start)
 

@@ -43,6 +43,26 @@ def authenticate_key(text: str, ip: str) -> ApiKey:
     last use at most once a minute. Raises ApiKeyMalformed without a query; ApiKeyInvalid;
     AccessDenied if the account may not act; RateLimited.
     """
+    key, now = _find(text), timezone.now()
+    require_usable(key, now, ip=ip)
+    quota.consume(key.pk, now)
+    _note_use(key, ip, now)
+    return key
+
+
+def known_key(text: str, ip: str, now: datetime) -> ApiKey:
+    """The same for an app that was sent the key, outside of its quota. ip: as the app says.
+
+    Raises ApiKeyInvalid, AccessDenied.
+    """
+    key = _find(text)
+    require_usable(key, now, ip=ip)
+    _note_use(key, ip, now)
+    return key
+
+
+def _find(text: str) -> ApiKey:
+    """The key for `text`, whether or not it works. Raises ApiKeyMalformed, ApiKeyInvalid."""
     parts = key_format.parse(text)
     if parts is None:
         raise ApiKeyMalformed
@@ -50,12 +70,12 @@ def authenticate_key(text: str, ip: str) -> ApiKey:
     is_match = hmac.compare_digest(key.digest if key else DUMMY_DIGEST, digest_of(parts))
     if key is None or not is_match:
         raise ApiKeyInvalid
-    now = timezone.now()
-    require_usable(key, now, ip=ip)
-    quota.consume(key.pk, now)
+    return key
+
+
+def _note_use(key: ApiKey, ip: str, now: datetime) -> None:
     if quota.is_due(key.pk, key.last_used_at, now):
         sql.note_use(key, ip, now)
-    return key
 
 
 def require_usable(key: ApiKey, now: datetime, *, ip: str | None) -> None:

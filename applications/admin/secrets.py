@@ -112,7 +112,7 @@ def _row(app: App, secret: AppSecret, state: str, may_change: bool) -> Row:
 
 
 def _until(secret: AppSecret) -> Any:
-    return format_html(_("until {}"), moment(secret.expires_at))
+    return format_html(_("ends {}"), moment(secret.expires_at))
 
 
 def pages(table: "ModelAdmin[Any]") -> list[URLPattern]:

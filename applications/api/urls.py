@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from applications.api import apps, secrets
+from applications.api import apps, introspection, secrets
 
 app_name = "applications_api"
 urlpatterns = [
+    path("introspect", introspection.IntrospectionView.as_view(), name="introspect"),
     path("apps", apps.AppsView.as_view(), name="apps"),
     path("apps/<uuid:app_id>", apps.AppView.as_view(), name="app"),
     path("apps/<uuid:app_id>/secrets", secrets.SecretsView.as_view(), name="app-secrets"),

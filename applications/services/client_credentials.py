@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _
 
 from accounts.rate_limits import check_rate_limit
 from applications.errors import InvalidClient
-from applications.models import App
+from applications.models import App, AppSecret
 from applications.secret_format import MAX_CLIENT_ID_LENGTH
-from applications.services.secrets import app_of_credentials
+from applications.services.secrets import secret_of_credentials
 from audit import audit_log
 from core.errors import RecordInvalid
 
@@ -39,7 +39,12 @@ class ClientCredentials(NamedTuple):
 
 
 def require_app(request: HttpRequest, form: Mapping[str, str]) -> App:
-    """The app whose credentials the request has. form: the fields of its body.
+    """The app whose credentials the request has; see require_secret()."""
+    return require_secret(request, form).app
+
+
+def require_secret(request: HttpRequest, form: Mapping[str, str]) -> AppSecret:
+    """The secret that the request has, with its app. form: the fields of its body.
 
     Wrong credentials count against the address, and those for an app that exists are audited.
     Right ones are never refused, whoever else tries. Raises InvalidClient, RateLimited; and
@@ -48,18 +53,18 @@ def require_app(request: HttpRequest, form: Mapping[str, str]) -> App:
     given = client_credentials(request.META.get("HTTP_AUTHORIZATION"), form)
     if given is None:
         raise InvalidClient
-    app = app_of_credentials(*given)
-    if app is None:
+    secret = secret_of_credentials(*given)
+    if secret is None:
         check_rate_limit(request, LIMIT)
         _record_failure(given.client_id)
         raise InvalidClient
-    return app
+    return secret
 
 
 def client_credentials(header: str | None, form: Mapping[str, str]) -> ClientCredentials | None:
     """The credentials of a request; None if they are missing or cannot be read.
 
-    header: of `Authorization`. Raises RecordInvalid; see require_app().
+    header: of `Authorization`. Raises RecordInvalid; see require_secret().
     """
     if header is None:
         if not form.get(ID_FIELD) or not form.get(SECRET_FIELD):

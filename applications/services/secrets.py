@@ -109,7 +109,13 @@ def secrets_of(app: App, now: datetime) -> list[AppSecret]:
 
 
 def app_of_credentials(client_id: str, secret: str) -> App | None:
-    """The app with this client id, if this is one of its secrets that work; else None.
+    """The app with this client id, if this is one of its secrets that work; else None."""
+    found = secret_of_credentials(client_id, secret)
+    return None if found is None else found.app
+
+
+def secret_of_credentials(client_id: str, secret: str) -> AppSecret | None:
+    """The row of a secret that works, with its `app` loaded; None unless both belong together.
 
     One statement, by a digest of both, so an unknown client takes the same time as a wrong secret.
     The row may be reused inside core.row_cache.reuse_rows(). Saves the last use at most once a
@@ -122,7 +128,8 @@ def app_of_credentials(client_id: str, secret: str) -> App | None:
     if found is None:
         return None
     count = len(sql.columns_of(AppSecret))
-    row, app = sql.instance(AppSecret, found[:count]), sql.instance(App, found[count:])
+    row = sql.instance(AppSecret, found[:count])
+    row.app = sql.instance(App, found[count:])
     # The database found it by the digest; collations are no concern of this comparison.
     is_right = hmac.compare_digest(row.digest, given)
     now = timezone.now()
@@ -132,7 +139,7 @@ def app_of_credentials(client_id: str, secret: str) -> App | None:
         sql.change(
             NOTE_USE, AppSecret, last_used_at=now, id=row.pk, created_at=now - NOTE_EVERY
         )  # created_at: compared with last_used_at; any date field converts alike
-    return app
+    return row
 
 
 def _live(now: datetime) -> Q:

@@ -10,6 +10,7 @@ from accounts.models import BrowserSession, User
 from accounts.services.sessions import user_of_session
 from accounts.sessions.store import PURPOSE as SESSION
 from accounts.sessions.store import SessionStore
+from applications.services.introspection import Credential, session_credential
 from core import sql
 from core.crypto.tokens import digest, make_token
 from forward_auth.models import ForwardAuthCookie
@@ -44,6 +45,13 @@ def cookie_belongs_to_session(session_key: str, token: str) -> bool:
     """Whether `token` was issued for the session with this cookie."""
     row = sql.find(ForwardAuthCookie, "digest", digest(COOKIE_PURPOSE, token))
     return row is not None and row.session_id == digest(SESSION, session_key)
+
+
+def read_cookie(text: str, _client_ip: str, now: datetime) -> Credential | None:
+    """For an app that asks: the session of this cookie. Extends nothing."""
+    row = sql.find(ForwardAuthCookie, "digest", digest(COOKIE_PURPOSE, text))
+    session = None if row is None else SessionStore.find_row(row.session_id)
+    return None if session is None else session_credential(session, now)
 
 
 def user_by_forward_auth_cookie(token: str, now: datetime) -> User | None:

@@ -31,6 +31,7 @@ EXCEPTIONS = {
     "federation.ldap.backend.LDAPBackend.get_or_build_user": "only sign_in(), which has acts",
     "federation.ldap.rehearsal.RehearsalBackend.account_of": "has an act if python-ldap is there",
     "applications.services.client_credentials.require_app": "one audit row of a refusal",
+    "applications.services.client_credentials.require_secret": "one audit row of a refusal",
     "federation.views.oauth.callback": "one audit row of a denial; its services have actions",
     "operations.backup.post_restore.finish_restore": "runs before the server starts",
     "operations.upgrade.smoke.main": "on a copy of the database",

@@ -37,6 +37,7 @@ OPEN = {
     "auth/token/revoke",
     "auth/token/session",
     "auth/magic-link",
+    "introspect",
     "schema",
     "docs",
 }
@@ -278,13 +279,14 @@ def test_examples_are_valid_values() -> None:
     ]
 
 
-# These have no account, no token, no mail server or no second factor behind them.
+# These have no app, no account, no token, no mail server or no second factor behind them.
 OTHER_ANSWERS = {
     "create_token": 401,
     "refresh_token": 401,
     "revoke_token": 204,
     "create_token_for_session": 401,
     "delete_me": 403,
+    "introspect_credential": 401,  # no app
 }
 
 

@@ -118,6 +118,7 @@ OPEN = {
     ("POST", "auth/token/revoke"),
     ("POST", "auth/token/session"),
     ("POST", "auth/magic-link"),
+    ("POST", "introspect"),
 }
 
 

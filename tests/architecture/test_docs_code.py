@@ -14,6 +14,7 @@ import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import yaml
@@ -38,6 +39,7 @@ PROGRAMS = {
 COMMAND = re.compile(r"manage\.py ((?:[^|<>)#\n\"']|\"[^\"]*\"|'[^']*')+)")
 OPENAPI = json.loads((ROOT / "docs" / "reference" / "openapi.json").read_text())
 API = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/api/v1/[^\s`?]*)")
+FORM = "application/x-www-form-urlencoded"
 SECRET = secrets.token_hex(32)
 NO_FILE = re.compile("which (?:is not a readable file|cannot be read)")
 NGINX = "daemon off; pid {folder}/pid; error_log stderr; events {{}}\nhttp {{ access_log off;\n"
@@ -107,9 +109,9 @@ def _check_call(method: str, path: str, body: str) -> None:
     assert operation is not None, f"{method} {path} is not in the API"
     if body:
         # A value that the shell fills in: "{\"refresh\": \"$REFRESH\"}".
-        sent = json.loads(body)
-        schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        known = _properties(schema)
+        ((kind, content),) = operation["requestBody"]["content"].items()
+        sent = parse_qs(body) if kind == FORM else json.loads(body)
+        known = _properties(content["schema"])
         assert set(sent) <= known, f"{method} {path} knows {sorted(known)}"
 
 

@@ -25,6 +25,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from accounts.models import User
+from applications.models import App, AppSecret
 from core.invalidation import data_version, postgresql
 from core.invalidation.data_version import current_data_version, opened
 from devtools.servers.client import HTTPClient
@@ -112,26 +113,62 @@ def _account(client: HTTPClient, offer: dict[str, str]) -> str:
     return str(found.get("code") or found["role"])
 
 
+# Makes an app that asks; the result is its header. Called once in a driver.
+ASKING = """
+import base64
+from accounts.actors import SYSTEM
+from applications.models import App
+from applications.services import apps, secrets
+app = apps.create_app(actor=SYSTEM, app=App(name="Asks", url="https://asks.example.com"))
+pair = f"{app.client_id}:{secrets.create_secret(actor=SYSTEM, app=app).text}"
+result = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode(),
+          "Content-Type": "application/x-www-form-urlencoded"}
+"""
+
+
+def _told(client: HTTPClient, app: dict[str, str], offer: dict[str, str]) -> str:
+    """What an app is told about the credential: the role of its user, or "inactive"."""
+    text = next(iter(offer.values())).removeprefix("Bearer ").removeprefix("gatehouse_session=")
+    found = json.loads(_question(client, app, text))
+    return str(found.get("code") or (found["role"] if found["active"] else "inactive"))
+
+
+def _question(client: HTTPClient, app: dict[str, str], text: str) -> bytes:
+    client.connection.request("POST", "/api/v1/introspect", f"token={text}", app)
+    return client.connection.getresponse().read()
+
+
+def _told_after(account: str) -> str:
+    """What apps are told where a check and the API answer this."""
+    return account if account in ("editor", "viewer") else "inactive"
+
+
 def test_the_next_request_to_every_process_is_denied(
     any_data: InstanceData, gatehouse_server: StartGatehouse, drivers: MakeDriver
 ) -> None:
     gatehouse = gatehouse_server(any_data, processes=3)
     driver = drivers(any_data, gatehouse)
     clients = [gatehouse.client(number) for number in range(3)]
+    asking = driver(ASKING)
 
     for number, (name, kind, code, check, account) in enumerate(islice(cycle(ACTIONS), ROUNDS)):
         driver(ONE_RULE)
         offer = driver(PERSON.format(number=number, kind=kind))
         before = [
-            (_status(client, offer), _account(client, offer))
+            (_status(client, offer), _account(client, offer), _told(client, asking, offer))
             for _again in range(3)
             for client in clients
         ]
         driver(code)
-        after = [(_status(client, offer), _account(client, offer)) for client in clients]
+        after = [
+            (_status(client, offer), _account(client, offer), _told(client, asking, offer))
+            for client in clients
+        ]
 
-        assert (name, before) == (name, [(204, "editor")] * 9)
-        assert (name, after) == (name, [(check, account)] * 3)
+        assert (name, before) == (name, [(204, "editor", "editor")] * 9)
+        assert (name, after) == (name, [(check, account, _told_after(account))] * 3)
+    driver("from applications.models import AppSecret; AppSecret.objects.update(revoked_at=now())")
+    assert [_told(client, asking, offer) for client in clients] == ["invalid_client"] * 3
 
 
 def test_a_rolled_back_change_has_no_effect(
@@ -150,7 +187,10 @@ with transaction.atomic():
 
 
 def test_all_tables_of_a_decision_are_watched() -> None:
-    """Listed here and not collected, so that a new table must be added deliberately."""
+    """Listed here and not collected, so that a new table must be added deliberately.
+
+    Those of apps are for the answers to their questions; see applications.answer_cache.
+    """
     statements = [checks_sql._query(kind, "postgresql")[0] for kind in checks_sql.CREDENTIALS]
     statements += [checks_sql._factor_statement("postgresql"),
                    checks_sql._rule_statement("postgresql"),
@@ -159,6 +199,7 @@ def test_all_tables_of_a_decision_are_watched() -> None:
         table for text in statements for table in re.findall(r"(?:FROM|JOIN) (\w+)(?![.\w])", text)
     }
 
+    named |= {App._meta.db_table, AppSecret._meta.db_table}
     assert named == set(postgresql.watched_tables())
 
 
@@ -212,18 +253,21 @@ def test_another_host_is_notified(
 ) -> None:
     data, first, second = hosts
     driver, client = drivers(data, first), second.client()
+    asking = driver(ASKING)
 
     for number, (name, kind, code, check, account) in enumerate(ACTIONS):
         driver(ONE_RULE)
         offer = driver(PERSON.format(number=number, kind=kind))
         assert wait_for(lambda offer=offer: _status(client, offer) == 204, 2)
         assert wait_for(lambda offer=offer: _account(client, offer) == "editor", 2)
+        assert _told(client, asking, offer) == "editor"
         driver(code)
 
         assert wait_for(lambda offer=offer, check=check: _status(client, offer) == check), name
         assert wait_for(lambda offer=offer, account=account: _account(client, offer) == account), (
             name
         )
+        assert _told(client, asking, offer) == _told_after(account), name
 
 
 def test_another_host_denies_even_without_notifications(

@@ -1,0 +1,141 @@
+"""Answers to apps that have asked the same a moment ago, in front of Django.
+
+An app asks about the same key with each request that it is sent. The answer of Django is reused for
+the same bytes (client credentials, body, Accept) until any watched table changes
+(core.invalidation), something ends by itself, or ANSWER_SECONDS have passed, whichever is first.
+So a revoked key, a ban, another role or a revoked secret counts at the next question on the same
+host, and within a second on every other one, as for checks of proxies. Only answers about active
+credentials are kept, so nobody fills the cache with guesses. It holds digests, no credential.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, MutableMapping
+from datetime import datetime
+from hashlib import blake2b
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from accounts.middleware import REQUEST_ID
+from core import metrics
+from core.invalidation.data_version import DataVersion, current_data_version, drop_broken
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+Start = Callable[..., Any]
+Application = Callable[[Environ, Start], Iterable[bytes]]
+
+PATH = "/api/v1/introspect"
+ANSWER_SECONDS = 5.0
+# An entry takes about two kilobytes. A full cache drops all its entries.
+MAX_ANSWERS, MAX_BODY, MAX_ANSWER = 5_000, 32 * 1024, 8 * 1024
+REQUEST_ID_HEADER = "X-Request-ID"
+# The environment's key by which the view says until when its answer holds.
+HOLDS_UNTIL = "gatehouse.answer_holds_until"
+# With one of these headers Django answers, because the answer may have other headers.
+OTHERS = ("HTTP_ORIGIN", "HTTP_COOKIE")
+# Beside the body; Host and scheme because Django refuses those that it does not serve.
+PARTS = (
+    *("HTTP_AUTHORIZATION", "CONTENT_TYPE", "HTTP_ACCEPT", "HTTP_ACCEPT_LANGUAGE"),
+    *("HTTP_HOST", "HTTP_X_FORWARDED_PROTO"),
+)
+
+
+class Answered(NamedTuple):
+    """An answer of Django without its request id. until: seconds since 1970."""
+
+    headers: Headers
+    body: bytes
+    until: float
+
+
+class _Generation:
+    """The answers of one data version; a thread with old data writes into the old generation."""
+
+    __slots__ = ("answers", "data_version")
+
+    def __init__(self, data_version: DataVersion) -> None:
+        self.data_version = data_version
+        self.answers: dict[bytes, Answered] = {}
+
+
+class AnswerCache:
+    """A WSGI function in front of `django`, for the one path.
+
+    data_version: a change of its value empties the cache, and while it is None nothing is kept.
+    """
+
+    def __init__(
+        self, django: Application, data_version: Callable[[], DataVersion] = current_data_version
+    ) -> None:
+        self._django, self._data_version = django, data_version
+        self._generation = _Generation(None)
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        try:
+            key, generation = _key_of(environ), self._current()
+        except Exception:  # of the database: Django will meet it again, and say so
+            drop_broken()
+            return self._django(environ, start)
+        if key is None or generation is None:
+            return self._django(environ, start)
+        known = generation.answers.get(key)
+        if known is not None and known.until > time.time():
+            metrics.add("requests", "200")
+            start("200 OK", [*known.headers, (REQUEST_ID_HEADER, _request_id(environ))])
+            return [known.body]
+        return self._ask(environ, start, key, generation)
+
+    def _current(self) -> _Generation | None:
+        """Taken before anything is read: what is read later is never older than its version."""
+        version, generation = self._data_version(), self._generation
+        if version is None:
+            return None
+        if generation.data_version != version:
+            generation = self._generation = _Generation(version)
+        return generation
+
+    def _ask(
+        self, environ: Environ, start: Start, key: bytes, generation: _Generation
+    ) -> list[bytes]:
+        started: list[Any] = []
+        response = self._django(environ, lambda *arguments: started.extend(arguments))
+        try:
+            body = b"".join(response)
+        finally:
+            getattr(response, "close", int)()
+        status, headers = started[:2]
+        until = environ.get(HOLDS_UNTIL, 0.0)
+        if until and status.startswith("200 ") and len(body) <= MAX_ANSWER:
+            if len(generation.answers) >= MAX_ANSWERS:
+                generation.answers.clear()
+            kept = [(name, value) for name, value in headers if name != REQUEST_ID_HEADER]
+            generation.answers[key] = Answered(kept, body, until)
+        start(status, headers)
+        return [body]
+
+
+def keep_answer(environ: MutableMapping[str, Any], until: datetime) -> None:
+    """The view says: this answer holds until then, unless the database changes before."""
+    environ[HOLDS_UNTIL] = min(until.timestamp(), time.time() + ANSWER_SECONDS)
+
+
+def _key_of(environ: Environ) -> bytes | None:
+    """A digest of all that the answer depends on; None for a request that Django should answer."""
+    length = environ.get("CONTENT_LENGTH", "")
+    if environ.get("QUERY_STRING") or not length.isdecimal() or int(length) > MAX_BODY:
+        return None
+    if any(name in environ for name in OTHERS):
+        return None
+    body = environ["wsgi.input"].read(int(length))
+    environ["wsgi.input"] = BytesIO(body)
+    # Each part with its length, so that no two requests have the same input.
+    parts = [environ.get(name, "").encode() for name in PARTS]
+    written = b"".join(b"%d:%b" % (len(part), part) for part in (*parts, body))
+    return blake2b(written, digest_size=32).digest()
+
+
+def _request_id(environ: Environ) -> str:
+    """The id of the request; see accounts.middleware."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
