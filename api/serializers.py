@@ -210,6 +210,20 @@ class UserRecord(Shape):
     last_sign_in_at = serializers.DateTimeField(source="last_login", allow_null=True)
 
 
+class OwnRecord(UserRecord):
+    """Your own account, with what only you choose."""
+
+    language = serializers.CharField(
+        allow_blank=True,
+        help_text="Of mails: `en` or `de`. Empty: that of the request that causes them.",
+    )
+    time_zone = serializers.CharField(
+        allow_blank=True,
+        help_text="In which pages and mails show times, such as `Europe/Berlin`. Empty: that of "
+        "the server.",
+    )
+
+
 class SessionRecord(Shape):
     """A sign-in of a browser, or of a program with tokens."""
 

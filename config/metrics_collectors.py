@@ -45,6 +45,7 @@ COUNTED = (
     Counted("limits", "gatehouse_limits_exceeded", "Tries beyond a limit.", ("limit",)),
     Counted("checks", "gatehouse_checks", "Answers of forward auth.", ("status", "way")),
     Counted("checks_looked_up", "gatehouse_checks_looked_up", "Credentials looked up for checks."),
+    Counted("webhooks", "gatehouse_webhook_deliveries", "Deliveries of webhooks.", ("result",)),
     Counted("hashes", "gatehouse_password_hashes", "Passwords hashed."),
     Counted(
         "hashes_waited",

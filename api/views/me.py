@@ -22,7 +22,15 @@ from accounts.sessions.reauthentication import password_is_enough
 from api.models import TokenFamily
 from api.pagination import single_page
 from api.permissions import AuthContext, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import Export, SessionRecord, StrictSerializer, UserRecord, page_of, record
+from api.serializers import (
+    Export,
+    OwnRecord,
+    SessionRecord,
+    StrictSerializer,
+    example,
+    page_of,
+    record,
+)
 from api.tokens import refresh_tokens
 from api.validation import refuse_fields, validate
 from core.errors import Forbidden, NotFound, RecordInvalid
@@ -39,6 +47,19 @@ class OwnProfileChange(StrictSerializer):
         allow_null=True,
         max_length=64,
         help_text="Null: no user name.",
+    )
+    language = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=8,
+        help_text="Of mails: `en` or `de`. Empty: that of the request that causes them.",
+    )
+    time_zone = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=64,
+        help_text="A name of the IANA database, such as `Europe/Berlin`. Empty: that of the "
+        "server.",
     )
 
 
@@ -72,26 +93,30 @@ class MeView(APIView):
         ),
     }
 
-    @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
+    @extend_schema(operation_id="get_me", summary="Read your account", responses=OwnRecord)
     def get(self, request: Request) -> Response:
         """Return your account and its role."""
         with reuse_rows():
-            return Response(record(UserRecord, auth_of(request).user))
+            return Response(record(OwnRecord, auth_of(request).user))
 
     @extend_schema(
         operation_id="change_me",
         summary="Change your account",
         request=OwnProfileChange,
-        responses=UserRecord,
+        responses=OwnRecord,
+        examples=example({"name": "Anna Berg", "language": "de", "time_zone": "Europe/Berlin"}),
     )
     def patch(self, request: Request) -> Response:
-        """Change your name and user name. Address and password are changed on their own pages."""
+        """Change your names, language and time zone.
+
+        Address and password are changed on their own pages.
+        """
         user = auth_of(request).user
         given = validate(
             OwnProfileChange,
             request.data,
             partial=True,
-            current=record(UserRecord, user),
+            current=record(OwnRecord, user),
             extra_check=lambda names: check_profile(
                 user, Profile(**{name: value or "" for name, value in names.items()})
             ),
@@ -99,7 +124,7 @@ class MeView(APIView):
         if given:
             profile = Profile(**{name: value or "" for name, value in given.items()})
             user = edit_profile(actor=user, user=user, profile=profile)
-        return Response(record(UserRecord, user))
+        return Response(record(OwnRecord, user))
 
     @extend_schema(
         operation_id="delete_me",

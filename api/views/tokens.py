@@ -21,7 +21,7 @@ from api.authentication import authenticate, check_csrf, require_same_origin, se
 from api.authorization_header import parse_authorization
 from api.errors import NotAuthenticated, NotJson
 from api.permissions import Scope
-from api.serializers import StrictSerializer, UserRecord, example, record
+from api.serializers import OwnRecord, StrictSerializer, example, record
 from api.tokens import refresh_tokens
 from api.tokens.jwt import MAX_BYTES, looks_like_token
 from api.tokens.password_grant import sign_in_by_password
@@ -103,7 +103,7 @@ class TokenPairSerializer(serializers.Serializer[Any]):
     refresh_expires_in = serializers.IntegerField(
         help_text="Seconds until the sign-in ends. Refreshing does not extend it."
     )
-    user = UserRecord()
+    user = OwnRecord()
 
 
 class TokenView(APIView):
@@ -243,7 +243,7 @@ def _answer(pair: TokenPair, *, in_cookie: bool) -> Response:
         "token_type": "Bearer",
         "expires_in": pair.expires_in,
         "refresh_expires_in": pair.refresh_expires_in,
-        "user": record(UserRecord, pair.family.user),
+        "user": record(OwnRecord, pair.family.user),
     }
     answer = Response(content)
     if in_cookie:

@@ -1,4 +1,4 @@
-"""What the people of a demo do: API keys, access rules, links by mail, violations and bans."""
+"""What the people of a demo do: keys, rules, links by mail, bans, a webhook and a review."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.models import EmailRequest
 from accounts.roles import Role
 from accounts.services.email_requests import enqueue_request
@@ -21,6 +22,7 @@ from operations.demo.browsers import web_request
 from operations.demo.people import DOMAIN, Persona, State
 from operations.demo.rules import APPS, RULES, make_app, make_rule
 from operations.demo.story import DAYS, Story
+from webhooks.services.endpoints import create_endpoint
 
 # A mailbox that refuses mail: its invitation is a failed mail.
 REFUSED_MAILBOX = f"old.colleague@{DOMAIN}"
@@ -63,6 +65,8 @@ def plan_activity(story: Story) -> None:
     _plan_links(story)
     _plan_violations(story)
     _plan_bans(story)
+    story.plan(story.working_hour(5), _add_webhook, story)
+    story.plan(story.end - timedelta(days=4), _start_review, story)
 
 
 def _plan_keys(story: Story) -> None:
@@ -187,3 +191,21 @@ def _ban_office(story: Story, found: list[Ban]) -> None:
 
 def _lift(story: Story, found: list[Ban]) -> None:
     lift(actor=story.user_of(story.people[0]), ban=found[0])
+
+
+def _add_webhook(story: Story) -> None:
+    """Switched off: a demo sends nothing to others."""
+    values = {
+        "name": "Chat of the team",
+        "url": f"https://chat.{DOMAIN}/hooks/gatehouse",
+        "event_types": ["user.created", "user.disabled", "user.deleted"],
+        "is_enabled": False,
+    }
+    create_endpoint(actor=story.user_of(story.people[0]), values=values)
+
+
+def _start_review(story: Story) -> None:
+    """Of all who have access, due soon after the end of the history."""
+    owner = story.user_of(story.people[0])
+    due_at = story.end + timedelta(days=10)
+    start_review(actor=owner, wanted=ReviewRequest("Fourth quarter", due_at, reviewers=[owner.pk]))

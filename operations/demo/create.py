@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from access_reviews.models import AccessReview
 from accounts.actors import SYSTEM
 from accounts.models import BrowserSession, User
 from accounts.passwords import password_problems
@@ -29,6 +30,7 @@ from operations.demo.people import MAX_PEOPLE, MIN_PEOPLE, make_people
 from operations.demo.service_accounts import plan_service_accounts
 from operations.demo.story import DAYS, Progress, Story
 from operations.errors import OperationError
+from webhooks.models import WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def _count_rows() -> dict[str, int]:
         "bans": Ban,
         "links": LoginLink,
         "mails": OutboxMail,
+        "webhooks": WebhookEndpoint,
+        "open reviews": AccessReview,
     }
     counts = {name: model._default_manager.count() for name, model in tables.items()}
     return counts | {"audit rows": verify().checked}

@@ -19,6 +19,7 @@ from tests.mfa.sign_in_methods import by_magic_link
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
+CHOSEN = {"language": "de", "time_zone": "Europe/Berlin"}
 
 
 def test_users_change_their_own_name_and_user_name(viewer: User, browser_of: BrowserOf) -> None:
@@ -28,6 +29,40 @@ def test_users_change_their_own_name_and_user_name(viewer: User, browser_of: Bro
     assert (answer.json()["name"], answer.json()["username"]) == ("Vera V.", "vera.v")
     viewer.refresh_from_db()
     assert (viewer.name, viewer.username) == ("Vera V.", "vera.v")
+
+
+def test_users_choose_language_and_time_zone(viewer: User, browser_of: BrowserOf) -> None:
+    browser = browser_of(viewer)
+    answer = call(browser, "PATCH", "me", CHOSEN)
+
+    assert answer.status_code == 200
+    assert {name: answer.json()[name] for name in CHOSEN} == CHOSEN
+    viewer.refresh_from_db()
+    assert (viewer.language, viewer.time_zone) == ("de", "Europe/Berlin")
+    event = AuditEvent.objects.filter(action="account:user:edit").latest("seq")
+    assert event.detail["fields"] == ["language", "time_zone"]
+    assert call(browser, "PATCH", "me", {"time_zone": ""}).json()["time_zone"] == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"language": "tlh"}, "Choose a language of the list."),
+        ({"language": None}, "This field may not be null."),
+        ({"time_zone": "Europe/Atlantis"}, "Choose a time zone of the list."),
+        ({"time_zone": "../../etc/passwd"}, "Choose a time zone of the list."),
+        ({"time_zone": 1}, "Choose a time zone of the list."),
+    ],
+)
+def test_a_language_or_time_zone_that_does_not_exist_is_refused(
+    viewer: User, browser_of: BrowserOf, given: dict[str, object], message: str
+) -> None:
+    answer = call(browser_of(viewer), "PATCH", "me", {"name": "New"} | given)
+
+    assert problem(answer) == (402, "record_invalid")
+    assert answer.json()["errors"] == {name: [message] for name in given}
+    viewer.refresh_from_db()
+    assert viewer.name != "New"
 
 
 def test_null_removes_the_user_name(viewer: User, browser_of: BrowserOf) -> None:

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from access_reviews.models import AccessReview
 from accounts.models import BrowserSession, Invitation, User
 from accounts.roles import Role
 from accounts.services.first_run import ensure_owner
@@ -36,6 +37,7 @@ from operations.demo.people import DOMAIN, State, make_people
 from operations.demo.rules import APPS, RULES
 from operations.errors import OperationError
 from tests.conftest import PASSWORD, MakeUser
+from webhooks.models import WebhookEndpoint
 
 TABLES = (
     *(User, AuditEvent, OutboxMail, ApiKey, App, AccessRule, Violation, Ban, LoginLink),
@@ -111,6 +113,11 @@ def test_a_demo_has_people_in_every_state_and_their_history() -> None:
     assert BrowserSession.objects.filter(expire_date__gt=now).count() > 20
     assert User.objects.exclude(last_login=None).count() == 35
     assert rows()["AuditEvent"] == created.rows["audit rows"]
+    assert [hook.is_enabled for hook in WebhookEndpoint.objects.all()] == [False]
+    review = AccessReview.objects.get()
+    assert review.closed_at is None
+    assert now < review.due_at < now + timedelta(days=11)
+    assert review.items.count() == 33
 
 
 @pytest.mark.django_db

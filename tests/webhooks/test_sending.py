@@ -11,6 +11,7 @@ from accounts.models import User
 from accounts.services.users import create_user
 from audit.models import AuditEvent
 from core.errors import RecordInvalid
+from core.metrics import COUNTERS
 from core.queue import claim_next
 from tests.webhooks.conftest import MakeEndpoint, delivery
 from tests.webhooks.receiver import (
@@ -174,6 +175,31 @@ def test_a_delivery_is_given_up_after_about_a_day(
     assert timedelta(hours=14) < age < timedelta(hours=30)
     endpoint.refresh_from_db()
     assert endpoint.is_enabled
+
+
+def test_each_attempt_is_counted_by_its_result(
+    receiver: Receiver, endpoint: WebhookEndpoint, at_time: AtTime
+) -> None:
+    def counted() -> dict[str, int]:
+        counts = COUNTERS.counts()
+        return {result: counts["webhooks", result] for result in ("delivered", "retried", "failed")}
+
+    before = counted()
+    receiver.replies = [answer(500), answer(200), answer(410)]
+
+    sending.send_test(actor=SYSTEM, endpoint=endpoint)
+    sending.deliver_due()
+    at_time(timedelta(minutes=2))
+    sending.deliver_due()
+    sending.send_test(actor=SYSTEM, endpoint=endpoint)
+    sending.deliver_due()
+
+    after = counted()
+    assert {result: after[result] - before[result] for result in after} == {
+        "delivered": 1,
+        "retried": 1,
+        "failed": 1,
+    }
 
 
 def test_gone_disables_the_endpoint(receiver: Receiver, endpoint: WebhookEndpoint) -> None:

@@ -28,6 +28,7 @@ from core.errors import RecordInvalid
 from core.http import FetchError, send_guarded
 from core.http.guarded import AddressRefused, is_allowed
 from core.locks import delete_free
+from core.metrics import COUNTERS
 from core.queue import Backoff, claim_next, one_line, release
 from core.version import VERSION
 from webhooks import events
@@ -170,11 +171,13 @@ def _deliver(row: WebhookDelivery) -> bool:
     endpoint = WebhookEndpoint.objects.filter(pk=row.endpoint_id, is_enabled=True).first()
     if endpoint is None:
         release(row, status=Status.FAILED, last_error=_("The webhook was disabled."))
+        _count("failed")
         return False
     if row.status == Status.SENDING and row.attempts > MAX_ATTEMPTS:
         release(
             row, status=Status.FAILED, last_error=_("The process that sent it ended each time.")
         )
+        _count("failed")
         return False
     outcome = _attempt(endpoint, row)
     if outcome.is_success:
@@ -221,6 +224,11 @@ def _attempt(endpoint: WebhookEndpoint, row: WebhookDelivery) -> Outcome:
     )
 
 
+def _count(result: str) -> None:
+    """For /metrics. result: delivered, retried (it is sent again later) or failed (given up)."""
+    COUNTERS.add("webhooks", result)
+
+
 def _note_success(endpoint: WebhookEndpoint, row: WebhookDelivery, outcome: Outcome) -> None:
     now = timezone.now()
     release(
@@ -231,6 +239,7 @@ def _note_success(endpoint: WebhookEndpoint, row: WebhookDelivery, outcome: Outc
         response=outcome.response,
         last_error="",
     )
+    _count("delivered")
     WebhookEndpoint.objects.filter(pk=endpoint.pk).update(
         last_success_at=now, failing_since=None, paused_until=None
     )
@@ -257,6 +266,7 @@ def _note_failure(endpoint: WebhookEndpoint, row: WebhookDelivery, outcome: Outc
         current = WebhookEndpoint.objects.select_for_update().filter(pk=endpoint.pk).first()
         if current is None or not release(row, **changes):
             return  # deleted, or taken over by another process
+        _count("failed" if changes["status"] == Status.FAILED else "retried")
         if current.is_enabled:
             _note_endpoint_failure(current, outcome, now)
 
