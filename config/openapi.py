@@ -142,6 +142,7 @@ SPECTACULAR = {
     "COMPONENT_SPLIT_PATCH": False,
     "ENUM_NAME_OVERRIDES": {
         "Role": "accounts.models.ROLE_LABELS",
+        "AccountKind": "accounts.models.Kind",
         "SessionKind": "api.serializers.SESSION_KINDS",
         "InvitationState": "api.serializers.INVITATION_STATES",
         "KeyState": "api.views.apikeys.STATES",

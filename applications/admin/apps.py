@@ -186,7 +186,7 @@ class AppAdmin(RowPage):
             '<span class="app-mark" aria-hidden="true">{}</span> {}', row.mark, row.name
         )
 
-    @admin.display(description=gettext_lazy("address"))
+    @admin.display(description=gettext_lazy("Address"))
     def address(self, row: App) -> SafeString:
         return format_html("<code>{}</code>", row.url)
 
