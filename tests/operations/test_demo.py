@@ -117,7 +117,7 @@ def test_a_demo_has_people_in_every_state_and_their_history() -> None:
     review = AccessReview.objects.get()
     assert review.closed_at is None
     assert now < review.due_at < now + timedelta(days=11)
-    assert review.items.count() == 33
+    assert review.items.count() == 35
 
 
 @pytest.mark.django_db
@@ -330,7 +330,7 @@ def test_the_command_fills_an_empty_instance_once(any_data: InstanceData) -> Non
     assert again.stdout == ""
     assert "This instance has accounts" in again.stderr
     assert "Traceback" not in again.stderr
-    assert any_data.shell("from accounts.models import User; result = User.objects.count()") == 9
+    assert any_data.shell("from accounts.models import User; result = User.objects.count()") == 11
 
 
 @pytest.fixture
