@@ -11,7 +11,7 @@ from devtools.servers.warm import renew_settings
 from tests.accounts.race_processes import environment_of
 
 TIMEOUT_SECONDS, RESULT_SECONDS = 60, 300
-PROCESSES, THREADS = 2, 10
+PROCESSES, THREADS = 2, 20
 SIZE = PROCESSES * THREADS
 Crowd = tuple[str, ...]
 DELETING = (

@@ -15,7 +15,6 @@ from core.crypto.encryption_key import MISMATCH
 from devtools.servers.databases import InstanceData, PostgresServer, Templates
 from tests.operations.instance_data import fill
 
-USERS = "from accounts.models import User; result = User.objects.count()"
 ENCRYPT_VALUE = """
 from core.crypto import encryption
 from mail.models import OutboxMail
@@ -27,6 +26,13 @@ OPENS = """
 from core.crypto import encryption
 from mail.models import OutboxMail
 result = [encryption.decrypt(m.sealed_body, "trial") for m in OutboxMail.objects.all()]
+"""
+WHAT_IS_THERE = f"""
+from django.core.management import call_command
+from accounts.models import User
+{OPENS}
+call_command("listusers")
+result = [User.objects.count(), result]
 """
 # Forks a process for each attempt; the audit hook sees each step before it is done.
 KILLED = """
@@ -118,10 +124,9 @@ def _is_new(data: InstanceData) -> bool:
     done = data.manage("serve", "--prepare-only")
     assert (done.returncode, done.stderr) == (0, "")
     assert not list(data.data_dir.glob(".restore-*"))
-    people = data.shell(USERS)
+    people, texts = data.shell(WHAT_IS_THERE)
     assert people in (2, 50)  # the start makes an owner where there is none
-    assert data.shell(OPENS) == ["text"]
-    assert data.manage("listusers").returncode == 0
+    assert texts == ["text"]
     return people == 50
 
 

@@ -21,21 +21,23 @@ FORGED = {
     "X-Forwarded-For": "127.0.0.1",
 }
 NEWEST = 40
-PAUSE_SECONDS = 0.03
 
 
 class Attacker(threading.Thread):
     """Reports each credential that grants access to the journal, as a broken promise."""
 
-    def __init__(self, urls: list[str], journal: Journal, seed: int) -> None:
+    def __init__(
+        self, urls: list[str], journal: Journal, seed: int, pause_seconds: float = 0.0
+    ) -> None:
         super().__init__(daemon=True)
+        self.pause_seconds = pause_seconds
         self.caller = Caller(urls, journal, seed)
         self.journal, self.random = journal, self.caller.random
         self.over = threading.Event()
         self.tries = 0
 
     def run(self) -> None:
-        while not self.over.wait(PAUSE_SECONDS):
+        while not self.over.wait(self.pause_seconds):
             dice = self.random.random()
             if dice < 0.1:
                 self._forge()

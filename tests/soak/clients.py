@@ -13,7 +13,6 @@ from tests.soak.deployment import Deployment
 from tests.soak.journal import Credential, Journal, TestUser
 
 API = "/api/v1"
-PAUSE_SECONDS = 0.02
 CHECKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "GET"}
 
 
@@ -136,14 +135,16 @@ def family_of(access: Credential) -> str:
 class ClientThread(threading.Thread):
     """Runs random stories until `over` is set."""
 
-    def __init__(self, client: Client, stories: list[Callable[[], None]]) -> None:
+    def __init__(
+        self, client: Client, stories: list[Callable[[], None]], pause_seconds: float
+    ) -> None:
         super().__init__(daemon=True)
-        self.client, self.stories = client, stories
+        self.client, self.stories, self.pause_seconds = client, stories, pause_seconds
 
     def run(self) -> None:
         while not self.client.over.is_set():
             self._live(self.client.random.choice(self.stories))
-            self.client.over.wait(PAUSE_SECONDS)
+            self.client.over.wait(self.pause_seconds)
         self.client.caller.close()
 
     def _live(self, story: Callable[[], None]) -> None:

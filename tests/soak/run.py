@@ -30,6 +30,9 @@ class Plan:
     faults: Sequence[str] = ()
     between_seconds: float = 2.5
     clients: int = 5
+    # Between two stories of a client, and between two requests of an attacker.
+    client_pause: float = 0.02
+    attacker_pause: float = 0.03
     # A mail whose sender was killed is sent by another process after a minute.
     lease_seconds: float = 75.0
 
@@ -58,9 +61,10 @@ def _under_faults(deployment: Deployment, journal: Journal, plan: Plan, say: Say
     chance = random.Random(plan.seed)
     faults = Faults(deployment, journal, make_probe(deployment, journal), chance)
     clients = [Client(deployment, journal, chance.randrange(10**9)) for _one in range(plan.clients)]
-    threads = [ClientThread(client, Stories(client).all()) for client in clients]
+    threads = [ClientThread(client, Stories(client).all(), plan.client_pause) for client in clients]
     attackers = [
-        Attacker(deployment.urls, journal, chance.randrange(10**9)) for _one in range(ATTACKERS)
+        Attacker(deployment.urls, journal, chance.randrange(10**9), plan.attacker_pause)
+        for _one in range(ATTACKERS)
     ]
     for thread in (*threads, *attackers):
         thread.start()

@@ -9,7 +9,16 @@ def test_under_every_fault_no_acknowledged_action_is_lost() -> None:
     said: list[str] = []
 
     journal = soak(
-        Plan(SEED, seconds=0, between_seconds=0.5, clients=3, lease_seconds=5), said.append
+        Plan(
+            SEED,
+            seconds=0,
+            between_seconds=0.3,
+            clients=3,
+            client_pause=0.7,
+            attacker_pause=0.1,
+            lease_seconds=5,
+        ),
+        said.append,
     )
 
     assert journal.broken == [], "\n".join(said)
