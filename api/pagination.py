@@ -88,6 +88,8 @@ class KeysetPagination(BasePagination):
     """DRF's pagination class of every list: one query for each page, newest first."""
 
     order: Sequence[str] = ("pk",)
+    # Whether the keys of a page are found by a query of their own, which an index may cover.
+    finds_keys_first = False
 
     def to_key(self, model: type[Model], text: str) -> Any:
         """The key in the text of a cursor."""
@@ -116,7 +118,11 @@ class KeysetPagination(BasePagination):
         if cursor is not None:
             queryset = queryset.filter(self.beyond(cursor))
         order = self.order if is_back else [f"-{name}" for name in self.order]
-        found = list(queryset.order_by(*order)[: limit + 1])
+        ordered = queryset.order_by(*order)
+        if self.finds_keys_first:
+            keys = list(ordered.values_list("pk", flat=True)[: limit + 1])
+            ordered = ordered.filter(pk__in=keys)
+        found = list(ordered[: limit + 1])
         has_more, found = len(found) > limit, found[:limit]
         if is_back:
             found.reverse()
@@ -149,6 +155,12 @@ class KeysetPagination(BasePagination):
             }
             for name, schema in schemas.items()
         ]
+
+
+class SearchPagination(KeysetPagination):
+    """Pages of a search that has to read every row: it reads an index that holds little else."""
+
+    finds_keys_first = True
 
 
 class ByTimePagination(KeysetPagination):

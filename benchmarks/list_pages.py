@@ -120,7 +120,12 @@ def _endpoints() -> dict[str, list[dict[str, str]]]:
     review = AccessReview.objects.get(closed_at=None)
     hook = WebhookEndpoint.objects.order_by("pk")[1]
     rule, ban = AccessRule.objects.order_by("pk")[7], Ban.objects.exclude(user=None)[0]
-    actions = ("account:session:start", "account:role:change", "account:data:export", "nothing:at:all")
+    actions = (
+        "account:session:start",
+        "account:role:change",
+        "account:data:export",
+        "nothing:at:all",
+    )
     times = [{"after": month}, {"before": month}, {"after": month, "before": soon}]
     addresses = [{"ip": "10.1.2.3"}, {"ip": "192.0.2.1"}]
     return {
@@ -156,7 +161,7 @@ def _endpoints() -> dict[str, list[dict[str, str]]]:
         "audit-events": [
             *({"action": action} for action in actions), {"result": "success"},
             {"result": "refused"}, {"result": "failure"}, {"actor": person}, {"actor": busy},
-            {"target": person}, {"target": busy}, *addresses, {"channel": "page"},
+            {"target": person}, {"target": busy}, *addresses, {"channel": "web"},
             {"channel": "worker"}, *times, {"actor": busy, "result": "failure"},
             {"action": "account:role:change", "result": "failure"},
             {"action": "account:session:start", "before": month},

@@ -330,11 +330,14 @@ class World:
         return "moderation.Violation", columns, self.rows(8, self.size(VIOLATIONS), make)
 
     def _apps(self) -> tuple[str, Values, Iterator[Values]]:
-        columns = ("id", "position", "name", "slug", "url", "host", "created_at")
+        columns = ("id", "position", "name", "slug", "url", "host", "client_id", "created_at")
 
         def make(number: int, key: str, at: datetime) -> Values:
             host = HOSTS[number]
-            return key, number, f"App {number}", f"app-{number}", f"https://{host}", host, stored(at)
+            return (
+                key, number, f"App {number}", f"app-{number}", f"https://{host}", host,
+                f"app_{number:020d}", stored(at),
+            )  # fmt: skip
 
         return "applications.App", columns, self.rows(9, APPS, make)
 
@@ -513,7 +516,7 @@ class World:
             result = "refused" if number % 40 == 0 else "success"
             return (
                 first + number, stored(at), action, result, actor, person,
-                ("page", "api", "cli")[number % 3], address(number), f"request{number:020d}",
+                "web" if number % 100 else "command", address(number), f"request{number:020d}",
                 detail, f"{number:064x}", f"{number + 1:064x}",
             )  # fmt: skip
 
@@ -535,5 +538,3 @@ def email(number: int) -> str:
 
 def address(number: int) -> str:
     return f"10.{number % 200}.{number // 200 % 250}.{number // 50_000 % 250 + 1}"
-
-

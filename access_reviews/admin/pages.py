@@ -131,8 +131,7 @@ def _filtered(review: AccessReview, shown: str, search: str) -> Any:
     elif shown == "decided":
         rows = rows.exclude(decision__in=UNDECIDED)
     if search:
-        found = User.objects.search(search).values_list("pk", flat=True)[:FOUND]
-        rows = rows.filter(user_id__in=list(found))
+        rows = rows.filter(user_id__in=User.objects.found_ids(search, FOUND))
     return rows
 
 
@@ -144,8 +143,7 @@ def _trail(review: AccessReview) -> dict[str, Any]:
 def _facts(review: AccessReview, actor: User) -> dict[str, Any]:
     """What the head of a review says."""
     people = User.objects.in_bulk([key for key in (review.started_by, review.closed_by) if key])
-    total = review.items.count()
-    undecided = review.undecided().count()
+    total, undecided = review.counts()
     reviewers = [row.user for row in review.reviewers.select_related("user").order_by("pk")]
     return {
         "review": review,

@@ -83,7 +83,7 @@ class AccessReviewAdmin(ReadOnlyAdmin):
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         if not text:
             return queryset, False
-        people = list(User.objects.search(text).values_list("pk", flat=True)[:PEOPLE_SEARCHED])
+        people = User.objects.found_ids(text, PEOPLE_SEARCHED)
         found = ReviewItem.objects.filter(user_id__in=people).values("review")
         return queryset.filter(Q(name__icontains=text) | Q(pk__in=found)), False
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import AdminForm
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import DateTimeField, Model, QuerySet
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,7 +19,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from accounts.admin.columns import exact_field
-from accounts.admin.lists import COUNT_CAP, GatehouseList, capped_count
+from accounts.admin.lists import COUNT_CAP, FoundKeys, GatehouseList, capped_count
 from accounts.admin.navigation import MenuGroup
 from accounts.models import User
 from core.text.email_addresses import search_forms
@@ -54,7 +54,21 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at ru
     @cached_property
     def _counted(self) -> int:
         rows: QuerySet[Model] = self.object_list  # type: ignore[assignment]
-        return capped_count(rows)
+        return capped_count(rows) if self._found is None else self._found.size
+
+    @property
+    def _found(self) -> FoundKeys | None:
+        return getattr(self.object_list, "found", None)
+
+    def page(self, number: int | str) -> Page:  # type: ignore[type-arg]
+        """The rows of a page; of FoundKeys that are in order, only those of this page are read."""
+        keys = None if self._found is None else self._found.in_order
+        if keys is None:
+            return super().page(number)
+        number = self.validate_number(number)
+        chosen = keys[(number - 1) * self.per_page : number * self.per_page]
+        rows: QuerySet[Model] = self.object_list  # type: ignore[assignment]
+        return Page(rows.filter(pk__in=chosen), number, self)
 
 
 class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time

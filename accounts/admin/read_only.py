@@ -34,7 +34,7 @@ from accounts.admin.columns import (
     text_column,
     user_column,
 )
-from accounts.admin.lists import GatehouseList
+from accounts.admin.lists import COUNT_CAP, GatehouseList
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.read_only_filters import (
     MAIL_KINDS,
@@ -109,9 +109,22 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[AuditEvent]", search_term: str
     ) -> "tuple[QuerySet[AuditEvent], bool]":
-        """Search ids and addresses by index; part of an email finds MAX_USERS_FOUND at most."""
+        """Search ids and addresses by index; part of an email finds MAX_USERS_FOUND at most.
+
+        Finds at most the newest COUNT_CAP + 1 events. Each condition is asked alone: for several at
+        once, SQLite would read all events.
+        """
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
-        return (queryset.filter(_audit_condition(text)) if text else queryset), False
+        if not text:
+            return queryset, False
+        newest = queryset.order_by("-pk").values_list("pk", flat=True)
+        found = {
+            key
+            for condition in _audit_conditions(text)
+            for key in newest.filter(condition)[: COUNT_CAP + 1]
+        }
+        keys = sorted(found, reverse=True)[: COUNT_CAP + 1]
+        return queryset.filter(pk__in=keys), False
 
     when = moment_column("at", gettext_lazy("when"))
     number = text_column("seq", gettext_lazy("number"))
@@ -179,15 +192,16 @@ def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _audit_condition(text: str) -> Q:
+def _audit_conditions(text: str) -> list[Q]:
+    """The conditions of which a found event meets one; each has an index."""
     if "@" in text:
-        people = list(User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND])
-        return Q(actor_id__in=people) | Q(target_id__in=people)
+        people = User.objects.found_ids(text, MAX_USERS_FOUND)
+        return [Q(actor_id__in=people), Q(target_id__in=people)]
     if (key := as_uuid(text)) is not None:
-        return Q(actor_id=key) | Q(target_id=key) | Q(request_id=text)
+        return [Q(actor_id=key), Q(target_id=key), Q(request_id=text)]
     if _is_address(text):
-        return Q(ip=text)
-    return Q(action=text) | Q(request_id=text)
+        return [Q(ip=text)]
+    return [Q(action=text), Q(request_id=text)]
 
 
 def _is_address(text: str) -> bool:
@@ -362,8 +376,8 @@ class BrowserSessionAdmin(RowActionsAdmin):
             return queryset, False
         if re.fullmatch(r"[0-9a-fA-F]*[.:][0-9a-fA-F.:]*", text):
             return queryset.filter(ip__startswith=text), False
-        owners = User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND]
-        return queryset.filter(user_id__in=list(owners)), False
+        owners = User.objects.found_ids(text, MAX_USERS_FOUND)
+        return queryset.filter(user_id__in=owners), False
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return SessionList

@@ -1,8 +1,6 @@
 """The filters of the read-only tables."""
 
 from collections.abc import Iterable
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.db.models import Q
@@ -10,6 +8,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.users.filters import ChoiceFilter, Choices, ColumnFilter, Option, SinceFilter
+from audit.models import is_result
+from audit.wordings import WORDINGS
 from mail.models import OutboxMail
 
 # Value in the URL -> label, and prefixes of action names.
@@ -73,13 +73,26 @@ class ActionFilter(ChoiceFilter):
 
     def options(self, request: HttpRequest) -> Iterable[Option]:
         for name, (label, prefixes) in ACTION_FAMILIES.items():
-            yield name, label, reduce(or_, (Q(action__startswith=each) for each in prefixes))
+            yield (
+                name,
+                label,
+                Q(action__in=[each for each in WORDINGS if each.startswith(prefixes)]),
+            )
+
+    def branches(self) -> list[Q]:
+        _label, prefixes = ACTION_FAMILIES.get(self.value() or "", ("", ()))
+        return (
+            [Q(action=each) for each in WORDINGS if each.startswith(prefixes)] if prefixes else []
+        )
 
 
 class ResultFilter(ColumnFilter):
     title = _("result")
     parameter_name = "result"
     values = RESULTS
+
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        return [(value, label, is_result(value)) for value, label in RESULTS]
 
 
 class StatusFilter(ColumnFilter):
@@ -98,12 +111,14 @@ class AtFilter(SinceFilter):
     title = _("when")
     parameter_name = "at"
     field = "at"
+    is_indexed = True
 
 
 class MailCreatedFilter(SinceFilter):
     title = _("created")
     parameter_name = "created"
     field = "created_at"
+    is_indexed = True
 
 
 class SessionCreatedFilter(SinceFilter):

@@ -30,7 +30,15 @@ class BrowserSession(AbstractBaseSession):
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
-        indexes = [models.Index(fields=["user", "-last_seen_at"], name="session_of_user")]
+        indexes = [
+            models.Index(fields=["user", "-last_seen_at"], name="session_of_user"),
+            # Lists and counts of who is signed in leave out the sessions of strangers.
+            models.Index(
+                fields=["-expire_date"],
+                condition=models.Q(user__isnull=False),
+                name="session_signed_in",
+            ),
+        ]
 
     def __str__(self) -> str:
         return _("session %(id)s") % {"id": self.public_id}

@@ -137,7 +137,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         if not text:
             return queryset, False
-        owner_ids = list(User.objects.search(text).values_list("pk", flat=True)[:OWNERS_SEARCHED])
+        owner_ids = User.objects.found_ids(text, OWNERS_SEARCHED)
         return queryset.filter(Q(pk=shown_id(text)) | Q(user_id__in=owner_ids)), False
 
     def response_action(  # type: ignore[override]  # the stubs follow a later Django

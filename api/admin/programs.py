@@ -61,7 +61,7 @@ class TokenFamilyAdmin(RowActionsAdmin):
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         if not text:
             return queryset, False
-        owner_ids = list(User.objects.search(text).values_list("pk", flat=True)[:OWNERS_SEARCHED])
+        owner_ids = User.objects.found_ids(text, OWNERS_SEARCHED)
         return queryset.filter(user_id__in=owner_ids), False
 
     @admin.display(description=gettext_lazy("program"))

@@ -18,7 +18,7 @@ from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import AuditRecord, page_of, record
 from api.validation import refuse_fields
-from audit.models import AuditEvent
+from audit.models import AuditEvent, is_channel, is_result
 from core.errors import GatehouseError, NotFound
 
 
@@ -63,7 +63,13 @@ class AuditEventsView(APIView):
 
         The log stores ids of users only; their addresses are those of now.
         """
-        found = AuditEvent.objects.filter(**filters_of(AuditQuery, request))
+        filters = filters_of(AuditQuery, request)
+        found = AuditEvent.objects.all()
+        if "result" in filters:
+            found = found.filter(is_result(filters.pop("result")))
+        if "channel" in filters:
+            found = found.filter(is_channel(filters.pop("channel")))
+        found = found.filter(**filters)
         return paginate(request, with_undo(with_emails(found)), _record)
 
 

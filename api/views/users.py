@@ -26,7 +26,13 @@ from accounts.services.groups.reading import find_group, in_group, load_groups
 from accounts.services.ranks import require_rank
 from accounts.services.users import Profile
 from accounts.services.verification import mark_verified
-from api.pagination import PageQuery, filters_of, paginate
+from api.pagination import (
+    KeysetPagination,
+    PageQuery,
+    SearchPagination,
+    filters_of,
+    paginate,
+)
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import (
     EndsOnce,
@@ -202,8 +208,9 @@ class UsersView(APIView):
     )
     def get(self, request: Request) -> Response:
         """All people who match every filter, newest first; service accounts with `kind`."""
-        found = _found(filters_of(UserQuery, request))
-        return paginate(request, found, UserRecord, prepare=load_groups)
+        filters = filters_of(UserQuery, request)
+        by = SearchPagination if filters.get("q") or filters.get("search") else KeysetPagination
+        return paginate(request, _found(filters), UserRecord, by, prepare=load_groups)
 
     @extend_schema(
         operation_id="create_user",

@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'audit event',
                 'verbose_name_plural': 'audit log',
-                'indexes': [models.Index(fields=['target_id', '-seq'], name='audit_target'), models.Index(fields=['actor_id', '-seq'], name='audit_actor'), models.Index(fields=['action', '-seq'], name='audit_action'), models.Index(fields=['at'], name='audit_at')],
+                'indexes': [models.Index(fields=['target_id', '-seq'], name='audit_target'), models.Index(fields=['actor_id', '-seq'], name='audit_actor'), models.Index(fields=['action', '-seq'], name='audit_action'), models.Index(fields=['at'], name='audit_at'), models.Index(fields=['ip', '-seq'], name='audit_ip'), models.Index(fields=['request_id'], name='audit_request'), models.Index(condition=models.Q(('result', 'success'), _negated=True), fields=['result', '-seq'], name='audit_result'), models.Index(condition=models.Q(('channel', 'web'), _negated=True), fields=['channel', '-seq'], name='audit_channel')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('undoes__isnull', False)), fields=('undoes',), name='audit_undone_once')],
             },
         ),

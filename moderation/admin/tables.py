@@ -63,7 +63,8 @@ def _search_condition(search_term: str) -> Q:
 
 def found_user_ids(text: str) -> list[UUID]:
     """The ids of users whose address or name has this part, MAX_USERS_FOUND at most."""
-    return list(User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND])
+    found: list[UUID] = User.objects.found_ids(text, MAX_USERS_FOUND)
+    return found
 
 
 def stored_types() -> list[str]:

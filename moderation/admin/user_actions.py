@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -27,10 +27,6 @@ from moderation.reasons import shown
 from moderation.services.bans import active_bans, ban, lift_all
 
 
-def _is_banned() -> Exists:
-    return Exists(active_bans().filter(user=OuterRef("pk")))
-
-
 def _ban_annotations() -> Mapping[str, Subquery]:
     """Reason and end of the newest ban in force."""
     newest = active_bans().filter(user=OuterRef("pk")).order_by("-pk")
@@ -50,7 +46,7 @@ def _ban_detail(user: Any) -> str:
 
 
 BANNED = "banned"
-user_badge(BANNED, gettext_lazy("Banned"), _is_banned)
+user_badge(BANNED, gettext_lazy("Banned"), active_bans)
 user_state_detail(BANNED, ListColumn(gettext_lazy("ban"), _ban_annotations, _ban_detail))
 
 

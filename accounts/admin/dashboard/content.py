@@ -4,13 +4,10 @@ It makes a fixed number of queries, each on an index and with a limit: a count s
 chart reads thirty days. Days are UTC days, so that all administrators see the same bars.
 """
 
-from collections import defaultdict
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, QuerySet
-from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -21,6 +18,7 @@ from django.utils.translation import ngettext
 from accounts.admin.base import mail_outage
 from accounts.admin.columns import actor_cell, result_badge, target_cell
 from accounts.admin.dashboard.charts import Chart, Series, by_day
+from accounts.admin.dashboard.daily import count_by_day
 from accounts.admin.dashboard.parts import (
     PARTS,
     Card,
@@ -45,7 +43,6 @@ RECENT_EVENTS = 10
 UNUSED_AFTER = timedelta(days=90)
 Status = OutboxMail.Status
 SIGN_IN, LINK_ISSUED, LINK_USED = "account:session:start", "link:login:issue", "link:login:redeem"
-Counts = dict[tuple[Any, ...], dict[date, int]]
 
 
 class Event(NamedTuple):
@@ -172,12 +169,11 @@ def _days() -> tuple[date, ...]:
 
 
 def _charts(days: tuple[date, ...]) -> list[Chart]:
-    since = datetime.combine(days[0], time.min, tzinfo=UTC)
     acts = AuditEvent.objects.filter(action__in=[SIGN_IN, LINK_ISSUED, LINK_USED])
-    events = _daily(acts, "at", since, "action", "result")
-    people = _daily(User.objects.people(), "created_at", since)
+    events = count_by_day(acts, "at", days, "action", "result")
+    people = count_by_day(User.objects.people(), "created_at", days)
     done = OutboxMail.objects.filter(status__in=[Status.SENT, Status.DEAD])
-    mails = _daily(done, "created_at", since, "status")
+    mails = count_by_day(done, "created_at", days, "status")
 
     def series(label: str, tone: str, counts: dict[date, int]) -> Series:
         return Series(label, tone, by_day(days, counts))
@@ -212,15 +208,6 @@ def _charts(days: tuple[date, ...]) -> list[Chart]:
             ),
         ),
     ]
-
-
-def _daily(rows: "QuerySet[Any]", field: str, since: datetime, *names: str) -> Counts:
-    """Values of the columns `names` -> day of `field`, from `since` on -> number of rows."""
-    found = rows.filter(**{f"{field}__gte": since}).annotate(day=TruncDate(field, tzinfo=UTC))
-    counts: Counts = defaultdict(dict)
-    for row in found.values("day", *names).annotate(number=Count("pk")).order_by():
-        counts[tuple(row[name] for name in names)][row["day"]] = row["number"]
-    return counts
 
 
 def _warnings(outage: Outage | None) -> list[DashboardWarning]:

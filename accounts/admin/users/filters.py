@@ -68,22 +68,29 @@ def state_of(user: User) -> State:
 
 
 class Badge(NamedTuple):
-    """A label beside the state of users for whom `condition` holds, and a choice of the filter."""
+    """A label beside the state of the users whom a row of another table is about."""
 
     label: Any
-    condition: Callable[[], Exists]
+    rows: Callable[[], "QuerySet[Any]"]
+
+    def condition(self) -> Exists:
+        """Whether the user of an outer query bears it."""
+        return Exists(self.rows().filter(user=OuterRef("pk")))
+
+    def bearers(self) -> Q:
+        """The users who bear it, beginning with the rows, which are few."""
+        return Q(pk__in=self.rows().filter(user__isnull=False).values("user"))
 
 
 _badges: dict[str, Badge] = {}
 
 
-def user_badge(name: str, label: Any, condition: Callable[[], Exists]) -> None:
-    """Add a badge to the user list. name: the filter's value in the URL.
+def user_badge(name: str, label: Any, rows: Callable[[], "QuerySet[Any]"]) -> None:
+    """Add a badge to the user list, and a choice to its filter. name: its value in the URL.
 
-    condition: called for each list. Its subquery runs once for each user of a page, so it needs an
-    index.
+    rows: called for each list; rows with a foreign key `user`, which needs an index.
     """
-    _badges[name] = Badge(label, condition)
+    _badges[name] = Badge(label, rows)
 
 
 def with_badges(users: "QuerySet[User]") -> "QuerySet[User]":
@@ -117,6 +124,17 @@ class ChoiceFilter(SimpleListFilter):
         condition = self.conditions.get(self.value() or "")
         return queryset if condition is None else queryset.filter(condition)
 
+    def branches(self) -> list[Q]:
+        """Alternatives of the choice, each of which an index sorts by primary key; [] for none."""
+        return []
+
+    @property
+    def found_by(self) -> str:
+        """The column in whose order the database finds the rows of the choice; "" if it does not
+        matter. See GatehouseList.get_queryset().
+        """
+        return ""
+
 
 class ColumnFilter(ChoiceFilter):
     """A filter by the value of one column, which is also its name in the URL."""
@@ -143,7 +161,11 @@ class StateFilter(ChoiceFilter):
         yield from (
             (state.value, label, conditions[state]) for state, label in STATE_LABELS.items()
         )
-        yield from ((name, each.label, Q(each.condition())) for name, each in _badges.items())
+        yield from ((name, each.label, each.bearers()) for name, each in _badges.items())
+
+    @property
+    def found_by(self) -> str:
+        return "-pk" if self.value() in _badges else ""
 
 
 class EndsFilter(ChoiceFilter):
@@ -178,14 +200,28 @@ class FactorFilter(ChoiceFilter):
     parameter_name = "factor"
 
     def options(self, request: HttpRequest) -> Iterable[Option]:
-        found = Exists(User.objects.filter(pk=OuterRef("pk"), authenticators__isnull=False))
-        return [("yes", _("Set up"), Q(found)), ("no", _("None"), ~Q(found))]
+        factors = User.authenticators.rel.related_model._default_manager
+        owners = Q(pk__in=factors.values("user"))
+        return [
+            ("yes", _("Set up"), owners),
+            ("no", _("None"), ~Q(Exists(factors.filter(user=OuterRef("pk"))))),
+        ]
+
+    @property
+    def found_by(self) -> str:
+        return "-pk" if self.value() in self.conditions else ""
 
 
 class SinceFilter(ChoiceFilter):
     """Filter by how long ago a moment is. The spans overlap: 30 days include today."""
 
     field: ClassVar[str]
+    # Whether an index begins with the field.
+    is_indexed: ClassVar[bool] = False
+
+    @property
+    def found_by(self) -> str:
+        return f"-{self.field}" if self.is_indexed and self.value() in self.conditions else ""
 
     def options(self, request: HttpRequest) -> Iterable[Option]:
         now = timezone.now()
@@ -204,6 +240,7 @@ class LastSignInFilter(SinceFilter):
     title = _("last sign-in")
     parameter_name = "signed-in"
     field = "last_login"
+    is_indexed = True
 
     def options(self, request: HttpRequest) -> Iterable[Option]:
         return [*super().options(request), ("never", _("Never"), Q(last_login=None))]
@@ -213,3 +250,4 @@ class CreatedFilter(SinceFilter):
     title = _("created")
     parameter_name = "created"
     field = "created_at"
+    is_indexed = True

@@ -306,8 +306,7 @@ def _search_once(found: UserQuerySet, text: str) -> UserQuerySet:
     exactly = found.with_login(text)
     if "@" in text and exactly.exists():
         return exactly
-    keys = found.search(text).order_by("-pk").values_list("pk", flat=True)[: COUNT_CAP + 1]
-    return found.filter(pk__in=list(keys))
+    return found.filter(pk__in=found.found_ids(text, COUNT_CAP + 1))
 
 
 _ENDS: Any = (
