@@ -1,4 +1,4 @@
-"""Measures each page of benchmarks.list_pages in one process; prints a line of JSON for each.
+"""Measures each page of benchmarks.list_pages in one process.
 
 Processor time is what the process and, on PostgreSQL, the process behind its connection used: it
 hardly depends on what else the machine does. Run by benchmarks.lists.
@@ -6,13 +6,12 @@ hardly depends on what else the machine does. Run by benchmarks.lists.
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, reset_queries
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -24,16 +23,18 @@ LOOKS = 5
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
 
 
-def measure(wanted: str = "") -> None:
-    """Print what each page took whose group or name contains `wanted`."""
+def measure(wanted: str = "") -> list[str]:
+    """What each page took whose group or name contains `wanted`: a line of JSON for each."""
     owner = _owner()
     browser = Client(SERVER_NAME="localhost", headers={"user-agent": AGENT})
     signed_in = browser.post("/sign-in", {"login": EMAIL, "password": PASSWORD})
     if signed_in.status_code != 302:
         raise RuntimeError(f"sign-in: answered {signed_in.status_code}")
-    for look in looks(owner):
-        if wanted in f"{look.group} {look.name}":
-            print(json.dumps(_measured(browser, look)), flush=True)
+    return [
+        json.dumps(_measured(browser, look))
+        for look in looks(owner)
+        if wanted in f"{look.group} {look.name}"
+    ]
 
 
 def _owner() -> User:
@@ -52,7 +53,6 @@ def _measured(browser: Client, look: Look) -> dict[str, Any]:
     _read(browser, look)
     worked, waited = [], []
     for _again in range(LOOKS):
-        reset_queries()
         begin, begun = time.perf_counter(), _processor_ms()
         size = _read(browser, look)
         worked.append(_processor_ms() - begun)
@@ -92,10 +92,3 @@ def _processor_ms() -> float:
 def _backend() -> int:
     connection.ensure_connection()
     return int(connection.connection.info.backend_pid)
-
-
-if __name__ == "__main__":
-    import django
-
-    django.setup()
-    measure(*sys.argv[1:])

@@ -34,8 +34,8 @@ def capped_count(rows: "QuerySet[Any]") -> int:
 class FoundKeys(NamedTuple):
     """What a list has read of its keys, so that its count and page need not search again.
 
-    size: how many, at most COUNT_CAP + 1. in_order: the keys in the order of the list; None if it has
-    another order.
+    size: how many, at most COUNT_CAP + 1. in_order: the keys in the order of the list; None if it
+    has another order.
     """
 
     size: int

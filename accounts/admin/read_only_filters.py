@@ -125,3 +125,4 @@ class SessionCreatedFilter(SinceFilter):
     title = _("signed in")
     parameter_name = "begun"
     field = "created_at"
+    is_indexed = True

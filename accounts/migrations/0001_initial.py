@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'session',
                 'verbose_name_plural': 'sessions',
-                'indexes': [models.Index(fields=['user', '-last_seen_at'], name='session_of_user'), models.Index(condition=models.Q(('user__isnull', False)), fields=['-expire_date'], name='session_signed_in')],
+                'indexes': [models.Index(fields=['user', '-last_seen_at'], name='session_of_user'), models.Index(condition=models.Q(('user__isnull', False)), fields=['-expire_date'], name='session_signed_in'), models.Index(condition=models.Q(('user__isnull', False)), fields=['-created_at'], name='session_begun')],
             },
         ),
         migrations.CreateModel(

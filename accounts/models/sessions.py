@@ -38,6 +38,11 @@ class BrowserSession(AbstractBaseSession):
                 condition=models.Q(user__isnull=False),
                 name="session_signed_in",
             ),
+            models.Index(
+                fields=["-created_at"],
+                condition=models.Q(user__isnull=False),
+                name="session_begun",
+            ),
         ]
 
     def __str__(self) -> str:

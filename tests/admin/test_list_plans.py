@@ -18,6 +18,7 @@ PAGES = {
     f"{USERS}?factor=no": FACTORS,
     f"{USERS}?q=nobody": "user_search_text",
     "/admin/accounts/browsersession/": "session_signed_in",
+    "/admin/accounts/browsersession/?begun=today": "session_begun",
     f"{EVENTS}?result=failure": "audit_result",
     f"{EVENTS}?about=rules": "audit_action",
     f"{EVENTS}?about=sessions&p=3": "audit_action",
