@@ -64,8 +64,8 @@ def identifier(kind: int, at: datetime, number: int) -> str:
 def load(users: int) -> None:
     """Fill the empty tables with `users` people and with rows in proportion to them."""
     writer = Writer()
-    world = World(users, datetime.now(UTC).replace(tzinfo=None))
-    for label, columns, rows in world.tables():
+    population = Population(users, datetime.now(UTC).replace(tzinfo=None))
+    for label, columns, rows in population.tables():
         writer.write(apps.get_model(label), columns, rows)
         print(label, file=sys.stderr, flush=True)
     writer.finish()
@@ -144,7 +144,7 @@ class Writer:
                 self.indexes.append(statement)
 
 
-class World:
+class Population:
     """Who there is, and what they did during three years."""
 
     def __init__(self, users: int, now: datetime) -> None:

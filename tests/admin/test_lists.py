@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from accounts.admin.site import site
 from accounts.models import User
+from audit import audit_log
+from audit.models import AuditEvent
 from core.models import Branding
 from moderation.models import Ban, Violation
 from moderation.services.bans import ban
@@ -39,7 +41,8 @@ def emails(browser: Client, query: str) -> list[str]:
 
 def _leading_columns(model: Any) -> Iterator[str]:
     """The columns by which an index of the table begins."""
-    for index in model._meta.indexes:
+    # A proxy shares the indexes of its table.
+    for index in model._meta.concrete_model._meta.indexes:
         yield index.fields_orders[0][0]
     for field in model._meta.fields:
         if isinstance(field, Field) and (field.db_index or field.unique):
@@ -128,6 +131,45 @@ def test_removing_a_filter_keeps_those_that_begin_like_it(browser: Client, viewe
     search, person = page.context["cl"].active_filters()
     assert search.url == f"?person={viewer.pk}"
     assert person.url == "?q=example.com"
+
+
+# Filters whose rows are found before the list sorts them
+
+
+@pytest.mark.parametrize("cap", [10_000, 2])
+def test_what_a_filter_has_found_is_sorted_like_any_list(
+    browser: Client, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch, cap: int
+) -> None:
+    monkeypatch.setattr("accounts.admin.lists.COUNT_CAP", cap)
+    for name in ("carla", "anna", "bert", "dora"):
+        user = make_user("viewer", f"{name}@example.com")
+        if name != "dora":
+            set_up_app(user)
+
+    found = [f"{name}@example.com" for name in ("anna", "bert", "carla")]
+    assert emails(browser, "?role=viewer&factor=yes&o=1") == found
+    assert emails(browser, "?role=viewer&factor=yes&o=-1") == found[::-1]
+    assert emails(browser, "?role=viewer&factor=no") == ["dora@example.com"]
+    assert emails(browser, "?role=editor&factor=yes") == []
+
+
+def test_the_actions_of_one_kind_are_shown_in_the_order_of_the_log(
+    browser: Client, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site._registry[AuditEvent], "list_per_page", 2)
+    names = ["account:role:change", "account:role:keep", "account:role:limit"]
+    seqs = [audit_log.record(name, target=viewer).seq for name in (*names, *names)]
+    audit_log.record("account:email:verify", target=viewer)
+
+    def found(query: str) -> list[int]:
+        page = browser.get(f"/admin/audit/auditevent/?about=roles&{query}")
+        return [event.seq for event in page.context["cl"].result_list]
+
+    newest = sorted(seqs, reverse=True)
+    assert [found(f"p={number}") for number in (1, 2, 3)] == [newest[:2], newest[2:4], newest[4:]]
+    assert found("o=0") == newest[::-1][:2]
+    assert found("q=account:role:keep") == [newest[1], newest[4]]
+    assert found("result=refused") == []
 
 
 # Cards, and empty lists
