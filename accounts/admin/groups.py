@@ -240,6 +240,7 @@ def _people(request: HttpRequest, group: Group) -> Content:
         [_person_row(actor, row) for row in found[:MAX_SHOWN]],
         more=people_url(group) if len(found) > MAX_SHOWN else "",
         empty=_("Nobody is in this group yet."),
+        shown=MAX_SHOWN,
     )
 
 

@@ -73,6 +73,22 @@ def test_the_page_of_a_group_adds_all_people_or_nobody(
     assert ">2</a>" in panel.get(GROUPS).content.decode()
 
 
+def test_both_pages_show_more_than_ten_rows(
+    panel: Client, finance: Group, viewer: User, make_user: Callable[..., User]
+) -> None:
+    people = [viewer, *(make_user() for _ in range(11))]
+    groups = [finance, *(Group.objects.create(name=f"g{number}") for number in range(11))]
+    Membership.objects.bulk_create(
+        Membership(user=user, group=group)
+        for user, group in {(user, finance) for user in people} | {(viewer, g) for g in groups}
+    )
+
+    of_group = panel.get(f"{GROUPS}{finance.pk}/change/").context["people"]
+    sections = panel.get(f"{USERS}{viewer.pk}/change/").context["sections"]
+    (of_person,) = [each.content for each in sections if each.section.name == "groups"]
+    assert (len(of_group.labelled_rows), len(of_person.labelled_rows)) == (12, 12)
+
+
 def test_deleting_names_what_asks_for_the_group_and_is_for_owners_then(
     panel: Client, finance: Group, owner: User, browser_of: BrowserOf
 ) -> None:

@@ -198,7 +198,8 @@ def test_the_list_needs_the_same_number_of_queries_for_60_users_as_for_5(
         make_user()
 
     assert (_queries(browser, LIST), _queries(browser, f"{LIST}?q=example&state=active")) == few
-    assert few[0] <= 9
+    # One of them reads the groups of the filter.
+    assert few[0] <= 10
 
 
 def test_a_whole_address_finds_exactly_that_user(browser: Client, make_user: MakeUser) -> None:

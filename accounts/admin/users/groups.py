@@ -92,6 +92,7 @@ def groups(request: HttpRequest, user: User) -> Content:
         (_("Group"), _("By"), _("Since"), _("Until")),
         [_row(row, user) for row in found],
         empty=_("In no group."),
+        shown=len(found),
         template="admin/accounts/user/_groups.html",
         context=context,
     )

@@ -45,7 +45,7 @@ class Row(NamedTuple):
 class Content:
     """What a section shows about one user.
 
-    columns: headings. rows: newest first; the page shows SHOWN of them. more: URL of the list of
+    columns: headings. rows: newest first; the page shows so many of them. more: URL of the list of
     all of them. empty: the text instead of no rows. note: a sentence above the table.
     template, context: rendered below the table, for what is no table. stylesheet: of the template,
     a static file.
@@ -59,13 +59,14 @@ class Content:
     template: str = ""
     context: dict[str, Any] = field(default_factory=dict)
     stylesheet: str = ""
+    shown: int = SHOWN
 
     @property
     def labelled_rows(self) -> list[dict[str, Any]]:
         """The shown rows; each cell with its heading, which small screens show beside it."""
         return [
             {"cells": list(zip(self.columns, row.cells, strict=True)), "button": row.button}
-            for row in self.rows[:SHOWN]
+            for row in self.rows[: self.shown]
         ]
 
     @property
@@ -74,12 +75,12 @@ class Content:
 
     @property
     def has_buttons(self) -> bool:
-        return any(row.button for row in self.rows[:SHOWN])
+        return any(row.button for row in self.rows[: self.shown])
 
     @property
     def count(self) -> str:
         """The number of rows, as the menu of the page shows it."""
-        return str(len(self.rows)) if len(self.rows) <= SHOWN else f"{SHOWN}+"
+        return str(len(self.rows)) if len(self.rows) <= self.shown else f"{self.shown}+"
 
 
 class Section(NamedTuple):
