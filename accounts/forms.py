@@ -121,7 +121,13 @@ class ServiceErrorsMixin:
     """For a form that shows what a service refuses beside its fields."""
 
     def add_service_errors(self: Any, error: GatehouseError) -> None:
-        """Add each message to its field, or to the whole form if it has no such field."""
+        """Add each message to its field, or to the whole form if it has no such field.
+
+        Raises an error that refuses nothing again: an act that waits for a second owner, to whose
+        request ErrorPageMiddleware leads.
+        """
+        if error.status < 400:
+            raise error
         found = error.errors if isinstance(error, RecordInvalid) else {"": [error.message]}
         for name, messages in found.items():
             self.add_error(name if name in self.fields else None, [str(text) for text in messages])

@@ -7,14 +7,16 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import SESSION_KEY, logout
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.anonymous import visitor
+from accounts.services.approvals.rule import TwoPersonRequired
 from accounts.services.users import gone_meanwhile
 from accounts.sessions import known_devices, reauthentication
 from accounts.sessions.reauthentication import PENDING_FIELD
@@ -200,6 +202,9 @@ def error_response(request: HttpRequest, error: GatehouseError) -> HttpResponse:
     """The response to a refused request: a page, or a problem document for programs."""
     if prefers_json(request):
         return problem_of(error)
+    if isinstance(error, TwoPersonRequired):
+        messages.warning(request, error.sentences)
+        return redirect(error.path)
     names = error_templates(error.code)
     response = render(request, names, {"error": error}, status=error.status)
     if isinstance(error, RateLimited):

@@ -11,8 +11,8 @@ from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 
 from accounts.roles import Role
 from api.permissions import Requirements, requirements_of
-from api.serializers import Problem
-from core.web.problem_details import PROBLEM_JSON
+from api.serializers import HeldRecord, Problem
+from core.web.problem_details import JSON, PROBLEM_JSON
 
 Document = dict[str, Any]
 SAFE = ("GET", "HEAD")
@@ -34,6 +34,8 @@ PROBLEMS = {
     500: ("ServerError", "Internal error; look `request_id` up in the log."),
 }
 RECORD_INVALID = 402
+# The response component of an act that waits for a second owner.
+HELD = "SecondOwnerNeeded"
 RECENT_AUTHENTICATION_TEXT = (
     "With a browser session, or a token created from one, the user must have signed in or "
     "confirmed at `/confirm` in the last 15 minutes, else 403 `confirmation_needed`. API keys and "
@@ -100,6 +102,9 @@ class AutoSchema(SpectacularSchema):
             shown = settings.API_RECORD_INVALID_STATUS if status == RECORD_INVALID else status
             reference = {"$ref": f"#/components/responses/{name}"}
             operation["responses"].setdefault(str(shown), reference)
+        if self.method in getattr(self.view, "held_methods", ()):
+            self.resolve_serializer(HeldRecord, "response")
+            operation["responses"]["202"] = {"$ref": f"#/components/responses/{HELD}"}
         for status, answer in operation["responses"].items():
             if answer.get("description", "-") in ("", "No response body"):
                 answer["description"] = DEFAULT_DESCRIPTIONS.get(status, "OK.")
@@ -152,6 +157,11 @@ def add_problems(result: Document, **_options: Any) -> Document:
                 header: {"description": text, "schema": {"type": "string"}}
                 for header, text in HEADERS[status].items()
             }
+    responses[HELD] = {
+        "description": "It concerns an owner, and a second owner must confirm it: "
+        "`two_person_required`. Nothing has changed yet.",
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/HeldRecord"}}},
+    }
     return result
 
 

@@ -170,6 +170,19 @@ class Problem(Shape):
     )
 
 
+class HeldRecord(Shape):
+    """An act on an owner that waits for a second owner. Nothing has changed yet."""
+
+    type = serializers.URLField(help_text="URL of the code in this reference.")
+    title = serializers.CharField(help_text="The kind of answer, for people.")
+    status = serializers.IntegerField(help_text="The HTTP status.")
+    detail = serializers.CharField(help_text="What happens next, for people.")
+    code = serializers.CharField(help_text="`two_person_required`.")
+    id = serializers.UUIDField(help_text="Of the request, for `GET approvals/{id}`.")
+    url = serializers.URLField(help_text="The page of the request, for the second owner.")
+    expires_at = serializers.DateTimeField(help_text="The request is closed then.")
+
+
 class UserRecord(Shape):
     """An account."""
 

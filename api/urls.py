@@ -8,6 +8,7 @@ from django.urls import path
 from api.views import (
     actions,
     apikeys,
+    approvals,
     audit,
     branding,
     bulk,
@@ -77,6 +78,23 @@ urlpatterns = [
         "users/<uuid:user_id>/offboard",
         offboarding.UserOffboardView.as_view(),
         name="user-offboard",
+    ),
+    path("approvals", approvals.ApprovalsView.as_view(), name="approvals"),
+    path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
+    path(
+        "approvals/<uuid:approval_id>/confirm",
+        approvals.ApprovalConfirmView.as_view(),
+        name="confirm-approval",
+    ),
+    path(
+        "approvals/<uuid:approval_id>/decline",
+        approvals.ApprovalDeclineView.as_view(),
+        name="decline-approval",
+    ),
+    path(
+        "approvals/<uuid:approval_id>/withdraw",
+        approvals.ApprovalWithdrawView.as_view(),
+        name="withdraw-approval",
     ),
     path("invitations/batch", bulk.InvitationListView.as_view(), name="invitation-batch"),
     path("invitations", invitations.InvitationsView.as_view(), name="invitations"),

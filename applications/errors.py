@@ -1,7 +1,6 @@
 """Errors of requests by apps; see also api.errors."""
 
-from collections.abc import Mapping
-from typing import ClassVar
+from types import MappingProxyType
 
 from django.utils.translation import gettext_lazy as _
 
@@ -18,7 +17,7 @@ class InvalidClient(GatehouseError):
     default_message = _("Send the client id and a secret of an app that work together.")
     challenge = 'Basic realm="Gatehouse", charset="UTF-8"'
     # For clients that read the errors of OAuth.
-    members: ClassVar[Mapping[str, str]] = {"error": "invalid_client"}
+    members = MappingProxyType({"error": "invalid_client"})
 
 
 class NotForm(NotJson):

@@ -7,7 +7,7 @@ counts and reasons, never a secret or an address: rows outlive the account (TRAP
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ SET_HEAD = f"UPDATE {_HEADS} SET hash = %s WHERE name = %s"  # noqa: S608
 # The event that the running service takes back, and where events are collected.
 _undoes: ContextVar[int | None] = ContextVar("gatehouse_undoes", default=None)
 _collected: ContextVar[list[AuditEvent] | None] = ContextVar("gatehouse_collected", default=None)
+_added: ContextVar[Mapping[str, Any] | None] = ContextVar("gatehouse_added", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def draft(
         channel=context.channel,
         ip=context.ip,
         request_id=context.request_id,
-        detail=detail,
+        detail=detail | dict(_added.get() or {}),
         undoes=_undoes.get(),
     )
     event.acting = actor if isinstance(actor, get_user_model()) else None
@@ -104,6 +105,19 @@ def undoing(seq: int) -> Iterator[None]:
         yield
     finally:
         _undoes.reset(token)
+
+
+@contextmanager
+def adding(detail: Mapping[str, Any]) -> Iterator[None]:
+    """Add details to each event that is drafted inside the block, such as who confirmed it.
+
+    detail: read when the event is drafted, so the block may still add to it.
+    """
+    token = _added.set(detail)
+    try:
+        yield
+    finally:
+        _added.reset(token)
 
 
 @contextmanager

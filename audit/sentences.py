@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from audit.wordings import LIMITS, MAILS, REASONS, ROLES, RULE_FIELDS, TERMS, WORDINGS
+from audit.wordings import ACTS, LIMITS, MAILS, REASONS, ROLES, RULE_FIELDS, TERMS, WORDINGS
 from core.text.time_display import exact_moment
 
 SHORT_ID_LENGTH = 8
@@ -42,19 +42,21 @@ class Event(Protocol):
     undoes: int | None
 
 
-def sentence(event: Event, *, actor: str = "", target: str = "") -> str:
+def sentence(event: Event, *, actor: str = "", target: str = "", second: str = "") -> str:
     """The event as plain text. actor, target: names of the users; "" if the account is deleted.
 
-    An unknown action, or one that lacks details, gets a sentence too.
+    second: the name of the second owner who confirmed it. An unknown action, or one that lacks
+    details, gets a sentence too.
     """
     text, values = _parts(event, actor, target)
-    return text.format(**values) + _reason(event) + _undone(event)
+    return text.format(**values) + _reason(event) + _undone(event) + _confirmed(event, second)
 
 
 def sentence_html(event: Event, *, actor: str = "", target: str = "") -> SafeString:
     """The event as HTML. Names may be safe links; they and all details are escaped otherwise."""
     text, values = _parts(event, actor, target)
-    return format_html("{}{}{}", format_html(text, **values), _reason(event), _undone(event))
+    more = f"{_reason(event)}{_undone(event)}{_confirmed(event, '')}"
+    return format_html("{}{}", format_html(text, **values), more)
 
 
 def _parts(event: Event, actor: str, target: str) -> tuple[str, dict[str, Any]]:
@@ -99,6 +101,8 @@ def target_name(event: Event) -> str:
     """The target without a name: a deleted account, or the network of a ban."""
     if isinstance(event.detail, dict) and event.detail.get("covers") == ["network"]:
         return _("a network address")
+    if isinstance(event.detail, dict) and event.detail.get("act") in ("create", "invite"):
+        return _("a new owner")
     return _("an unknown account") if event.target_id is None else _deleted(event.target_id)
 
 
@@ -119,6 +123,15 @@ def _undone(event: Event) -> str:
     if event.undoes is None:
         return ""
     return " " + _("This undoes entry {number}.").format(number=event.undoes)
+
+
+def _confirmed(event: Event, second: str) -> str:
+    """Which second owner has confirmed it, or that there was none; "" without that rule."""
+    detail = event.detail if isinstance(event.detail, dict) else {}
+    if detail.get("second_owner") == "none":
+        return " " + _("There was no second owner to confirm it.")
+    key = detail.get("confirmed_by")
+    return " " + _("Confirmed by {name}.").format(name=second or _deleted(key)) if key else ""
 
 
 def _shown(action: str, name: str, detail: Mapping[str, Any]) -> str:
@@ -197,10 +210,15 @@ def _mail(value: Any) -> str:
     return str(MAILS.get(str(value), value))
 
 
+def _act(value: Any) -> str:
+    return str(ACTS.get(str(value), value))
+
+
 # By action and detail, or by detail alone ("").
 _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("", "role"): role_name,
     ("", "until"): _moment,
+    ("", "act"): _act,
     ("account:role:change", "before"): role_name,
     ("account:role:change", "after"): role_name,
     ("account:role:limit", "before"): role_name,

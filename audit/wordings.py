@@ -124,9 +124,34 @@ MAILS = {
     "access-ends": _("Access ends"),
     "access-of-people-ends": _("Access of people ends"),
     "access-review": _("Access review"),
+    "approval-asked": _("Request for a second owner"),
     "account-exists": _("Account exists already"),
     "account-removed": _("Account removed"),
     "admin-notice": _("Notice to an administrator"),
+}
+# The kinds of requests for a second owner; see accounts.services.approvals.acts.
+ACTS = {
+    "role": _("change of role"),
+    "create": _("new account"),
+    "invite": _("invitation"),
+    "edit": _("new address"),
+    "change": _("changes of the account"),
+    "expiry": _("end of the access"),
+    "role-lock": _("keep the role at sign-ins by a provider"),
+    "disable": _("disable"),
+    "enable": _("enable"),
+    "delete": _("delete"),
+    "offboard": _("offboard"),
+    "reset-password": _("password reset"),
+    "reset-factors": _("reset of second factors"),
+    "verify": _("mark the address as verified"),
+    "undo": _("undo"),
+    "ban": _("ban"),
+    "lift-ban": _("lift a ban"),
+    "lift-bans": _("lift the bans"),
+    "link": _("sign-in link"),
+    "disconnect": _("disconnect a sign-in method"),
+    "review-take-away": _("take away in an access review"),
 }
 RULE_FIELDS = {
     "name": _("name"),
@@ -264,6 +289,29 @@ WORDINGS: dict[str, Wording] = {
     ),
     "account:invitation:withdraw": Wording(
         _("{actor} withdrew an invitation with the role {role}."),
+    ),
+    "account:approval:ask": Wording(
+        _("{actor} asked a second owner to confirm “{act}” for {target}."),
+        _("{actor} asked a second owner to confirm “{act}” for themselves."),
+    ),
+    "account:approval:confirm": Wording(
+        _("{actor} confirmed “{act}” for {target} as second owner."),
+        _("{actor} confirmed “{act}” for themselves as second owner."),
+    ),
+    "account:approval:decline": Wording(
+        _("{actor} declined “{act}” for {target} as second owner."),
+        _("{actor} declined “{act}” for themselves as second owner."),
+    ),
+    "account:approval:withdraw": Wording(
+        _("{actor} withdrew the request for “{act}” for {target}."),
+        _("{actor} withdrew the request for “{act}” for themselves."),
+    ),
+    "account:approval:refuse": Wording(
+        _("{actor} confirmed “{act}” for {target}, but it could not be carried out."),
+        refused=_("{actor} confirmed “{act}” for {target}, but it could not be carried out."),
+    ),
+    "account:approval:expire": Wording(
+        _("No second owner confirmed “{act}” for {target} in time."),
     ),
     "account:data:export": Wording(
         _("{actor} exported the data of {target}."), _("{actor} exported their data.")

@@ -141,6 +141,7 @@ SPECTACULAR = {
     "COMPONENT_SPLIT_REQUEST": True,
     "COMPONENT_SPLIT_PATCH": False,
     "ENUM_NAME_OVERRIDES": {
+        "ApprovalState": "accounts.models.ApprovalRequest.State",
         "Role": "accounts.models.ROLE_LABELS",
         "AccountKind": "accounts.models.Kind",
         "SessionKind": "api.serializers.SESSION_KINDS",

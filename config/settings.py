@@ -416,6 +416,7 @@ CORS_PREFLIGHT_MAX_AGE = 600
 
 # Changes by administrators
 UNDO_WINDOW: timedelta = ENV["UNDO_WINDOW"]
+TWO_PERSON_RULE: bool = ENV["TWO_PERSON_RULE"]
 
 # Tokens
 SESSION_EXPIRY: timedelta = ENV["SESSION_EXPIRY"]

@@ -21,6 +21,7 @@ from access_reviews.services import due as reviews_due
 from accounts.models import AccountToken, EmailRequest
 from accounts.sent_forms import purge_sent_forms
 from accounts.services import ended_access, invitations, passwords, signup, undo
+from accounts.services.approvals import requests as approvals
 from accounts.services.groups import members
 from accounts.sessions.store import SessionStore
 from accounts.signals import address_requested
@@ -69,6 +70,7 @@ JOBS: tuple[Job, ...] = (
     *REQUEST_JOBS.values(),
     ended_access.write_down_ended,
     members.end_memberships,
+    approvals.expire_requests,
     outbox.deliver_due,
     *NOTE_JOBS,
 )
@@ -101,6 +103,7 @@ def purge() -> None:
         lambda: delete_free(tokens),
         lambda: undo.purge_profile_changes(now),
         lambda: undo.purge_deleted_groups(now),
+        lambda: approvals.purge_requests(now),
         lambda: invitations.purge_invitations(before),
         lambda: links.purge_links(before),
         lambda: services.purge_keys(before),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +24,7 @@ class GatehouseError(Exception):
     default_message = _("Something went wrong on our side.")
     # WWW-Authenticate of a 401, and further members of the problem document.
     challenge = ""
-    members: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    members: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: Any = None) -> None:
         self.message = str(message or self.default_message)

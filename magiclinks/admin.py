@@ -16,11 +16,13 @@ from accounts.admin.actions import MAX_SECRETS, PageAction, render_with_secrets,
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, badge, moment, moment_column
+from accounts.admin.errors import tell_held
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import SinceFilter
 from accounts.admin.users.sections import Button, Content, Row, add_section, found_in, newest
 from accounts.models import User
+from accounts.services.approvals.rule import TwoPersonRequired
 from core.errors import GatehouseError
 from magiclinks.models import LoginLink
 from magiclinks.services import MAX_LIFETIME, issue_link, withdraw_link
@@ -46,10 +48,11 @@ STATES = {
 )
 def get_login_url(
     modeladmin: "admin.ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
-) -> HttpResponse:
+) -> HttpResponse | None:
     """Issue a new link for each selected user of lower rank, shown once above the list."""
     links: list[dict[str, Any]] = []
     skipped: list[tuple[str, str]] = []
+    held: list[TwoPersonRequired] = []
     users = list(queryset.order_by("-pk")[: MAX_SECRETS + 1])
     for user in users[:MAX_SECRETS]:
         try:
@@ -59,6 +62,8 @@ def get_login_url(
                 lifetime=_lifetime(request),
                 source=LoginLink.Source.PANEL,
             )
+        except TwoPersonRequired as error:
+            held.append(error)
         except GatehouseError as error:
             skipped.append((user.email, error.sentences))
         else:
@@ -71,6 +76,9 @@ def get_login_url(
                     "replaced": issued.replaced,
                 }
             )
+    tell_held(request, held)
+    if held and not links and not skipped:
+        return None
     if len(users) > MAX_SECRETS:
         skipped.append((_("all others"), _limit_text()))
     context = {"links": links, "skipped": skipped, "lifetimes": _lifetimes()}

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts import access_policy
 from accounts.account_sources import ask_about, held_addresses, managed_accounts, may_get_links
@@ -23,6 +24,8 @@ from accounts.actors import Actor
 from accounts.models import EmailRequest, User
 from accounts.rate_limits import may_mail
 from accounts.services.accept_invitation import live_invitation
+from accounts.services.approvals.acts import Act
+from accounts.services.approvals.rule import needs_second_owner, require_second_owner
 from accounts.services.email_requests import context_of, handle_all
 from accounts.services.email_tokens import absolute_url
 from accounts.services.ranks import require_rank, require_rank_now, require_rank_or_self
@@ -73,6 +76,16 @@ class LinkRefused(TokenInvalid):
         super().__init__(email=user.email)
 
 
+LINK = Act(
+    "link",
+    gettext_lazy("Make a sign-in link for %(name)s"),
+    gettext_lazy(
+        "You get a link, to hand over, that signs in once as %(name)s. Their older links end."
+    ),
+)
+
+
+@needs_second_owner(LINK)
 def issue_link(
     user: User,
     *,
@@ -97,6 +110,7 @@ def issue_link(
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
         require_rank_now(actor, user)
+        require_second_owner(actor, user)
         link, token = _build_link(user, actor=actor, source=source, lifetime=lifetime)
         link.expires_at = expires_at or link.expires_at
         replaced = _save_links([link], [_issue_event(link, actor=actor)])

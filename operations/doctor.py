@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 from accounts.models import User
 from accounts.passwords.hashers import hashes_at_once
 from accounts.roles import ADMIN_ROLES
+from accounts.services.approvals.asking import other_owners
 from core.crypto.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import counters_answer
@@ -300,6 +301,13 @@ def _users() -> Iterator[Finding]:
     elif not User.objects.active_owners().exists():
         yield Finding(
             "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
+        )
+    if settings.TWO_PERSON_RULE and len(other_owners()) < 2:
+        yield Finding(
+            "warning",
+            "TWO_PERSON_RULE is on, but there are fewer than two owners who can act: acts on "
+            "owners have no second person.",
+            "Make another user owner, or run `manage.py setrole ADDRESS owner`.",
         )
     if settings.ALLOW_REGISTRATION and settings.DEFAULT_ROLE != "none" and settings.IS_HTTPS:
         yield Finding(

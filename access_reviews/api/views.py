@@ -247,6 +247,7 @@ class DecisionView(APIView):
     """A decision about an account."""
 
     required_permissions = {"POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(
         operation_id="decide_access",

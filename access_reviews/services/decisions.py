@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from access_reviews.access import Access
 from access_reviews.models import NOTE_MAX_LENGTH, AccessReview, ReviewItem
@@ -20,6 +21,8 @@ from accounts import access_policy
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import Role, can_give
+from accounts.services.approvals.acts import Act, Arguments, Line, role_label
+from accounts.services.approvals.rule import needs_second_owner
 from accounts.services.ranks import require_rank
 from accounts.services.users import change_role, disable_user, lock_account
 from api.apikeys.services import revoke_key
@@ -47,6 +50,26 @@ class Removal:
     keys: Sequence[str] = ()
 
 
+def _removal_lines(target: User | None, given: Arguments) -> list[Line]:
+    removal, found = given["removal"], []
+    if removal.role:
+        now = "" if target is None else role_label(target.role)
+        found.append(Line(_("Role"), now, role_label(removal.role)))
+    if removal.disable:
+        found.append(Line(_("Account"), "", _("disabled")))
+    if removal.keys:
+        found.append(Line(_("API keys that are revoked"), "", ", ".join(removal.keys)))
+    return found
+
+
+TAKE_AWAY = Act(
+    "review-take-away",
+    gettext_lazy("Take access away from %(name)s, in an access review"),
+    gettext_lazy("%(name)s loses what is listed at once, and the review has its decision."),
+    lines=_removal_lines,
+)
+
+
 def confirm(*, actor: Actor, item: ReviewItem, seen: str, note: str = "") -> ReviewItem:
     """Confirm the access of an item. seen: the fingerprint of the access that the reviewer saw.
 
@@ -56,6 +79,7 @@ def confirm(*, actor: Actor, item: ReviewItem, seen: str, note: str = "") -> Rev
     return _decide(actor, item, seen, note, lambda _user, _access: (Decision.CONFIRMED, {}))
 
 
+@needs_second_owner(TAKE_AWAY, types=(Removal,))
 def take_away(
     *, actor: Actor, item: ReviewItem, seen: str, removal: Removal, note: str = ""
 ) -> ReviewItem:

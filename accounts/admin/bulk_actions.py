@@ -13,6 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import GatehouseModelAdmin, ReadOnlyAdmin, as_uuid
+from accounts.admin.errors import tell_held
+from accounts.services.approvals.rule import TwoPersonRequired
 from core.errors import GatehouseError
 
 MAX_ROWS = 500
@@ -23,10 +25,13 @@ class BulkResult:
     """The outcome of an action on several rows.
 
     skipped: reason -> how many rows were refused for it. results: (row, result) of the others.
+    held: those that wait for a second owner; they are among the skipped ones.
     """
 
     skipped: Counter[str] = field(default_factory=Counter)
     results: list[tuple[Any, Any]] = field(default_factory=list)
+
+    held: list[TwoPersonRequired] = field(default_factory=list)
 
     @property
     def done(self) -> int:
@@ -51,6 +56,9 @@ def run_on_each(
     for row in rows:
         try:
             result.results.append((row, run(row)))
+        except TwoPersonRequired as error:
+            result.held.append(error)
+            result.skipped[_("a second owner must confirm it, see Approvals")] += 1
         except GatehouseError as error:
             result.skipped[reason(error)] += 1
     return result
@@ -72,6 +80,7 @@ def run_on_rows(
     for reason, number in result.skipped.items():
         text = _("Skipped %(number)d: %(reason)s")
         messages.warning(request, text % {"number": number, "reason": reason})
+    tell_held(request, result.held)
 
 
 class TickedRowsAdmin(GatehouseModelAdmin):

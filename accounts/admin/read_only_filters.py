@@ -61,6 +61,7 @@ MAIL_KINDS: Choices = [
     ("access-ends", _("Access ends")),
     ("access-of-people-ends", _("Access of people ends")),
     ("access-review", _("Access review")),
+    ("approval-asked", _("Request for a second owner")),
     ("account-exists", _("Account exists already")),
     ("account-removed", _("Account removed")),
     ("admin-notice", _("Notice to an administrator")),

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.admin.base import acting_admin
 from accounts.admin.columns import NOTHING, moment
+from accounts.admin.errors import tell_error
 from accounts.admin.users.actions import sign_out_if_ended
 from accounts.models import User
 from accounts.models.audit_events import sentence_of
@@ -92,7 +93,7 @@ def _act(request: HttpRequest, event: AuditEvent) -> HttpResponse:
     try:
         done = undo(actor=acting_admin(request), event=event)
     except GatehouseError as error:
-        messages.error(request, error.sentences)
+        tell_error(request, error)
         return redirect(f"admin:{PAGE}", event.seq)
     sign_out_if_ended(request)
     return redirect("admin:audit_auditevent_change", done.seq)

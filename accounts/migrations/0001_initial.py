@@ -250,4 +250,27 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('user', 'group', 'source'), name='membership_is_unique')],
             },
         ),
+        migrations.CreateModel(
+            name='ApprovalRequest',
+            fields=[
+                ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(max_length=40)),
+                ('parameters', models.JSONField(default=dict)),
+                ('seen', models.JSONField(default=dict)),
+                ('raises_power', models.BooleanField(default=False)),
+                ('asked_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('expires_at', models.DateTimeField()),
+                ('state', models.CharField(choices=[('open', 'open'), ('confirmed', 'confirmed'), ('declined', 'declined'), ('withdrawn', 'withdrawn'), ('refused', 'not carried out'), ('expired', 'expired')], default='open', max_length=10)),
+                ('decided_at', models.DateTimeField(null=True)),
+                ('reason', models.CharField(blank=True, max_length=500)),
+                ('asked_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='approvals_asked', to=settings.AUTH_USER_MODEL)),
+                ('decided_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='approvals_decided', to=settings.AUTH_USER_MODEL)),
+                ('target', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='approvals_about', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'request for a second owner',
+                'verbose_name_plural': 'requests for a second owner',
+                'indexes': [models.Index(condition=models.Q(('state', 'open')), fields=['expires_at'], name='approval_open')],
+            },
+        ),
     ]

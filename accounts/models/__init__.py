@@ -1,6 +1,7 @@
 """The models of accounts, one module for each entity."""
 
 from accounts.models.account_tokens import AccountToken
+from accounts.models.approval_requests import ApprovalRequest
 from accounts.models.email_requests import EmailRequest
 from accounts.models.end_reminders import EndReminder
 from accounts.models.groups import DeletedGroup, Group, Membership
@@ -22,6 +23,7 @@ from accounts.models.users import (
 __all__ = [
     "ROLE_LABELS",
     "AccountToken",
+    "ApprovalRequest",
     "BrowserSession",
     "DeletedGroup",
     "EmailRequest",

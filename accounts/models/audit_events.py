@@ -28,4 +28,13 @@ def with_emails(rows: "QuerySet[AuditEvent]") -> "QuerySet[AuditEvent]":
 def sentence_of(event: AuditEvent) -> str:
     """What happened, in a sentence with the names that with_emails() has loaded."""
     actor, target = getattr(event, "actor_name", None), getattr(event, "target_name", None)
-    return sentence(event, actor=actor or "", target=target or "")
+    return sentence(event, actor=actor or "", target=target or "", second=_second_owner(event))
+
+
+def _second_owner(event: AuditEvent) -> str:
+    """Who confirmed the event as second owner; "" if nobody had to, or they are deleted."""
+    detail = event.detail if isinstance(event.detail, dict) else {}
+    if "confirmed_by" not in detail:
+        return ""
+    found = User.all_objects.filter(pk=detail["confirmed_by"]).first()
+    return "" if found is None else found.get_full_name()

@@ -12,6 +12,7 @@ from accounts import access_policy
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Invitation, User
 from accounts.roles import Role, can_give
+from accounts.services.approvals.rule import passing
 from accounts.services.users import change_role
 from audit import audit_log
 from core.locks import ROLES, acquire_lock, lock_users
@@ -55,13 +56,15 @@ def take_up(invitation: Invitation, user: User, *, is_new: bool) -> bool:
     # A new account that has the offered role already still gets its end.
     is_other = offered != current or offer["role_until"] is not None
     if offered.rank > current.rank or (may_lower and is_other):
-        changed = change_role(
-            actor=invitation.invited_by or SYSTEM,
-            user=user,
-            role=offered,
-            until=offer["role_until"],
-            then=offer["role_after"],
-        )
+        # A second owner has confirmed the invitation, where one had to.
+        with passing(user.pk):
+            changed = change_role(
+                actor=invitation.invited_by or SYSTEM,
+                user=user,
+                role=offered,
+                until=offer["role_until"],
+                then=offer["role_after"],
+            )
         user.role, user.credentials_valid_from = changed.role, changed.credentials_valid_from
         user.role_until, user.role_after = changed.role_until, changed.role_after
     record_action("accept", invitation, user, target=user)

@@ -88,3 +88,22 @@ def audit_time(end: datetime) -> str:
 def exact_audit_time(end: datetime) -> str:
     """As in `2026-12-04T17:00:00+00:00`, to the microsecond: what undo restores."""
     return end.astimezone(UTC).isoformat()
+
+
+def gives_more(user: User, role: str, until: datetime | None, then: str) -> bool:
+    """Whether a role with its end, and the role that follows, give `user` more than they have."""
+    if Role(role).rank != user.rank:
+        return Role(role).rank > user.rank
+    if is_later_end(until, user.role_until):
+        return True
+    has_end = until is not None and user.role_until is not None
+    return has_end and _rank(then) > _rank(user.role_after)
+
+
+def is_later_end(end: datetime | None, before: datetime | None) -> bool:
+    """Whether `end` is later than the end `before`; None is no end."""
+    return before is not None and (end is None or end > before)
+
+
+def _rank(role: str) -> int:
+    return Role(role or Role.NONE).rank

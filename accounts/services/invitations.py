@@ -27,6 +27,12 @@ from accounts.services.accept_invitation import (
     role_offered,
     take_up,
 )
+from accounts.services.approvals import acts
+from accounts.services.approvals.rule import (
+    needs_second_owner,
+    passing,
+    require_second_owner,
+)
 from accounts.services.email_tokens import absolute_url
 from accounts.services.end_dates import check_role_end
 from accounts.services.users import Profile, create_user, edit_profile
@@ -87,6 +93,7 @@ class InvitationExpired(TokenExpired):
     notice = "invitation-expired"
 
 
+@needs_second_owner(acts.INVITE)
 def invite(
     *,
     actor: Actor,
@@ -131,6 +138,7 @@ def invite(
     with transaction.atomic():
         if isinstance(actor, User):
             access_policy.require_unchanged(actor)
+        require_second_owner(actor, None, gives=given, raises_power=True)
         _write(invitation, actor)
         _mail(invitation, url)
         record_action("issue", invitation, actor)
@@ -215,16 +223,18 @@ def accept_invitation(
             return _take_over(squatter, name=name, password=password, username=username)
         if Invitation.objects.consume(invitation.digest, timezone.now()) is None:
             raise InvitationUsed
-        user = create_user(
-            actor=invitation.invited_by or SYSTEM,
-            email=invitation.email,
-            **role_offered(invitation),
-            name=name,
-            username=username or None,
-            password=password or None,
-            verified=True,
-            source="invitation",
-        )
+        # A second owner has confirmed the invitation, where one had to.
+        with passing(None):
+            user = create_user(
+                actor=invitation.invited_by or SYSTEM,
+                email=invitation.email,
+                **role_offered(invitation),
+                name=name,
+                username=username or None,
+                password=password or None,
+                verified=True,
+                source="invitation",
+            )
         Invitation.objects.filter(pk=invitation.pk).update(user=user)
         record_action("accept", invitation, user, target=user)
     return user

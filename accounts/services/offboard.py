@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,8 @@ from accounts.actors import Actor
 from accounts.models import User
 from accounts.offboarding.credential_kinds import CredentialKind, credential_kinds
 from accounts.offboarding.report import VERIFIED, Report, report_of
+from accounts.services.approvals import acts
+from accounts.services.approvals.rule import needs_second_owner, require_second_owner
 from accounts.services.ranks import require_rank
 from accounts.services.sessions import revoke_credentials
 from accounts.services.users import disable_user, lock_account
@@ -28,18 +30,13 @@ PATIENCE_SECONDS = 2.0
 RETRY_SECONDS = 0.02
 
 
-def offboard(*, actor: Actor, user: User, reason: str = "") -> Report:
-    """Disable `user`, end every credential, and try each of them again.
-
-    The same rules as for disable_user(): raises Forbidden, LastOwner, RecordInvalid. Safe to
-    repeat: a disabled account stays disabled, and what is left ends. Writes the audit rows of
-    disable_user(), one with the counts in the same transaction, and one with the result of the
-    attempts. Call it outside of a transaction, so that the attempts see what other requests see.
-    """
+def _begin(*, actor: Actor, user: User, reason: str = "") -> Callable[[], Report]:
+    """Take the access away; returns the function that tries it, for after the commit."""
     started, kinds = time.monotonic(), credential_kinds()
     with transaction.atomic():
         current = lock_account(user)
         require_rank(actor, current)
+        require_second_owner(actor, current)
         now, was_disabled = timezone.now(), not current.is_active
         found = {kind.name: kind.find(current, now) for kind in kinds}
         for kind in kinds:
@@ -56,8 +53,24 @@ def offboard(*, actor: Actor, user: User, reason: str = "") -> Report:
             was_disabled=was_disabled,
             reason=reason[:200],
         )
-    results = {kind.name: _probe(kind, user.pk, found[kind.name], started) for kind in kinds}
-    return _record(actor, current, results, was_disabled=was_disabled)
+
+    def prove() -> Report:
+        results = {kind.name: _probe(kind, user.pk, found[kind.name], started) for kind in kinds}
+        return _record(actor, current, results, was_disabled=was_disabled)
+
+    return prove
+
+
+@needs_second_owner(acts.OFFBOARD, run=_begin)
+def offboard(*, actor: Actor, user: User, reason: str = "") -> Report:
+    """Disable `user`, end every credential, and try each of them again.
+
+    The same rules as for disable_user(): raises Forbidden, LastOwner, RecordInvalid. Safe to
+    repeat: a disabled account stays disabled, and what is left ends. Writes the audit rows of
+    disable_user(), one with the counts in the same transaction, and one with the result of the
+    attempts. Call it outside of a transaction, so that the attempts see what other requests see.
+    """
+    return _begin(actor=actor, user=user, reason=reason)()
 
 
 def _probe(

@@ -15,6 +15,8 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import AccountToken, EmailRequest, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules, password_problems
 from accounts.roles import Role
+from accounts.services.approvals import acts
+from accounts.services.approvals.rule import needs_second_owner, require_second_owner
 from accounts.services.email_requests import handle_each
 from accounts.services.email_tokens import (
     IssuedToken,
@@ -113,13 +115,18 @@ def change_own_password(*, user: User, current: str, new: str, renew: Renew | No
             renew()
 
 
+@needs_second_owner(acts.SET_PASSWORD)
 def set_password(*, actor: Actor, user: User, new: str) -> None:
-    """Set another user's password, from the command line. Raises Forbidden, RecordInvalid."""
+    """Set another user's password. Raises Forbidden, RecordInvalid.
+
+    Also RecordInvalid where a second owner would have to confirm it: no request keeps a password.
+    """
     require_rank(actor, user)
     _require_local(user)
     check_password_rules(new, user)
     with transaction.atomic():
         require_rank_now(actor, user)
+        require_second_owner(actor, user)
         _store(user, new, "password set")
         notify(user, "password-changed")
         audit_log.record("account:password:set", actor=actor, target=user)
@@ -130,6 +137,7 @@ def start_reset(*, actor: Actor, user: User) -> str:
     return begin_reset(actor=actor, user=user).url
 
 
+@needs_second_owner(acts.RESET_PASSWORD)
 def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
     """Start a reset of another user's password: removes the password and mails a link.
 
@@ -142,6 +150,7 @@ def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
         raise RecordInvalid({"user": [denial.message]})
     with transaction.atomic():
         require_rank_now(actor, user)
+        require_second_owner(actor, user)
         _store(user, None, "password reset started")
         token = issue_token(
             user, Purpose.RESET_PASSWORD, lifetime=settings.MAGIC_LINK_OPERATOR_EXPIRY

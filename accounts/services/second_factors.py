@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import Actor
 from accounts.models import User
+from accounts.services.approvals import acts
+from accounts.services.approvals.rule import needs_second_owner, require_second_owner
 from accounts.services.mail import notify
 from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.sessions import revoke_sessions
@@ -64,6 +66,7 @@ def require_set_up(user: User) -> None:
         raise SecondFactorSetUpRequired
 
 
+@needs_second_owner(acts.RESET_FACTORS)
 def reset_factors(*, actor: Actor, user: User) -> int:
     """Remove all factors of another user; returns how many.
 
@@ -78,6 +81,7 @@ def reset_factors(*, actor: Actor, user: User) -> int:
         kinds = sorted(user.authenticators.values_list("kind", flat=True))
         if not kinds:
             raise RecordInvalid({"user": [str(_("there is no second factor"))]})
+        require_second_owner(actor, user)
         user.authenticators.all().delete()
         drop_without_factor(user)
         revoke_sessions(user, "second factors reset")

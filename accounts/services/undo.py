@@ -13,6 +13,8 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from accounts.models import DeletedGroup, ProfileChange
 from accounts.models.audit_events import sentence_of, with_emails
+from accounts.services.approvals import acts
+from accounts.services.approvals.rule import needs_second_owner
 from accounts.undo.registry import Kind, Reversal, kind_of, refusal_of
 from audit import audit_log
 from audit.models import AuditEvent
@@ -79,6 +81,7 @@ def plan_undo(event: AuditEvent, *, actor: Actor | None = None) -> Reversal:
     return plan
 
 
+@needs_second_owner(acts.UNDO)
 def undo(*, actor: Actor, event: AuditEvent) -> AuditEvent:
     """Take the event back; returns the new event, whose `undoes` is the number of this one.
 

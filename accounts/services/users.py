@@ -21,6 +21,8 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import ProfileChange, User
 from accounts.passwords import password_problems
 from accounts.roles import Role, can_give
+from accounts.services.approvals import acts
+from accounts.services.approvals.rule import needs_second_owner, require_second_owner
 from accounts.services.end_dates import (
     Subject,
     account_ends,
@@ -29,6 +31,8 @@ from accounts.services.end_dates import (
     check_role_end,
     end_details,
     exact_audit_time,
+    gives_more,
+    is_later_end,
     skip_passed_reminders,
 )
 from accounts.services.ranks import (
@@ -62,6 +66,7 @@ class Profile:
     language: str | None = None
 
 
+@needs_second_owner(acts.CREATE)
 def create_user(
     *,
     actor: Actor,
@@ -95,6 +100,7 @@ def create_user(
     check_new(user, password, actor=actor)
     if verified:
         user.email_verified_at = timezone.now()
+    require_second_owner(actor, user, gives=role, raises_power=True)
     user.set_password(password)
     return save_new(user, actor=actor, source=source)
 
@@ -183,6 +189,7 @@ def save_new(user: User, *, actor: Actor | None, source: str) -> User:
     return user
 
 
+@needs_second_owner(acts.EDIT, types=(Profile,))
 def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
     """Change the names of a user with a lower role, or one's own user name and name.
 
@@ -201,6 +208,8 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
                 lock_users(user.pk)
             else:
                 require_rank_now(actor, user)
+            if user.email != old_email:
+                require_second_owner(actor, user)
             user.save(
                 update_fields=[
                     "email", "username", "name", "time_zone", "language", "email_verified_at"
@@ -223,6 +232,7 @@ def names_of(user: User) -> dict[str, str]:
     return {"username": user.username or "", "name": user.name, "time_zone": user.time_zone}
 
 
+@needs_second_owner(acts.ROLE)
 def change_role(
     *,
     actor: Actor,
@@ -249,6 +259,8 @@ def change_role(
             return current
         if role != Role.OWNER or until is not None:
             _keep_last_owner(current)
+        raises_power = gives_more(current, role, until, then)
+        require_second_owner(actor, current, gives=role, raises_power=raises_power)
         before, before_end = current.ended_role or current.role, _end_before(current)
         current.role, current.role_until, current.role_after = role, until, then
         current.ended_role = ""
@@ -276,6 +288,7 @@ def _end_before(user: User) -> dict[str, Any]:
     return {"before_until": exact_audit_time(user.role_until), "before_then": user.role_after}
 
 
+@needs_second_owner(acts.EXPIRY)
 def set_expiry(*, actor: Actor, user: User, expires_at: datetime | None) -> User:
     """Set when the access of `user` ends by itself; None for never.
 
@@ -290,6 +303,8 @@ def set_expiry(*, actor: Actor, user: User, expires_at: datetime | None) -> User
         check_end("expires_at", expires_at, now)
         if expires_at is not None:
             _keep_last_owner(current)
+        is_later = is_later_end(expires_at, current.expires_at)
+        require_second_owner(actor, current, raises_power=is_later)
         details: dict[str, Any] = {}
         if current.expires_at is not None:
             details["before"] = exact_audit_time(current.expires_at)
@@ -303,18 +318,21 @@ def set_expiry(*, actor: Actor, user: User, expires_at: datetime | None) -> User
     return current
 
 
+@needs_second_owner(acts.ROLE_LOCK)
 def set_role_locked(*, actor: Actor, user: User, locked: bool) -> User:
     """Set whether sign-ins through providers leave the role of `user` alone. Raises Forbidden."""
     with transaction.atomic():
         current = lock_account(user)
         require_rank(actor, current)
         if current.role_locked != locked:
+            require_second_owner(actor, current)
             current.role_locked = locked
             current.save(update_fields=["role_locked"])
             audit_log.record("account:role:keep", actor=actor, target=current, kept=locked)
     return current
 
 
+@needs_second_owner(acts.DISABLE)
 def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
     """Disable an account and revoke its credentials. Raises Forbidden, LastOwner."""
     with transaction.atomic():
@@ -323,6 +341,7 @@ def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
         if not current.is_active:
             return current
         _keep_last_owner(current)
+        require_second_owner(actor, current)
         current.is_active = False
         current.save(update_fields=["is_active"])
         revoke_credentials(current, "disabled")
@@ -330,6 +349,7 @@ def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
     return current
 
 
+@needs_second_owner(acts.ENABLE)
 def enable_user(*, actor: Actor, user: User) -> User:
     """Enable a disabled account. Its old sessions and tokens stay invalid.
 
@@ -340,6 +360,7 @@ def enable_user(*, actor: Actor, user: User) -> User:
         require_rank(actor, current)
         if current.is_active:
             return current
+        require_second_owner(actor, current, raises_power=True)
         current.is_active = True
         if current.is_expired(timezone.now()):
             current.expires_at = None
@@ -348,6 +369,7 @@ def enable_user(*, actor: Actor, user: User) -> User:
     return current
 
 
+@needs_second_owner(acts.DELETE)
 def delete_user(*, actor: Actor, user: User) -> None:
     """Delete an account and everything that belongs to it; the audit log keeps its id.
 
@@ -357,6 +379,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
         current = lock_account(user)
         require_rank_or_self(actor, current)
         _keep_last_owner(current)
+        require_second_owner(actor, current)
         key = current.pk
         revoke_credentials(current, "deleted")
         current.delete()

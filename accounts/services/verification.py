@@ -17,6 +17,8 @@ from accounts.passwords import asks_password
 from accounts.rate_limits import check_rate_limit, has_room, may_mail
 from accounts.roles import Role, can_give
 from accounts.services.accept_invitation import accepted_by_address, live_invitation, take_up
+from accounts.services.approvals import acts
+from accounts.services.approvals.rule import needs_second_owner, require_second_owner
 from accounts.services.email_tokens import (
     is_flooded,
     is_outlived,
@@ -206,6 +208,7 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
         audit_log.record("account:email:change-request", actor=user, target=user)
 
 
+@needs_second_owner(acts.VERIFY)
 def mark_verified(*, actor: Actor, user: User) -> User:
     """An administrator confirms that the address is the user's.
 
@@ -216,6 +219,8 @@ def mark_verified(*, actor: Actor, user: User) -> User:
     with transaction.atomic():
         require_rank_now(actor, user)
         rows = User.objects.filter(pk=user.pk, email_verified_at=None)
+        if rows.exists():
+            require_second_owner(actor, user)
         invitation = live_invitation(user.email) if rows.exists() else None
         if rows.update(email_verified_at=timezone.now()):
             if invitation is not None and can_give(Role(actor.role), Role(invitation.role)):

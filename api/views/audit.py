@@ -90,6 +90,7 @@ class AuditEventUndoView(APIView):
     """Taking back an event."""
 
     required_permissions = {"POST": (HasRole(Role.ADMIN), RecentlyAuthenticated())}
+    held_methods = ("POST",)
 
     @extend_schema(
         operation_id="undo_audit_event",

@@ -79,6 +79,7 @@ class InvitationsView(APIView):
     """Invitations."""
 
     required_permissions = {"GET": ADMIN, "POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(
         operation_id="list_invitations",

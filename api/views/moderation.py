@@ -207,6 +207,7 @@ class BansView(APIView):
     """Bans."""
 
     required_permissions = {"GET": MODERATOR, "POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(summary="List bans", parameters=[BanQuery], responses=page_of(BanRecord))
     def get(self, request: Request) -> Response:
@@ -241,6 +242,7 @@ class BanView(APIView):
     """A ban."""
 
     required_permissions = {"GET": MODERATOR, "DELETE": SENSITIVE}
+    held_methods = ("DELETE",)
 
     @extend_schema(summary="Read a ban", responses=BanRecord)
     def get(self, request: Request, ban_id: uuid.UUID) -> Response:
@@ -260,6 +262,7 @@ class UserBanView(APIView):
     """A ban of a user."""
 
     required_permissions = {"POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(summary="Ban a user", request=BanTerms, responses={201: BanRecord})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
@@ -283,6 +286,7 @@ class UserUnbanView(APIView):
     """The end of all bans of a user."""
 
     required_permissions = {"POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(summary="Lift all bans of a user", request=None, responses={204: None})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:

@@ -64,6 +64,7 @@ class UserOffboardView(APIView):
     """The offboarding of a user."""
 
     required_permissions = {"POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(
         operation_id="offboard_user",

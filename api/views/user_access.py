@@ -174,6 +174,7 @@ class UserSecondFactorsView(APIView):
     """Second factors of a user."""
 
     required_permissions = {"GET": ADMIN, "DELETE": (*ADMIN, RecentlyAuthenticated())}
+    held_methods = ("DELETE",)
 
     @extend_schema(
         operation_id="list_user_second_factors",

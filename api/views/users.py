@@ -1,13 +1,10 @@
 """/api/v1/users: user management, for administrators. Services of accounts do all writes."""
 
 import uuid
-from copy import copy
-from datetime import datetime
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -16,16 +13,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.actors import Actor
 from accounts.models import ROLE_LABELS, Group, Kind, User, UserQuerySet
 from accounts.models.groups import MAX_NAME_LENGTH
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
-from accounts.services import passwords, service_accounts, users
+from accounts.services import passwords, users
+from accounts.services.account_changes import change_account, changed_profile
 from accounts.services.groups.reading import find_group, in_group, load_groups
 from accounts.services.ranks import require_rank
 from accounts.services.users import Profile
-from accounts.services.verification import mark_verified
 from api.pagination import (
     KeysetPagination,
     PageQuery,
@@ -47,7 +43,6 @@ from api.serializers import (
 )
 from api.validation import refuse_fields, time_until, validate
 from core.errors import Forbidden, NotFound, RecordInvalid
-from core.locks import ROLES, acquire_lock, lock_users
 from magiclinks.models import LoginLink
 from magiclinks.services import MAX_LIFETIME, MIN_LIFETIME, issue_link
 
@@ -199,6 +194,7 @@ class UsersView(APIView):
     """Users."""
 
     required_permissions = {"GET": ADMIN, "POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(
         operation_id="list_users",
@@ -242,6 +238,7 @@ class UserView(APIView):
     """A user."""
 
     required_permissions = {"GET": ADMIN, "PATCH": CHANGE, "DELETE": SENSITIVE}
+    held_methods = ("PATCH", "DELETE")
 
     @extend_schema(operation_id="get_user", summary="Read an account", responses=UserRecord)
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
@@ -272,7 +269,7 @@ class UserView(APIView):
             current=record(UserRecord, user),
             extra_check=partial(_check_changes, user),
         )
-        change_user(actor, user_id, changes)
+        change_account(actor=actor, user=user, changes=changes)
         return Response(record(UserRecord, find_user(user_id)))
 
     @extend_schema(
@@ -295,6 +292,7 @@ class UserLinkView(APIView):
     """Sign-in links of a user."""
 
     required_permissions = {"POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(
         operation_id="issue_magic_link",
@@ -324,6 +322,7 @@ class UserPasswordView(APIView):
     """The password of a user."""
 
     required_permissions = {"POST": SENSITIVE}
+    held_methods = ("POST",)
 
     @extend_schema(
         operation_id="set_user_password",
@@ -358,30 +357,6 @@ def find_user(user_id: uuid.UUID) -> User:
     return user
 
 
-def change_user(actor: Actor, user_id: uuid.UUID, changes: dict[str, Any]) -> None:
-    """Apply all changes or none. Raises RecordInvalid and the errors of the services."""
-    with transaction.atomic():
-        # First, so that every change takes its locks in the same order.
-        lock_users(user_id, changes.get("responsible_id"))
-        acquire_lock(ROLES)
-        user = find_user(user_id)
-        profile = _changed_profile(user, changes)
-        if changes.get("is_verified") is False and user.is_verified:
-            _refuse_unverifying(actor, user, profile)
-        if profile:
-            users.edit_profile(actor=actor, user=user, profile=Profile(**profile))
-        _set_verified(actor, user, changes.get("is_verified"))
-        role, until, then = _changed_role(user, changes)
-        if (role, until, then) != (user.role, user.role_until, user.role_after):
-            users.change_role(actor=actor, user=user, role=role, until=until, then=then)
-        if changes.get("expires_at", user.expires_at) != user.expires_at:
-            users.set_expiry(actor=actor, user=user, expires_at=changes["expires_at"])
-        _hand_over(actor, user, changes)
-        if changes.get("is_active", user.is_active) != user.is_active:
-            change = users.enable_user if changes["is_active"] else users.disable_user
-            change(actor=actor, user=user)
-
-
 def _check_new(given: dict[str, Any]) -> None:
     users.check_new(
         User(
@@ -394,54 +369,8 @@ def _check_new(given: dict[str, Any]) -> None:
 
 
 def _check_changes(user: User, given: dict[str, Any]) -> None:
-    profile = _changed_profile(user, given)
+    profile = changed_profile(user, given)
     users.check_profile(find_user(user.pk), Profile(**profile))
-
-
-def _changed_profile(user: User, changes: dict[str, Any]) -> dict[str, str]:
-    """Return the changed values among address, user name and name; "" removes."""
-    before = {"email": user.address, "username": user.username, "name": user.name}
-    given = {name: changes[name] or "" for name in before if name in changes}
-    return {name: value for name, value in given.items() if value != (before[name] or "")}
-
-
-def _hand_over(actor: Actor, user: User, changes: dict[str, Any]) -> None:
-    key = changes.get("responsible_id", user.responsible_id)
-    if key == user.responsible_id:
-        return
-    person: User | None = User.objects.filter(pk=key).first()
-    try:
-        service_accounts.hand_over(actor=actor, user=user, responsible=person)
-    except RecordInvalid as error:
-        raise RecordInvalid({"responsible_id": next(iter(error.errors.values()))}) from None
-
-
-def _changed_role(user: User, changes: dict[str, Any]) -> tuple[str, datetime | None, str]:
-    """Role, end, and role afterwards. A new role has the end that stands beside it, or none."""
-    is_new = changes.get("role", user.role) != user.role
-    before = (None, "") if is_new else (user.role_until, user.role_after)
-    until = changes.get("role_until", before[0])
-    then = changes.get("role_after", before[1] if until is not None else "")
-    return changes.get("role", user.role), until, then
-
-
-def _set_verified(actor: Actor, user: User, is_verified: bool | None) -> None:
-    if is_verified is None or is_verified == user.is_verified:
-        return
-    if is_verified:
-        mark_verified(actor=actor, user=user)
-
-
-def _refuse_unverifying(actor: Actor, user: User, profile: dict[str, str]) -> NoReturn:
-    """Raise RecordInvalid, including the errors of `profile`; Forbidden for a higher rank."""
-    if actor.pk != user.pk:
-        require_rank(actor, user)
-    errors = {"is_verified": [_("A verified address cannot become unverified.")]}
-    try:
-        users.check_profile(copy(user), Profile(**profile))
-    except RecordInvalid as error:
-        errors = error.errors | errors
-    raise RecordInvalid(errors)
 
 
 def _found(filters: dict[str, Any]) -> UserQuerySet:

@@ -42,7 +42,9 @@ def problem_document(
         "code": code,
         **members,
     }
-    return JsonResponse(content, status=status, content_type=PROBLEM_JSON, headers=headers)
+    # Accepted is no problem: the act waits.
+    content_type = PROBLEM_JSON if status >= 400 else JSON
+    return JsonResponse(content, status=status, content_type=content_type, headers=headers)
 
 
 def error_templates(code: str) -> list[str]:

@@ -19,6 +19,8 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import Invitation, User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation, role_offered, take_up
+from accounts.services.approvals.acts import Act, Arguments, Line
+from accounts.services.approvals.rule import needs_second_owner, require_second_owner
 from accounts.services.credentials import LastSignInMethod, gets_mail, has_other_sign_in_method
 from accounts.services.ranks import require_rank_now
 from accounts.services.sessions import Renew, revoke_sessions
@@ -205,6 +207,20 @@ def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> Exte
     return found
 
 
+def _disconnect_lines(_target: User | None, given: Arguments) -> list[Line]:
+    identity = ExternalIdentity.objects.filter(pk=given["identity_id"]).first()
+    return [] if identity is None else [Line(str(_("Provider")), identity.provider, str(_("none")))]
+
+
+DISCONNECT = Act(
+    "disconnect",
+    _("Disconnect a sign-in method of %(name)s"),
+    _("%(name)s cannot sign in by this provider any more, and is signed out everywhere."),
+    lines=_disconnect_lines,
+)
+
+
+@needs_second_owner(DISCONNECT)
 def disconnect(
     *, user: User, identity_id: Any, renew: Renew | None = None, actor: Actor | None = None
 ) -> None:
@@ -225,6 +241,7 @@ def disconnect(
             raise NotFound
         if not has_other_sign_in_method(user, identity):
             raise LastSignInMethod if acting.pk == user.pk else LastSignInMethodOfOther
+        require_second_owner(acting, user)
         identity.delete()
         revoke_sessions(user, "identity disconnected")
         audit_log.record(

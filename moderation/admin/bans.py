@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.admin.base import RowPage, acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, exact_moment, moment, user_link
+from accounts.admin.errors import tell_error
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
@@ -185,7 +186,7 @@ class BanAdmin(RowPage, SubjectAdmin, RowActionsAdmin):
         except NotFound:
             messages.warning(request, _("This ban is not in force any more."))
         except GatehouseError as error:
-            messages.error(request, error.sentences)
+            tell_error(request, error)
         else:
             messages.success(request, _("The ban is lifted."))
         return redirect("admin:moderation_ban_change", row.pk)

@@ -2,16 +2,20 @@
 
 from datetime import datetime, timedelta
 from functools import cache
+from math import ceil
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
+from accounts.services.approvals.acts import Act, Arguments, Line, end_text
+from accounts.services.approvals.rule import needs_second_owner, require_second_owner
 from accounts.services.end_dates import audit_time
 from accounts.services.ranks import require_rank
 from accounts.services.sessions import revoke_sessions
@@ -29,6 +33,40 @@ MAX_REASON_LENGTH = 200
 _HAS_NO_BAN = "_has_no_ban"
 
 
+def _ban_lines(_target: User | None, given: Arguments) -> list[Line]:
+    duration, end = given.get("duration"), given.get("expires_at")
+    until = _("until it is lifted") if duration is None and end is None else ""
+    if end is not None:
+        until = end_text(end)
+    elif duration is not None:
+        hours = ceil(duration.total_seconds() / 3600)
+        until = ngettext("%(number)d hour", "%(number)d hours", hours) % {"number": hours}
+    found = [Line(_("Banned"), "", until), Line(_("Reason"), "", given["reason"])]
+    network = given.get("network", "")
+    return [*found, Line(_("Network"), "", network)] if network else found
+
+
+BAN = Act(
+    "ban",
+    gettext_lazy("Ban %(name)s"),
+    gettext_lazy(
+        "%(name)s is signed out everywhere and cannot sign in until the ban ends or is lifted."
+    ),
+    lines=_ban_lines,
+)
+LIFT = Act(
+    "lift-ban",
+    gettext_lazy("Lift a ban of %(name)s"),
+    gettext_lazy("%(name)s may sign in again, unless another ban is in force."),
+)
+LIFT_ALL = Act(
+    "lift-bans",
+    gettext_lazy("Lift the bans of %(name)s"),
+    gettext_lazy("%(name)s may sign in again."),
+)
+
+
+@needs_second_owner(BAN)
 def ban(
     *,
     actor: Actor,
@@ -52,6 +90,7 @@ def ban(
     with transaction.atomic():
         if user is not None:
             user = _bannable(actor, user)
+            require_second_owner(actor, user)
         now = timezone.now()
         row = Ban.objects.create(
             user=user,
@@ -75,6 +114,7 @@ def ban(
     return row
 
 
+@needs_second_owner(LIFT)
 def lift(*, actor: Actor, ban: Ban) -> Ban:
     """End a ban now, for its user and its network; their other bans stay in force.
 
@@ -88,6 +128,7 @@ def lift(*, actor: Actor, ban: Ban) -> Ban:
             raise NotFound
         if row.user is not None:
             require_rank(actor, row.user)
+            require_second_owner(actor, row.user, raises_power=True)
         row.lifted_at, row.lifted_by = timezone.now(), actor.pk
         row.save(update_fields=["lifted_at", "lifted_by"])
         audit_log.record(
@@ -107,6 +148,7 @@ def ban_details(row: Ban) -> dict[str, Any]:
     return {"covers": covers, "until": None if row.until is None else audit_time(row.until)}
 
 
+@needs_second_owner(LIFT_ALL)
 def lift_all(*, actor: Actor, user: User) -> int:
     """Lift every ban of `user` that is in force; returns how many. Raises Forbidden."""
     require_admin(actor)

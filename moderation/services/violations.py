@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.actors import Actor
 from accounts.models import User
+from accounts.services.approvals.rule import is_held
 from accounts.services.sessions import revoke_sessions
 from accounts.services.users import is_last_owner
 from audit import audit_log
@@ -62,7 +63,7 @@ def record_violation(
         row = _locked_score(subject_of(user, name))
         now = timezone.now()
         step = _step(row, points, now)
-        ban = _ban_for(type, user, name, now) if step.is_ban else None
+        ban = _ban_for(type, user, name, now, reported_by) if step.is_ban else None
         violation = Violation.objects.create(
             type=type[:40],
             score=points,
@@ -135,14 +136,16 @@ def _step(row: Score, points: float, now: datetime) -> scoring.Step:
     )
 
 
-def _ban_for(kind: str, user: User | None, network: str, now: datetime) -> Ban | None:
+def _ban_for(
+    kind: str, user: User | None, network: str, now: datetime, reported_by: Actor | None
+) -> Ban | None:
     """Create the ban; None if the subject may not or need not be banned."""
     if not settings.BAN_VIOLATIONS:
         logger.info("a ban was due, but BAN_VIOLATIONS is off")
         return None
     until = now + settings.BAN_DURATION
     target = "" if is_exempt(network) else network
-    if user is not None and not _may_ban(user, until):
+    if user is not None and not _may_ban(user, until, reported_by):
         return None
     if user is None and (not target or _is_banned_longer(until, network=target)):
         return None
@@ -159,8 +162,13 @@ def _ban_for(kind: str, user: User | None, network: str, now: datetime) -> Ban |
     return ban
 
 
-def _may_ban(user: User, until: datetime) -> bool:
+def _may_ban(user: User, until: datetime, reported_by: Actor | None) -> bool:
     acquire_lock(ROLES)
+    if is_held(reported_by, user):
+        # Whoever may report violations could otherwise ban an owner without a second one.
+        reason = "a second owner must confirm bans of owners"
+        audit_log.record("moderation:ban:start", target=user, result="refused", reason=reason)
+        return False
     if is_last_owner(user):
         audit_log.record("moderation:ban:start", target=user, result="refused", reason="last owner")
         return False

@@ -25,6 +25,7 @@ from accounts.services import (
     users,
     verification,
 )
+from accounts.services.account_changes import change_account
 from accounts.services.bulk.invitations import invite_many, send_again
 from accounts.services.email_requests import enqueue_request
 from accounts.sessions.store import SessionStore
@@ -33,7 +34,6 @@ from api.apikeys import services
 from api.errors import AccessTokenInvalid
 from api.models import ApiKey
 from api.tokens import refresh_tokens, signing_keys
-from api.views.users import change_user
 from config import worker
 from core.errors import BadCredentials, RecordInvalid
 from federation.role_mapping import RoleMapping
@@ -134,7 +134,7 @@ def work_with_service_accounts() -> None:
     service_accounts.hand_over_all(actor=owner, giver=person("anna"), taker=owner)
     services.create_key(actor=owner, user=created, key_request=services.KeyRequest(name="x"))
     users.change_role(actor=owner, user=created, role="editor")
-    change_user(owner, created.pk, {"responsible_id": person("bert").pk})
+    change_account(actor=owner, user=created, changes={"responsible_id": person("bert").pk})
     users.delete_user(actor=owner, user=created)
 
 
@@ -386,7 +386,7 @@ def change_the_address() -> None:
 @act
 def change_by_the_api() -> None:
     wanted = {"name": "Anna", "role": "viewer", "is_active": False}
-    change_user(person("owner"), person("anna").pk, wanted)
+    change_account(actor=person("owner"), user=person("anna"), changes=wanted)
 
 
 @act

@@ -4,7 +4,7 @@ import io
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ from access_reviews.services import decisions, due, reviews
 from access_reviews.services import exports as review_exports
 from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.admin.users import actions as user_actions
-from accounts.models import Invitation, Membership, User
+from accounts.models import ApprovalRequest, Invitation, Membership, User
 from accounts.roles import Role
 from accounts.services import (
     anonymous,
@@ -32,6 +32,9 @@ from accounts.services import (
     users,
 )
 from accounts.services import mail as mail_services
+from accounts.services.approvals import requests as approvals
+from accounts.services.approvals import rule as approval_rule
+from accounts.services.approvals.rule import TwoPersonRequired
 from accounts.services.branding import change_branding
 from accounts.services.bulk import exports, imports
 from accounts.services.groups import changes as group_changes
@@ -63,7 +66,7 @@ from webhooks.services import derivation, notices, sending
 from webhooks.services import endpoints as webhook_endpoints
 
 with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys, switching)
-with_local_settings(webhook_endpoints, sending)
+with_local_settings(webhook_endpoints, sending, approval_rule)
 MAPPING = RoleMapping(
     requirements=(Requirement(ClaimPath("authorization_filter"), frozenset({"met"})),),
     rules=(RoleRule(ClaimPath("group_names"), frozenset({"editors"}), Role.EDITOR),),
@@ -612,6 +615,28 @@ def offboard_people() -> None:
     for name in ("bert", "anna"):
         offboard.offboard(actor=person("owner"), user=person(name))
         users.enable_user(actor=person("owner"), user=person(name))
+
+
+@act
+def decide_about_requests() -> None:
+    """The admin has become owner, and decides; each request is about another act on anna."""
+    with LOCAL.using(TWO_PERSON_RULE=True):
+        User.objects.filter(email="admin@example.com").update(role="owner")
+        owner, second, anna = person("owner"), person("admin"), person("anna")
+        for decide, decider in (
+            (approvals.decline, second),
+            (approvals.withdraw, owner),
+            # Last, because anna is owner then.
+            (approvals.confirm, second),
+        ):
+            try:
+                users.change_role(actor=owner, user=anna, role="owner")
+            except TwoPersonRequired as held:
+                with suppress(approvals.RequestClosed):
+                    decide(actor=decider, request_id=held.request.pk)
+        ApprovalRequest.objects.update(expires_at=timezone.now())
+        approvals.expire_requests()
+        approvals.purge_requests(timezone.now() + 2 * approvals.KEEP)
 
 
 @act

@@ -23,6 +23,7 @@ SERVICES = (".services", "api.apikeys.", "api.tokens.", "federation.ldap.", "mfa
 # They are no acts of their own, and why.
 EXCEPTIONS = {
     "audit.audit_log.append": "the chain itself",
+    "accounts.services.approvals.rule.needs_second_owner": "decorates services, which have acts",
     "core.locks.delete_free": "a part of actions; it waits for no lock",
     "core.locks.hold_free": "a part of actions; it waits for no lock",
     "core.locks.acquire_lock": "a lock itself",

@@ -7,14 +7,16 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.actors import ANONYMOUS_EMAIL, ANONYMOUS_ID, SYSTEM
-from accounts.models import BrowserSession, Invitation, User
+from accounts.models import ApprovalRequest, BrowserSession, Invitation, User
 from accounts.services import invitations, signup, undo, users
+from accounts.services.approvals import requests as approvals
+from accounts.services.approvals.rule import TwoPersonRequired
 from accounts.services.credentials import LastSignInMethod
 from api.models import ApiKey
 from audit import audit_log
 from audit.models import AuditEvent
 from core.crypto.tokens import digest
-from core.errors import CannotUndo, LastOwner, NotFound, TokenInvalid
+from core.errors import AccessDenied, CannotUndo, LastOwner, NotFound, TokenInvalid
 from core.models import NamedLock
 from federation.models import ExternalIdentity
 from federation.services import identities
@@ -168,3 +170,43 @@ def count_undone() -> tuple[int, str, bool]:
     done = AuditEvent.objects.filter(undoes=1).count()
     role = User.objects.get(email="viewer@example.com").role
     return done, role, audit_log.verify().broken_at is None
+
+
+def one_request() -> None:
+    """Three owners; the first asks that the fourth becomes admin."""
+    clear_instance()
+    ApprovalRequest.objects.all().delete()
+    for name in ("first", "second", "third", "fourth"):
+        User.objects.create(email=f"{name}@example.com", role="owner")
+    settings.TWO_PERSON_RULE = True
+    with suppress(TwoPersonRequired):
+        users.change_role(actor=_owner("first"), user=_owner("fourth"), role="admin")
+
+
+def decide_it(place: int) -> None:
+    """Two confirm it, one withdraws it, and one demotes the owner who asked for it."""
+    key = ApprovalRequest.objects.get().pk
+    with suppress(approvals.RequestClosed, AccessDenied):
+        match place % 4:
+            case 0 | 1:
+                approvals.confirm(actor=_owner("second"), request_id=key)
+            case 2:
+                approvals.withdraw(actor=_owner("first"), request_id=key)
+            case _:
+                users.change_role(actor=SYSTEM, user=_owner("first"), role="admin")
+
+
+def count_decisions() -> tuple[int, bool, bool]:
+    """(decisions, was the act done exactly if it was confirmed, is the audit log whole)."""
+    row = ApprovalRequest.objects.get()
+    decided = AuditEvent.objects.filter(action__startswith="account:approval:")
+    done = AuditEvent.objects.filter(action="account:role:change", target_id=row.target_id)
+    was_confirmed = row.state == "confirmed"
+    is_admin = _owner("fourth").role == "admin"
+    fits = (done.count(), is_admin) == (int(was_confirmed), was_confirmed)
+    whole = audit_log.verify().broken_at is None
+    return decided.exclude(action__endswith=":ask").count(), fits, whole
+
+
+def _owner(name: str) -> User:
+    return User.objects.get(email=f"{name}@example.com")

@@ -52,3 +52,11 @@ def test_of_many_that_undo_one_entry_at_once_one_does(any_database: str, tmp_pat
     found = run_race(any_database, str(tmp_path), race, 10)
 
     assert found == [(1, "viewer", True)] * 10
+
+
+def test_a_request_for_a_second_owner_is_decided_once(any_database: str, tmp_path: Path) -> None:
+    race = Race(prepare="one_request", act="decide_it", count="count_decisions", threads=2)
+
+    found = run_race(any_database, str(tmp_path), race, 8)
+
+    assert found == [(1, True, True)] * 8

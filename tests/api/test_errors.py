@@ -32,6 +32,7 @@ from audit.models import AuditEvent
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services.rules import create_rule
 from moderation.services.bans import ban
+from tests.accounts.approval_helpers import request_to_disable
 from tests.api.calls import API, call, problem
 from tests.api.routes import api_routes
 from webhooks.services.endpoints import create_endpoint
@@ -128,6 +129,7 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
         {
             "<uuid:user_id>": lambda: viewer.pk,
             "<uuid:session_id>": uuid.uuid4,
+            "<uuid:approval_id>": lambda: request_to_disable(viewer).pk,
             "<uuid:invitation_id>": lambda: (
                 invite(actor=SYSTEM, email="i@example.com").invitation.pk
             ),
@@ -170,6 +172,7 @@ NOTHING_THERE = {
     "<uuid:secret_id>": str(uuid.uuid4()),
     "<uuid:user_id>": str(uuid.uuid4()),
     "<uuid:session_id>": str(uuid.uuid4()),
+    "<uuid:approval_id>": str(uuid.uuid4()),
     "<uuid:invitation_id>": str(uuid.uuid4()),
     "<str:group>": "nothing",
     "<str:key_id>": "nothing",

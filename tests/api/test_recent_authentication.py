@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -14,7 +15,7 @@ from django.utils import timezone
 from access_reviews.models import AccessReview, ReviewItem
 from access_reviews.services.reviews import ReviewRequest, start_review
 from accounts.actors import SYSTEM
-from accounts.models import Invitation, User
+from accounts.models import ApprovalRequest, Invitation, User
 from accounts.roles import Role
 from accounts.services.groups.changes import create_group
 from accounts.services.service_accounts import create_service_account
@@ -31,6 +32,7 @@ from magiclinks.models import LoginLink
 from mfa.models import Authenticator
 from moderation.models import Ban, Violation
 from moderation.services.bans import ban
+from tests.accounts.approval_helpers import request_to_disable
 from tests.api.calls import API, call, problem
 from tests.api.keys import call_with, made
 from tests.api.routes import api_routes
@@ -72,6 +74,10 @@ ASKED = {
     ("POST", "moderation/actions/<str:action>/release"): True,
     ("PATCH", "branding"): True,
     ("POST", "audit-events/<int:seq>/undo"): True,
+    ("POST", "approvals/<uuid:approval_id>/confirm"): True,
+    # They carry nothing out.
+    ("POST", "approvals/<uuid:approval_id>/decline"): False,
+    ("POST", "approvals/<uuid:approval_id>/withdraw"): False,
     ("GET", "me/export"): True,
     ("DELETE", "me"): True,
     # Takes away what can be given back, or is the person's own name.
@@ -154,6 +160,7 @@ def _acts(
     app: App,
     item: ReviewItem,
     secret: AppSecret,
+    approval: UUID,
 ) -> dict[tuple[str, str], tuple[str, Any]]:
     """A call of each sensitive method that would succeed."""
     user = f"users/{viewer.pk}"
@@ -224,6 +231,7 @@ def _acts(
         ("POST", "webhooks/<uuid:webhook_id>/rotate-secret"): (
             f"webhooks/{webhook.pk}/rotate-secret", {}),
         ("DELETE", "webhooks/<uuid:webhook_id>"): (f"webhooks/{webhook.pk}", None),
+        ("POST", "approvals/<uuid:approval_id>/confirm"): (f"approvals/{approval}/confirm", None),
         ("GET", "me/export"): ("me/export", None),
         ("DELETE", "me"): ("me", {"password": PASSWORD}),
     }  # fmt: skip
@@ -246,7 +254,8 @@ def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
     review = start_review(actor=owner, wanted=wanted)
     item = review.items.get(user_id=owner.pk)
     secret = create_secret(actor=owner, app=app).secret
-    return _acts(viewer, banned, key, rule, webhook.endpoint, app, item, secret)
+    approval = request_to_disable(viewer).pk
+    return _acts(viewer, banned, key, rule, webhook.endpoint, app, item, secret, approval)
 
 
 @pytest.fixture
@@ -261,7 +270,15 @@ def token(owner: User, browser_of: BrowserOf) -> tuple[Client, str]:
 def _everything() -> list[Any]:
     kinds = (
         *(User, Invitation, LoginLink, ApiKey, Ban, Violation, AuditEvent),
-        *(App, AccessRule, Authenticator, WebhookEndpoint, AccessReview, ReviewItem),
+        *(
+            App,
+            AccessRule,
+            ApprovalRequest,
+            Authenticator,
+            WebhookEndpoint,
+            AccessReview,
+            ReviewItem,
+        ),
     )
     return [list(kind._base_manager.order_by("pk").values()) for kind in kinds]
 

@@ -17,6 +17,7 @@ from tests.architecture.sources import modules
 NAME = re.compile(r"[a-z-]+(:[a-z-]+){2}|instance:[a-z-]+")
 # A prefix of an f-string -> the values that its callers insert.
 INSERTED = {
+    "account:approval:": ("ask", "confirm", "decline", "withdraw", "refuse", "expire"),
     "account:invitation:": ("issue", "accept", "withdraw"),
     "api:key:": ("create", "rotate", "revoke"),
     "api:signing-key:": ("create", "rotate", "replace-all"),

@@ -15,6 +15,7 @@ ALLOWED = {
     "accounts.admin.users.filters": "a list for people to look at",
     "accounts.management.commands.listusers": "a list for people to look at",
     "accounts.models.users": "a role with an end does not count there, or is stricter",
+    "accounts.services.approvals.asking": "finds owners; each is asked for the role that holds",
     "accounts.services.bulk.invitations": "roles of invitations",
     "accounts.services.bulk.exports": "a file for people; its cells hold the role that holds",
     "accounts.services.ended_access": "who gets a mail; can_manage() decides with the loaded role",

@@ -63,6 +63,7 @@ from mfa.models import Authenticator, TrustedBrowser
 from moderation.models import Ban
 from moderation.services.bans import ban
 from operations.models import SetUpStep
+from tests.accounts.approval_helpers import request_to_disable
 from tests.api.keys import made
 from tests.conftest import PASSWORD, path_in
 from tests.mfa.authenticator import App, set_up_app
@@ -77,6 +78,7 @@ NEW = "seven quiet rivers under glass"
 EMAIL = "new@example.com"
 USERS = "/admin/accounts/user/"
 WIKI = {"name": "Wiki", "url": "https://wiki.example.com", "proxy": "nginx", "upstream": "a:80"}
+APPROVALS = "/admin/accounts/approvalrequest/"
 REVIEWS = "/admin/access_reviews/accessreview/"
 RULE = {"name": "Shop", "effect": "public", "role": "viewer", "host": "a.b", "is_enabled": "on"}
 
@@ -355,6 +357,16 @@ def _confirmation(context: CaseContext) -> Form:
 def _disabled(context: CaseContext) -> Form:
     disable_user(actor=context.owner, user=context.viewer)
     return f"/admin/audit/auditevent/{AuditEvent.objects.latest('seq').seq}/undo/", {}
+
+
+def approval(page: str, /, *, is_own: bool = False) -> Callable[[CaseContext], Form]:
+    """A button of a request to disable `viewer`, by another owner or by oneself."""
+
+    def make(context: CaseContext) -> Form:
+        row = request_to_disable(context.viewer, context.owner if is_own else None)
+        return f"{APPROVALS}{row.pk}/{page}/", {}
+
+    return make
 
 
 def _ban(context: CaseContext) -> Ban:
@@ -836,6 +848,15 @@ CASES: dict[str, Case] = {
     "admin:access_reviews_accessreview_close": Case(
         review("close", reason="Enough"), count(AccessReview), [1], (302, REVIEWS)
     ),
+    "admin:accounts_approvalrequest_confirm": Case(
+        approval("confirm"), count(), [], (302, APPROVALS)
+    ),
+    "admin:accounts_approvalrequest_decline": Case(
+        approval("decline"), count(), [], (302, APPROVALS)
+    ),
+    "admin:accounts_approvalrequest_withdraw": Case(
+        approval("withdraw", is_own=True), count(), [], (302, APPROVALS)
+    ),
     "admin:audit_auditevent_undo": Case(_disabled, count(), [], (302, "/admin/audit/auditevent/")),
     "admin:forward_auth_accessrule_move": Case(
         _moved, count(AccessRule), [3], (302, "/admin/forward_auth/accessrule/")
@@ -916,6 +937,12 @@ AUDIT = {
         "account:offboarding:verify",
     ],
     "admin:accounts_user_reset": ["account:password:reset-start"],
+    "admin:accounts_approvalrequest_confirm": [
+        "account:user:disable",
+        "account:approval:confirm",
+    ],
+    "admin:accounts_approvalrequest_decline": ["account:approval:decline"],
+    "admin:accounts_approvalrequest_withdraw": ["account:approval:withdraw"],
     "admin:audit_auditevent_undo": ["account:user:enable"],
     "admin:moderation_ban_add": ["moderation:ban:start"],
     "admin:moderation_ban_lift": ["moderation:ban:lift"],

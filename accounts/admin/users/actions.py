@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.bulk_actions import BulkResult, run_on_each
+from accounts.admin.errors import tell_held
 from accounts.admin.users.preview import (
     Refusal,
     by_rank,
@@ -27,6 +28,7 @@ from accounts.admin.users.preview import (
 )
 from accounts.models import User
 from accounts.services import passwords, users
+from accounts.services.approvals.rule import recording
 from accounts.services.email_tokens import IssuedToken
 from accounts.services.sessions import end_sessions
 from accounts.services.verification import mark_verified
@@ -181,7 +183,7 @@ def run_on_users(actor: User, users: Iterable[User], run: Run) -> BulkResult:
     """
 
     def run_on_user(user: User) -> Any:
-        with transaction.atomic():
+        with recording(), transaction.atomic():
             return run(actor=actor, user=user)
 
     return run_on_each(sorted(users, key=lambda user: user.pk == actor.pk), run_on_user, _reason)
@@ -200,6 +202,7 @@ def report(request: HttpRequest, result: BulkResult) -> None:
     sign_out_if_ended(request)
     level = messages.WARNING if result.skipped else messages.SUCCESS
     messages.add_message(request, level, str(result))
+    tell_held(request, result.held)
 
 
 def sign_out_if_ended(request: HttpRequest) -> None:

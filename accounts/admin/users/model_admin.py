@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -21,6 +21,7 @@ from accounts.admin.base import (
 )
 from accounts.admin.bulk_actions import TickedRowsAdmin
 from accounts.admin.columns import moment_column, role_cell, until
+from accounts.admin.errors import tell_error
 from accounts.admin.lists import COUNT_CAP
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -52,7 +53,8 @@ from accounts.admin.users.list_columns import (
 from accounts.admin.users.row_actions import row_actions
 from accounts.models import Kind, User, UserQuerySet
 from accounts.services import users
-from accounts.services.users import Profile
+from accounts.services.account_changes import change_account
+from accounts.services.approvals.rule import TwoPersonRequired, recording
 from core.errors import GatehouseError
 
 own_sections.register()
@@ -244,7 +246,10 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     ) -> HttpResponse:
         """Roll back what a service refuses, and show the form again with the reason."""
         try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
+            with recording():
+                return super().changeform_view(request, object_id, form_url, extra_context)
+        except TwoPersonRequired:
+            raise  # ErrorPageMiddleware leads to the request
         except GatehouseError as error:
             request.gatehouse_service_error = error  # type: ignore[attr-defined]  # read by get_form()
             return super().changeform_view(request, object_id, form_url, extra_context)
@@ -253,7 +258,7 @@ class UserAdmin(RowPage, TickedRowsAdmin):
         """Pass the input to the services. Raises what they raise; see changeform_view()."""
         actor = acting_admin(request)
         if change:
-            _edit(actor, obj, form)
+            change_account(actor=actor, user=obj, changes=_changes(form))
             sign_out_if_ended(request)
             return
         typed = form.cleaned_data
@@ -281,9 +286,10 @@ class UserAdmin(RowPage, TickedRowsAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         try:
-            return super().delete_view(request, object_id, extra_context)
+            with recording():
+                return super().delete_view(request, object_id, extra_context)
         except GatehouseError as error:
-            messages.error(request, error.sentences)
+            tell_error(request, error)
             return redirect("admin:accounts_user_change", object_id)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
@@ -319,21 +325,9 @@ _ADD_HELP = gettext_lazy(
 )
 
 
-def _edit(actor: User, user: User, form: UserForm) -> None:
-    """Pass only changed fields to the services, so that the audit log names nothing else."""
+def _changes(form: UserForm) -> dict[str, Any]:
+    """Only changed fields, so that the audit log names nothing else; a role with its end."""
     changed = {name: form.cleaned_data[name] for name in form.changed_data}
-    is_other_role = any(name in changed for name in ROLE_AND_END)
-    is_other_end = "expires_at" in changed
-    for name in (*ROLE_AND_END, "expires_at"):
-        changed.pop(name, None)
-    kept = changed.pop("role_locked", None)
-    if changed:
-        users.edit_profile(actor=actor, user=user, profile=Profile(**changed))
-    typed = form.cleaned_data
-    if is_other_role:
-        until, then = typed["role_until"], typed["role_after"]
-        users.change_role(actor=actor, user=user, role=typed["role"], until=until, then=then)
-    if is_other_end:
-        users.set_expiry(actor=actor, user=user, expires_at=typed["expires_at"])
-    if kept is not None:
-        users.set_role_locked(actor=actor, user=user, locked=kept)
+    if any(name in changed for name in ROLE_AND_END):
+        changed |= {name: form.cleaned_data[name] for name in ROLE_AND_END}
+    return changed

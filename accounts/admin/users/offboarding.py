@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 from accounts import access_policy
 from accounts.admin.actions import CONFIRMED
 from accounts.admin.base import acting_admin
+from accounts.admin.errors import tell_error
 from accounts.admin.navigation import below_user
 from accounts.admin.service_accounts.forms import PersonField
 from accounts.admin.users.actions import sign_out_if_ended
@@ -79,7 +80,7 @@ def offboard_view(modeladmin: "ModelAdmin[User]", find: FindUser) -> Callable[..
         try:
             report = offboard(actor=acting_admin(request), user=user, reason=reason)
         except GatehouseError as error:
-            messages.error(request, error.sentences)
+            tell_error(request, error)
             return redirect("admin:accounts_user_change", user.pk)
         if form.cleaned_data["taker"] is not None:
             _hand_over(request, user, form.cleaned_data["taker"])

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.admin.actions import CONFIRMED, confirmation_page
 from accounts.admin.base import acting_admin
+from accounts.admin.errors import tell_error
 from accounts.admin.navigation import below_user
 from accounts.admin.users import groups, offboarding
 from accounts.admin.users.actions import (
@@ -80,7 +81,7 @@ def action_view(modeladmin: "ModelAdmin[User]", action: UserAction) -> Callable[
         try:
             action.run(actor=acting_admin(request), user=user)
         except GatehouseError as error:
-            messages.error(request, error.sentences)
+            tell_error(request, error)
         else:
             sign_out_if_ended(request)
             messages.success(request, f"{user.email}: {action.done}")
@@ -97,7 +98,7 @@ def _row_view(modeladmin: "ModelAdmin[User]", action: RowAction) -> Callable[...
         except NotFound:
             raise Http404 from None
         except GatehouseError as error:
-            messages.error(request, error.sentences)
+            tell_error(request, error)
         else:
             sign_out_if_ended(request)
             messages.success(request, f"{user.email}: {action.done}")
@@ -113,7 +114,7 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
         try:
             link = start_reset(actor=acting_admin(request), user=user)
         except GatehouseError as error:
-            messages.error(request, error.sentences)
+            tell_error(request, error)
             return _user_page(user)
         context = modeladmin.admin_site.each_context(request) | below_user(user.pk, user.email)
         context |= {
@@ -143,7 +144,7 @@ def _reset_factors_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpRes
         try:
             second_factors.reset_factors(actor=acting_admin(request), user=user)
         except GatehouseError as error:
-            messages.error(request, error.sentences)
+            tell_error(request, error)
         else:
             done = _("All second factors were removed, and the person is signed out everywhere.")
             messages.success(request, f"{user.email}: {done}")

@@ -20,8 +20,10 @@ from accounts.actors import Actor
 from accounts.models import EndReminder, User
 from accounts.roles import Role
 from accounts.services import users
+from accounts.services.approvals.rule import TwoPersonRequired
 from accounts.services.bulk.planning import (
     BATCH,
+    SECOND_OWNER,
     Decision,
     ImportOptions,
     ImportResult,
@@ -276,6 +278,9 @@ def _update(actor: Actor, decision: Decision, locked: set[uuid.UUID]) -> None:
             if "is_active" in changes:
                 change = users.enable_user if changes["is_active"] else users.disable_user
                 change(actor=actor, user=user)
+    except TwoPersonRequired:
+        # The plan refuses it; somebody has become owner meanwhile. The request is rolled back.
+        raise _Cancelled(_fail(decision, SECOND_OWNER)) from None
     except (Forbidden, RecordInvalid) as error:
         raise _Cancelled(_fail(decision, error.sentences)) from None
 

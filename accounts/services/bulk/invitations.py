@@ -14,6 +14,7 @@ from accounts.models import Invitation, User
 from accounts.rate_limits import mail_wait
 from accounts.roles import Role, can_give, grantable
 from accounts.services.accept_invitation import role_offered
+from accounts.services.approvals.rule import TwoPersonRequired
 from accounts.services.end_dates import check_role_end
 from accounts.services.invitations import (
     LIFETIME,
@@ -189,6 +190,8 @@ def _invite(
             name=recipient.name,
             **role_and_end,
         )
+    except TwoPersonRequired as error:
+        _refuse(line, f"{error.sentences} {error.members['url']}")
     except (RecordInvalid, Forbidden) as error:
         _refuse(line, error.sentences)
 

@@ -16,6 +16,7 @@ from accounts.account_sources import username_problems
 from accounts.actors import Actor
 from accounts.models import Kind, User
 from accounts.roles import Role, can_give, can_manage
+from accounts.services.approvals.rule import is_held
 from accounts.services.end_dates import check_end, check_role_end
 from accounts.user_files.fields import MappingInvalid, check_mapping, guess_mapping, map_fields
 from accounts.user_files.rows import RowError, UserRow, parse_row
@@ -45,6 +46,10 @@ SERVICE_IS_NO_OWNER = gettext_noop(
 NO_RESPONSIBLE = gettext_noop(
     "Name the person who answers for the service account by their address. They need an active "
     "account."
+)
+SECOND_OWNER = gettext_noop(
+    "A second owner must confirm changes of owners. Leave the row out, and change this person on "
+    "their page."
 )
 USERNAME_TAKEN = gettext_noop("Another account has this user name.")
 USERNAME_TWICE = gettext_noop("Line %(value)s has this user name, too.")
@@ -299,7 +304,10 @@ class Planner:
             if getattr(row, name) is not None and getattr(row, name) != getattr(user, name)
         }
         decision.changes |= _changed_role(row, user) | _changed_expiry(row, user)
-        if decision.changes and not can_manage(Role(self.actor.role), Role(user.role)):
+        is_act = bool(decision.changes.keys() - {"name"})
+        if is_act and is_held(self.actor, user, gives=decision.changes.get("role", "")):
+            decision.errors.append(self._error(row, "email", SECOND_OWNER))
+        elif decision.changes and not can_manage(Role(self.actor.role), Role(user.role)):
             decision.errors.append(self._error(row, "email", RANK_TOO_LOW))
         elif "role" in decision.changes:
             decision.errors += self._role_errors(row, Role(decision.changes["role"]))
@@ -310,6 +318,8 @@ class Planner:
     def _role_errors(self, row: UserRow, role: Role) -> list[RowError]:
         if role == Role.OWNER and not self.options.allow_owners:
             return [self._error(row, "role", OWNER_NOT_ALLOWED)]
+        if is_held(self.actor, None, gives=role):
+            return [self._error(row, "role", SECOND_OWNER)]
         if not can_give(Role(self.actor.role), role):
             return [self._error(row, "role", ROLE_TOO_HIGH)]
         return []

@@ -93,11 +93,17 @@ SIGN_IN = Section(
 
 CHANGES = Section(
     "Changes by administrators",
-    "How mistakes are taken back.",
+    "How mistakes are taken back, and what needs two people.",
     duration("UNDO_WINDOW", default="7d", example="24h", bounds=("0", "366d")).with_help(
         "How long a change of a user, a ban or an access rule can be undone in the audit log. "
         "0 switches undo off. Seven days, because a mistake shows within a working week, and "
         "what lasted longer is better decided anew."
+    ),
+    switch("TWO_PERSON_RULE", default=False).with_help(
+        "Whether a second owner must confirm acts on owners: giving and taking the role, "
+        "disabling, deleting, banning, offboarding, ends, new addresses, and resets and links that "
+        "an owner makes for another one. A request waits for 24 hours. An owner without another "
+        "active one acts at once, and so do the commands of `manage.py`."
     ),
 )
 
