@@ -19,6 +19,7 @@ USERS, MAIL, AUDIT = (
     "/admin/audit/auditevent/",
 )
 INVITATIONS = "/admin/accounts/invitation/"
+APPROVALS = "/admin/accounts/approvalrequest/"
 REVIEWS = "/admin/access_reviews/accessreview/"
 WEBHOOKS, DELIVERIES = "/admin/webhooks/webhookendpoint/", "/admin/webhooks/webhookdelivery/"
 SESSIONS, LINKS = "/admin/accounts/browsersession/", "/admin/magiclinks/loginlink/"
@@ -42,6 +43,7 @@ from forward_auth.services.app_setup import Access, protect_app
 from magiclinks.services import issue_link
 from moderation.services.bans import ban
 from moderation.services.violations import record_violation
+from tests.accounts.approval_helpers import request_to_disable
 from webhooks.models import WebhookDelivery
 from webhooks.services.endpoints import create_endpoint
 User.objects.update(setup_completed=True, is_active=False)
@@ -87,6 +89,7 @@ app = protect_app(
     actor=owner, access=Access(Role.VIEWER, ("/health",), ("10.0.0.0/8",)),
     app=App(name="Wiki", url="https://wiki.example.com:1", proxy="caddy", description="Notes"),
 )
+request_to_disable(person)
 result = str(person.pk)
 """
 
@@ -276,6 +279,8 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "offboarding": lambda panel: panel.read_report(),
     "offboarding on paper": lambda panel: panel.read_report("Page for printing"),
     "link": lambda panel: panel.choose(USERS, "get_login_url"),
+    "approvals": lambda panel: panel.open(APPROVALS),
+    "approval": lambda panel: panel.open_first(APPROVALS),
     "invitations": lambda panel: panel.open(INVITATIONS),
     "invitation": lambda panel: panel.open_first(INVITATIONS),
     "invite": lambda panel: panel.open(f"{INVITATIONS}add/"),

@@ -39,6 +39,7 @@ from django.utils import timezone
 from forward_auth.models import Denial
 from magiclinks.services import issue_link
 from operations.demo.create import create_demo
+from tests.accounts.approval_helpers import request_to_disable
 from webhooks.models import WebhookDelivery
 from webhooks.services.endpoints import create_endpoint
 
@@ -53,6 +54,7 @@ call_command("accessreview", "start", "Autumn", "--due", "14d", "--reviewer", ow
 Denial.objects.create(reference="ABCD2345", status=403, code="forbidden", why="role", user=waiting,
                       credential="session", host="wiki.example.com", path="/edit", method="POST")
 start_family(waiting, timezone.now())
+request_to_disable(waiting)
 values = {{"name": "Chat", "url": "https://chat.example.com/hook", "is_enabled": False}}
 chat = create_endpoint(actor=owner, values=values).endpoint
 WebhookDelivery.objects.create(endpoint=chat, event_id="evt_1", event_type="user.created",
