@@ -623,6 +623,9 @@ def decide_about_requests() -> None:
     with LOCAL.using(TWO_PERSON_RULE=True):
         User.objects.filter(email="admin@example.com").update(role="owner")
         owner, second, anna = person("owner"), person("admin"), person("anna")
+        # Nobody decides about this one.
+        with suppress(TwoPersonRequired):
+            users.change_role(actor=owner, user=person("bert"), role="owner")
         for decide, decider in (
             (approvals.decline, second),
             (approvals.withdraw, owner),
