@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -216,7 +217,7 @@ def _decision_view(modeladmin: ApprovalRequestAdmin, word: str) -> Callable[...,
 
 def notices(request: HttpRequest) -> list[DashboardWarning]:
     """What waits for this owner to decide."""
-    if not is_owner(request):
+    if not settings.TWO_PERSON_RULE or not is_owner(request):
         return []
     actor = acting_admin(request)
     waiting = [row for row in requests.open_requests(timezone.now()) if may_decide(row, actor)]
