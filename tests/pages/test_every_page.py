@@ -27,6 +27,7 @@ from accounts.actors import SYSTEM
 from accounts.admin.site import site
 from accounts.models import AccountToken, BrowserSession, User
 from accounts.services.email_tokens import issue_token
+from accounts.services.groups.changes import create_group
 from accounts.services.invitations import invite
 from accounts.services.offboard import offboard
 from accounts.services.users import create_user
@@ -55,6 +56,7 @@ Denial.objects.create(reference="ABCD2345", status=403, code="forbidden", why="r
                       credential="session", host="wiki.example.com", path="/edit", method="POST")
 start_family(waiting, timezone.now())
 request_to_disable(waiting)
+create_group(actor=SYSTEM, name="night-shift")
 values = {{"name": "Chat", "url": "https://chat.example.com/hook", "is_enabled": False}}
 chat = create_endpoint(actor=owner, values=values).endpoint
 WebhookDelivery.objects.create(endpoint=chat, event_id="evt_1", event_type="user.created",
@@ -129,7 +131,9 @@ NOT_ASKED = {
     "admin:view_remove": "POST only",
     "admin:access_reviews_accessreview_item": "POST only",
     "admin:accounts_user_disconnect": "POST only",
+    "admin:accounts_group_remove": "POST only",
     "admin:accounts_user_forget-browser": "POST only",
+    "admin:accounts_user_leave-group": "POST only",
     "admin:applications_app_file": "a file",
     "admin:applications_app_revoke": "POST only",
     "admin:provider-test": "POST only",
