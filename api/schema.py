@@ -34,8 +34,12 @@ PROBLEMS = {
     500: ("ServerError", "Internal error; look `request_id` up in the log."),
 }
 RECORD_INVALID = 402
-# The response component of an act that waits for a second owner.
-HELD = "SecondOwnerNeeded"
+# The answer to an act that waits for a second owner.
+HELD = {
+    "description": "It concerns an owner, and a second owner must confirm it: "
+    "`two_person_required`. Nothing has changed yet.",
+    "content": {JSON: {"schema": {"$ref": "#/components/schemas/HeldRecord"}}},
+}
 RECENT_AUTHENTICATION_TEXT = (
     "With a browser session, or a token created from one, the user must have signed in or "
     "confirmed at `/confirm` in the last 15 minutes, else 403 `confirmation_needed`. API keys and "
@@ -104,7 +108,7 @@ class AutoSchema(SpectacularSchema):
             operation["responses"].setdefault(str(shown), reference)
         if self.method in getattr(self.view, "held_methods", ()):
             self.resolve_serializer(HeldRecord, "response")
-            operation["responses"]["202"] = {"$ref": f"#/components/responses/{HELD}"}
+            operation["responses"]["202"] = HELD
         for status, answer in operation["responses"].items():
             if answer.get("description", "-") in ("", "No response body"):
                 answer["description"] = DEFAULT_DESCRIPTIONS.get(status, "OK.")
@@ -157,11 +161,6 @@ def add_problems(result: Document, **_options: Any) -> Document:
                 header: {"description": text, "schema": {"type": "string"}}
                 for header, text in HEADERS[status].items()
             }
-    responses[HELD] = {
-        "description": "It concerns an owner, and a second owner must confirm it: "
-        "`two_person_required`. Nothing has changed yet.",
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/HeldRecord"}}},
-    }
     return result
 
 

@@ -38,7 +38,10 @@ def context_of(kind: str) -> dict[str, Any]:
     now = timezone.now()
     line = Line("Anna", "editor", "viewer", now)
     more = {"url": URL, "expires_at": now + timedelta(minutes=10)} if kind in WITH_LINK else {}
+    if kind == "approval-asked":
+        more = {"url": URL, "does": "Disable the account of %(name)s", "until": now}
     return more | {
+        "asker": "Olga Owner",
         "disables": True,
         "due_at": now,
         "inviter": "Olga Owner",
