@@ -82,8 +82,6 @@ class UserKeysView(APIView):
         """
         auth = auth_of(request)
         user = _keyed_user(auth.user, user_id)
-        if not user.is_service or not may_manage_keys(auth.user, user):
-            raise Forbidden(_("You may only create keys of service accounts that you answer for."))
         given = validate(
             NewKey,
             request.data,
@@ -91,6 +89,8 @@ class UserKeysView(APIView):
                 key_request_of(readable), user, auth
             ),
         )
+        if not user.is_service or not may_manage_keys(auth.user, user):
+            raise Forbidden(_("You may only create keys of service accounts that you answer for."))
         issued = services.create_key(
             actor=auth.user, user=user, key_request=key_request_of(given), via=auth
         )

@@ -163,5 +163,6 @@ def test_only_known_fields_of_our_pages_have_several_values() -> None:
     }
 
     # Lists of what is ticked: of keys, rules, webhooks, notices by mail and access reviews.
-    ticked = {"scopes", "methods", "event_types", "groups", "item", "seen_item", "reviewers"}
+    ticked = {"scopes", "methods", "group_ids", "event_types", "groups", "item", "seen_item",
+              "reviewers"}  # fmt: skip
     assert {name for _page, name in marked} == ticked | {"keys"}

@@ -132,7 +132,7 @@ def test_without_apps_there_is_no_section(viewer: User, browser_of: BrowserOf) -
 def test_the_number_of_queries_does_not_depend_on_the_number_of_apps(
     viewer: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(3):  # bans, rules, apps
+    with django_assert_num_queries(4):  # groups, bans, rules, apps
         few = apps_of(viewer, IP)
     for number in range(30):
         create_app(actor=SYSTEM, app=App(name="More", url=f"https://m{number}.example.com"))
@@ -141,5 +141,5 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_apps(
             rule=AccessRule(name="m", effect="role", host=f"m{number}.example.com"),
         )
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         assert len(apps_of(viewer, IP)) == len(few) + 30
