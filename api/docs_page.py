@@ -23,6 +23,8 @@ EXAMPLES: dict[str, Any] = {
     "name": "Anna Arnold",
     "role": "viewer",
     "role_after": "none",
+    "kind": "person",
+    "responsible": "",
     "groups": ["finance", "staff"],
     "role_until": "2035-01-31T09:30:00Z",
     "expires_at": "2035-03-31T09:30:00Z",

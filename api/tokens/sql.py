@@ -4,13 +4,13 @@ import uuid
 from datetime import datetime
 from functools import cache
 
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Membership, User
 from api.models import TokenFamily
 from core import sql
 from moderation.services.bans import note_no_ban, unlifted_ban_sql
 
 _FAMILIES, _USERS = TokenFamily._meta.db_table, User._meta.db_table
-_SESSIONS = BrowserSession._meta.db_table
+_SESSIONS, _MEMBERSHIPS = BrowserSession._meta.db_table, Membership._meta.db_table
 # Contain names of our own tables and columns only, never input.
 ADVANCE = f"""UPDATE "{_FAMILIES}" SET "generation" = "generation" + 1, "rotated_at" = %s
     WHERE "id" = %s AND "generation" = %s AND "ended_at" IS NULL AND "expires_at" > %s"""  # noqa: S608
@@ -25,10 +25,12 @@ def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | N
         return None
     count = len(sql.columns_of(TokenFamily))
     family = sql.instance(TokenFamily, found[:count])
-    *of_user, session_end, has_ban = found[count:]
+    *of_user, session_end, has_ban, has_groups = found[count:]
     family.user = sql.instance(User, of_user)
     if not has_ban:
         note_no_ban(family.user)
+    if not has_groups:
+        family.user.loaded_memberships = ()
     return family, session_end
 
 
@@ -71,4 +73,5 @@ def _query() -> sql.PreparedRowQuery:
             WHERE "{_FAMILIES}"."id" = %s""",
         TokenFamily._meta.pk,
         unlifted_ban_sql(f'"{_USERS}"."id"'),
+        f"""EXISTS (SELECT 1 FROM "{_MEMBERSHIPS}" WHERE "user_id" = "{_USERS}"."id")""",  # noqa: S608
     )

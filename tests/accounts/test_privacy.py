@@ -101,5 +101,5 @@ def test_users_change_only_their_name_and_user_name(
     browser.post("/account/", {"name": "New Name", "username": "vera", field: "owner"})
 
     after = User.objects.filter(pk=viewer.pk).values().get()
-    search_text = f"{viewer.email}\nvera\nNew Name"
+    search_text = f"{viewer.email}\nvera\nnew name"
     assert after == {**before, "name": "New Name", "search_text": search_text}

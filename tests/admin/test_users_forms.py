@@ -128,7 +128,7 @@ def test_forged_fields_change_nothing(as_role: AsRole, make_user: MakeUser) -> N
     answer = browser.post(page_of(person), edited(person, name="Changed") | FORGED)
 
     assert answer.status_code == 302
-    changed = {"name": "Changed", "search_text": "person@example.com\n\nChanged"}
+    changed = {"name": "Changed", "search_text": "person@example.com\n\nchanged"}
     assert User.objects.filter(pk=person.pk).values().get() == before | changed
     assert User.objects.count() == 2
 

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 
 from accounts.models import User
+from accounts.services.groups.changes import create_group
 from accounts.services.users import disable_user
 from api.models import ApiKey
 from audit.models import AuditEvent
@@ -74,6 +75,7 @@ def test_the_help_says_whether_it_may_be_repeated_and_when_it_fails(name: str) -
 
 LISTS: dict[str, Callable[[User], object]] = {
     "listusers": lambda _owner: None,
+    "listgroups": lambda owner: create_group(actor=owner, name="finance"),
     "listbans": lambda owner: Ban.objects.create(network="203.0.113.7", reason="-"),
     "apikey list": made,
     "doctor": lambda _owner: None,
@@ -117,6 +119,7 @@ def test_every_command_that_lists_is_known() -> None:
 NOBODY = "nobody@example.com"
 NOTHING: dict[str, list[str]] = {
     "accessreview": ["list"],
+    "addtogroup": ["no-group", "owner@example.com"],
     "apikey": ["list"],
     "banuser": [NOBODY],
     "createserviceaccount": ["bot", "--responsible", NOBODY],
@@ -130,10 +133,12 @@ NOTHING: dict[str, list[str]] = {
     "inviteuser": ["owner@example.com"],
     "ldaptest": [],
     "listbans": [],
+    "listgroups": [],
     "listusers": ["--search", "no such person"],
     "magiclink": [NOBODY],
     "moveidentities": ["github", "--yes"],
     "offboarduser": [NOBODY, "--yes"],
+    "removefromgroup": ["no-group", "owner@example.com"],
     "resetmfa": ["owner@example.com", "--yes"],
     "restore": ["/nowhere.tar", "--yes"],
     "setexpiry": ["owner@example.com", "--never"],
