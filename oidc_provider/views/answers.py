@@ -1,5 +1,6 @@
 """How an answer goes back to an app: by a redirect, a page that leads there, or a form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from django.shortcuts import render
 
 from applications.models import App
 from applications.redirect_uris import origin_of
+from core.web.redirects import see_other
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,15 @@ def answer(
     if after_form:
         return lead_on(request, url, target.app.name)
     return redirect(url)
+
+
+def as_get(request: HttpRequest, names: Sequence[str]) -> HttpResponse:
+    """Go on by GET with those fields of a POST that the protocol knows, each as often as sent.
+
+    Others stay out of the URL, such as the CSRF token of a form.
+    """
+    fields = {name: request.POST.getlist(name) for name in names if name in request.POST}
+    return see_other(f"{request.path}?{urlencode(fields, doseq=True)}")
 
 
 def redirect(url: str) -> HttpResponse:

@@ -37,7 +37,7 @@ from oidc_provider.parameters import (
 )
 from oidc_provider.services import codes
 from oidc_provider.signing import is_available
-from oidc_provider.views.answers import Target, answer
+from oidc_provider.views.answers import Target, answer, as_get
 from oidc_provider.views.steps import came_from_form, marked, needs_sign_in, to_sign_in
 
 MAX_QUERY = 8000
@@ -66,7 +66,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
     changes nothing that the user was not asked.
     """
     if request.method == "POST":
-        return see_other(f"{request.path}?{request.POST.urlencode()}")
+        return as_get(request, PARAMETERS)
     return _handle(request, request.GET, choice="")
 
 

@@ -17,10 +17,9 @@ from accounts.account_sources import account_sources
 from accounts.services.sessions import end_this_session
 from accounts.views.common import get_or_post, redirect_with_notice, signed_in
 from applications.models import App
-from core.web.redirects import see_other
 from oidc_provider.errors import RequestUnusable
 from oidc_provider.id_tokens import read_hint
-from oidc_provider.views.answers import lead_on, redirect, with_parameters
+from oidc_provider.views.answers import as_get, lead_on, redirect, with_parameters
 
 PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "logout_hint",
               "ui_locales")  # fmt: skip
@@ -39,7 +38,7 @@ class Logout(NamedTuple):
 def end_session(request: HttpRequest) -> HttpResponse:
     """Ask whether to sign out here, too."""
     if request.method == "POST":
-        return see_other(f"{request.path}?{request.POST.urlencode()}")
+        return as_get(request, PARAMETERS)
     fields = {name: request.GET[name] for name in PARAMETERS if name in request.GET}
     wanted = _read(fields)
     if signed_in(request) is None:

@@ -224,6 +224,15 @@ def test_a_request_by_post_goes_on_as_a_get(party: RelyingParty, browser: Client
     assert "code" in answer_of(browser.get(moved["Location"]))
 
 
+@pytest.mark.parametrize("path", ["/openid/authorize", "/openid/end-session"])
+def test_a_request_by_post_brings_no_other_field_into_the_url(browser: Client, path: str) -> None:
+    sent = {"client_id": "a", "csrfmiddlewaretoken": "secret"}
+
+    answer = browser.post(path, sent)
+
+    assert answer["Location"] == f"{path}?client_id=a"
+
+
 def test_prompt_none_never_shows_a_page(
     party: RelyingParty, stranger: Client, browser: Client, editor: User
 ) -> None:
