@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -33,7 +32,6 @@ from accounts.services.groups import changes, members
 from accounts.services.groups.names import clean_fields
 from accounts.services.groups.uses import uses_of
 from core.errors import GatehouseError
-from core.locks import lock_users
 
 # People on the page of a group; the list of people, filtered by the group, shows all.
 MAX_SHOWN = 100
@@ -281,12 +279,9 @@ def _add_view(table: "ModelAdmin[Any]") -> Callable[..., HttpResponse]:
             return redirect("admin:accounts_group_change", group.pk)
         people, until = form.cleaned_data["people"], form.cleaned_data["until"]
         try:
-            with transaction.atomic():
-                lock_users(*(person.pk for person in people))
-                for person in people:
-                    members.add_member(
-                        actor=acting_admin(request), user=person, group=group, until=until
-                    )
+            members.add_members(
+                actor=acting_admin(request), users=list(people), group=group, until=until
+            )
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:

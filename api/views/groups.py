@@ -4,7 +4,6 @@ import uuid
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -25,7 +24,6 @@ from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, aut
 from api.serializers import Shape, StrictSerializer, example, page_of, record
 from api.validation import refuse_fields, refuse_unknown_parameters, validate, validate_query
 from core.errors import NotFound, RecordInvalid
-from core.locks import lock_users
 
 ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 SENSITIVE = (*ADMIN, RecentlyAuthenticated())
@@ -203,12 +201,9 @@ class GroupMembersView(APIView):
         """Add people whom you may manage, for good or until a time. All of them, or none."""
         row, actor = find_group(group), auth_of(request).user
         given = validate(NewMembers, request.data)
-        with transaction.atomic():
-            lock_users(*given["user_ids"])
-            found = [
-                members.add_member(actor=actor, user=user, group=row, until=given["until"])
-                for user in _people(given["user_ids"])
-            ]
+        found = members.add_members(
+            actor=actor, users=_people(given["user_ids"]), group=row, until=given["until"]
+        )
         answer = single_page(request, map(_member, found))
         answer.status_code = 201
         return answer

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from ipaddress import ip_network
 from typing import Any
 
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from access_reviews.models import AccessReview, ReviewItem
@@ -19,7 +20,7 @@ from access_reviews.services import decisions, due, reviews
 from access_reviews.services import exports as review_exports
 from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.admin.users import actions as user_actions
-from accounts.models import ApprovalRequest, Invitation, Membership, User
+from accounts.models import ApprovalRequest, Group, Invitation, Membership, User
 from accounts.roles import Role
 from accounts.services import (
     anonymous,
@@ -376,6 +377,16 @@ def change_groups() -> None:
         action="account:group:delete", target_id=group.pk
     ))  # fmt: skip
     group_changes.delete_group(actor=admin, group=group)
+
+
+@act
+def change_groups_by_commands() -> None:
+    name, people = uuid.uuid4().hex[:12], ["anna@example.com", "bert@example.com"]
+    with suppress(CommandError):
+        call_command("addtogroup", name, *people, "--create", stdout=io.StringIO())
+        call_command("removefromgroup", name, *people, stdout=io.StringIO())
+    for group in Group.objects.filter(name=name):
+        group_changes.delete_group(actor=person("admin"), group=group)
 
 
 @act

@@ -10,7 +10,7 @@ from accounts.commands import END_HELP, AccountCommand
 from accounts.models.groups import MANUAL
 from accounts.services.end_dates import audit_time
 from accounts.services.groups.changes import create_group
-from accounts.services.groups.members import add_member
+from accounts.services.groups.members import add_members
 from accounts.services.groups.reading import find_group
 from core.errors import NotFound
 from core.locks import lock_users
@@ -47,8 +47,7 @@ class Command(AccountCommand):
             changed = [user for user in people if user.pk not in before or before[user.pk] != until]
             if not changed:
                 raise CommandError("They are in the group already. Nothing was changed.")
-            for user in changed:
-                add_member(actor=SYSTEM, user=user, group=group, until=until)
+            add_members(actor=SYSTEM, users=changed, group=group, until=until)
         end = f" until {audit_time(until)}" if until else ""
         for user in changed:
             self.stdout.write(f"{user.email} is in {group.name}{end}.")

@@ -3,14 +3,12 @@
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
-from django.db import transaction
 
 from accounts.actors import SYSTEM
 from accounts.commands import AccountCommand
-from accounts.services.groups.members import remove_member
+from accounts.services.groups.members import remove_members
 from accounts.services.groups.reading import find_group
 from core.errors import NotFound
-from core.locks import lock_users
 
 
 class Command(AccountCommand):
@@ -31,9 +29,7 @@ class Command(AccountCommand):
             group = find_group(options["group"])
         except NotFound as error:
             raise CommandError(error.message) from None
-        with transaction.atomic():
-            lock_users(*(user.pk for user in people))
-            left = [user for user in people if remove_member(actor=SYSTEM, user=user, group=group)]
+        left = remove_members(actor=SYSTEM, users=people, group=group)
         if not left:
             raise CommandError(f"None of them is in {group.name}. Nothing was changed.")
         for user in left:

@@ -5,6 +5,7 @@ Nobody but an owner can therefore add themselves. A group never raises a role: w
 group asks for a role as well. See docs/decisions/0036-groups.md.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from accounts.services.ranks import require_rank
 from accounts.services.users import lock_account
 from audit import audit_log
 from core.errors import RecordInvalid
+from core.locks import lock_users
 
 # All names together fit into one header of any proxy.
 MAX_GROUPS_OF_USER = 50
@@ -58,6 +60,22 @@ def add_member(
         action = "account:membership:add" if until is None else "account:membership:limit"
         record(action, actor, current, group, **details)
     return row
+
+
+def add_members(
+    *, actor: Actor, users: Sequence[User], group: Group, until: datetime | None = None
+) -> list[Membership]:
+    """add_member() for each of them, or for nobody."""
+    with transaction.atomic():
+        lock_users(*(user.pk for user in users))
+        return [add_member(actor=actor, user=user, group=group, until=until) for user in users]
+
+
+def remove_members(*, actor: Actor, users: Sequence[User], group: Group) -> list[User]:
+    """remove_member() for each of them, or for nobody; returns those who were in the group."""
+    with transaction.atomic():
+        lock_users(*(user.pk for user in users))
+        return [user for user in users if remove_member(actor=actor, user=user, group=group)]
 
 
 def remove_member(*, actor: Actor, user: User, group: Group) -> bool:
