@@ -34,11 +34,11 @@ SERVERS = {"data_templates", "postgres_server", "browser", "racers", "openid_pro
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two workers more than cores: a third of the time goes by while servers and browsers start.
+    """Three workers more than cores: much of the time goes by while servers and browsers start.
 
     Not where those tests are left out, as in `make test ARGS=tests/accounts`.
     """
-    return (os.cpu_count() or 1) + 2 * ("not race" not in config.option.markexpr)
+    return (os.cpu_count() or 1) + 3 * ("not race" not in config.option.markexpr)
 
 
 def pytest_configure() -> None:
