@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 
@@ -23,7 +25,7 @@ def ask(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope_of(headers, method, peer), receive, send))
+    _run(app(scope_of(headers, method, peer), receive, send))
     start = sent[0]
     body = b"".join(message.get("body", b"") for message in sent[1:])
     return Answer(
@@ -45,7 +47,7 @@ def open_websocket(app: Any, headers: list[tuple[str, str]]) -> list[dict[str, A
 
     scope = {**scope_of(headers, "GET", "192.0.2.1"), "type": "websocket"}
     del scope["method"]
-    asyncio.run(app(scope, receive, send))
+    _run(app(scope, receive, send))
     return sent
 
 
@@ -64,3 +66,9 @@ def scope_of(headers: list[tuple[str, str]], method: str, peer: str) -> dict[str
         "client": (peer, 1234),
         "server": ("app.example.com", 80),
     }
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: Playwright's loop may run in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, work).result()
