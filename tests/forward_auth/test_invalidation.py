@@ -327,9 +327,9 @@ def _read_beside_a_loop() -> None:
     events._set_running_loop(loop)  # Django gives this thread other connections from here on
     try:
         raw = opened().connection
-        raw.execute("CREATE TEMPORARY TABLE person (name)")
+        raw.execute("CREATE TEMPORARY TABLE beside_a_loop (name)")
         first = current_data_version()
-        raw.execute("INSERT INTO person VALUES ('somebody')")
+        raw.execute("INSERT INTO beside_a_loop VALUES (1)")
 
         assert opened() is connections["default"] is not before
         assert current_data_version() not in (first, None)

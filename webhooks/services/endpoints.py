@@ -22,6 +22,7 @@ from core.crypto.encryption import decrypt, encrypt
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import AUDIT, ROLES, acquire_lock
 from core.models import NamedLock
+from core.text.cleaning import clean_each
 from core.text.plain_text import clean_name
 from webhooks.endpoint_url import clean_url, host_of
 from webhooks.events import TYPES
@@ -146,13 +147,7 @@ def secrets_of(row: WebhookEndpoint) -> list[str]:
 
 def clean_values(typed: Mapping[str, Any]) -> dict[str, Any]:
     """The values to store. Raises RecordInvalid with every error."""
-    cleaned, errors = dict(typed), dict[str, list[str]]()
-    for name, clean in _CLEANERS.items():
-        if name in typed:
-            try:
-                cleaned[name] = clean(typed[name])
-            except ValueError as error:
-                errors[name] = [str(error)]
+    cleaned, errors = clean_each(typed, _CLEANERS)
     if errors:
         raise RecordInvalid(errors)
     return cleaned
