@@ -45,6 +45,7 @@ class App(models.Model):
         ("spa", _("single-page app: no secret, only PKCE")),
         ("native", _("desktop or phone app: no secret, only PKCE")),
     ]
+    ALGORITHMS = [("ES256", "ES256"), ("RS256", "RS256")]
     LEVELS = [
         (Role.VIEWER.value, _("Viewer")),
         (Role.EDITOR.value, _("Editor")),
@@ -113,6 +114,15 @@ class App(models.Model):
     openid_role = models.CharField(
         _("lowest role"), max_length=8, choices=LEVELS, default=Role.VIEWER.value,
         help_text=_("Who may sign in to the app: people with this role or a higher one."),
+    )  # fmt: skip
+    # "" for JWT_ALGORITHM.
+    id_token_algorithm = models.CharField(
+        _("signature of ID tokens"), max_length=8, choices=ALGORITHMS, blank=True,
+        help_text=_("Empty: that of this server. Choose RS256 for apps that know no other."),
+    )  # fmt: skip
+    signed_userinfo = models.BooleanField(
+        _("signed answers of userinfo"), default=False,
+        help_text=_("The userinfo endpoint answers with a signed token instead of JSON."),
     )  # fmt: skip
     # Ids of users, as text.
     openid_people = models.JSONField(

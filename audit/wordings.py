@@ -181,6 +181,8 @@ RULE_FIELDS = {
     "openid_role": _("lowest role"),
     "openid_people": _("only these people"),
     "openid_second_factor": _("only with a second factor"),
+    "id_token_algorithm": _("signature of ID tokens"),
+    "signed_userinfo": _("signed answers of userinfo"),
 }
 
 _CHANGE_EMAIL = Wording(

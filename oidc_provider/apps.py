@@ -14,7 +14,9 @@ class OidcProviderConfig(AppConfig):
     verbose_name = _("OpenID Connect")
 
     def ready(self) -> None:
-        """End codes and tokens with the access of their user."""
+        """End codes and tokens with the access of their user; sign as apps have chosen."""
+        add_algorithms = import_string("api.tokens.signing_keys.add_algorithms")
+        add_algorithms(import_string("oidc_provider.signing.algorithms_of_apps"))
         access_ending.connect(
             import_string("oidc_provider.services.grants.newest_credential"),
             dispatch_uid="oidc_provider",

@@ -8,15 +8,13 @@ from django.conf import settings
 
 from accounts.models import User
 from api.errors import AccessTokenInvalid
-from api.tokens.jws import sign
 from api.tokens.jwt import KeySetBackend
 from api.tokens.signing_keys import AccessKeys
 from oidc_provider.authentication import acr_of
 from oidc_provider.claims import claims_of
 from oidc_provider.models import Grant
+from oidc_provider.signing import TYP, algorithm_of, signed_for
 
-# `typ` keeps ID tokens and access tokens apart, which are signed with the same keys.
-TYP = "JWT"
 _backend = KeySetBackend(TYP.lower(), AccessKeys())
 
 
@@ -31,12 +29,11 @@ def id_token(grant: Grant, user: User, *, now: int, ends: int, access: str, nonc
         "acr": acr_of(has_second_factor=grant.has_second_factor),
         "amr": grant.methods,
         "sid": str(grant.sid),
-        "at_hash": _half_hash(access),
+        "at_hash": _half_hash(access, algorithm_of(grant.app)),
         **({"nonce": nonce} if nonce else {}),
         **claims_of(user, grant.scope.split()),
     }
-    signer = AccessKeys().signer()
-    return sign(claims, TYP, signer.kid, signer.key, signer.algorithm)
+    return signed_for(grant.app, claims)
 
 
 def read_hint(text: str) -> dict[str, Any]:
@@ -50,8 +47,8 @@ def read_hint(text: str) -> dict[str, Any]:
     return claims if claims.get("iss") == settings.PUBLIC_URL else {}
 
 
-def _half_hash(access: str) -> str:
+def _half_hash(access: str, algorithm: str) -> str:
     """`at_hash` for an algorithm with SHA-256 (Core, section 3.1.3.6); Ed25519 has SHA-512."""
-    algorithm = hashlib.sha512 if settings.JWT_ALGORITHM == "EdDSA" else hashlib.sha256
-    hashed = algorithm(access.encode()).digest()
+    hashing = hashlib.sha512 if algorithm == "EdDSA" else hashlib.sha256
+    hashed = hashing(access.encode()).digest()
     return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Create, rotate and retire the keys that sign access tokens; the key of refresh tokens.
+"""Create, rotate and retire the keys that sign access and ID tokens; the key of refresh tokens.
 
 Each process caches the key set for at most MAX_AGE_SECONDS. So a key that is revoked in an
 emergency is invalid in every process a second later, for one small query a second. An unknown
@@ -7,6 +7,7 @@ emergency is invalid in every process a second later, for one small query a seco
 
 import logging
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -91,23 +92,38 @@ class KeySetCache:
 
 
 key_set_cache = KeySetCache()
+# What says which algorithms are in use beside JWT_ALGORITHM.
+_algorithm_sources: list[Callable[[], Iterable[str]]] = []
+
+
+def add_algorithms(source: Callable[[], Iterable[str]]) -> None:
+    """Let there be keys of the algorithms that `source` returns, published and rotated alike."""
+    if source not in _algorithm_sources:
+        _algorithm_sources.append(source)
+
+
+def used_algorithms() -> tuple[str, ...]:
+    """JWT_ALGORITHM first, then those that add_algorithms() adds, each once."""
+    further = (name for source in _algorithm_sources for name in source())
+    return tuple(dict.fromkeys((settings.JWT_ALGORITHM, *further)))
 
 
 class AccessKeys:
     """The keys of access tokens: the key set, or only JWT_SECRET if set (ASVS 9.1.2)."""
 
-    def signer(self) -> Signer:
-        """Return the key that signs now; creates the first one."""
+    def signer(self, algorithm: str = "") -> Signer:
+        """Return the key that signs now; creates the first one. algorithm: "": JWT_ALGORITHM."""
         if settings.JWT_SECRET:
             return Signer("", HS256, settings.JWT_SECRET.encode())
-        key = _signer(key_set_cache.get()) or _make_signer()
+        wanted = algorithm or settings.JWT_ALGORITHM
+        key = _signer(key_set_cache.get(), wanted) or _make_signer(wanted)
         try:
             private = _decrypted(key.kid, key.sealed_private)
         except DecryptionError:
             logger.warning(
                 "a signing key cannot be decrypted and is replaced", extra={"kid": key.kid}
             )
-            key = _make_signer(unreadable=key.kid)
+            key = _make_signer(wanted, unreadable=key.kid)
             private = _decrypted(key.kid, key.sealed_private)
         return Signer(key.kid, key.algorithm, private)
 
@@ -155,29 +171,36 @@ def published_keys() -> list[dict[str, str]]:
     """Return the public keys of the JWK set; empty with a shared secret."""
     if settings.JWT_SECRET:
         return []
-    if _signer(key_set_cache.get()) is None:
-        _make_signer()  # so that a backend that starts before the first sign-in finds a key
+    for algorithm in used_algorithms():
+        if _signer(key_set_cache.get(), algorithm) is None:
+            _make_signer(algorithm)  # so that a backend finds it before the first sign-in
     return key_set_cache.get().published(timezone.now())
 
 
-def rotate(*, actor: Actor) -> Rotation | None:
-    """Publish a new key, which signs after JWT_KEY_PUBLISH_AHEAD; None if one is pending."""
-    new = keyset.make_key(settings.JWT_ALGORITHM)
+def rotate(*, actor: Actor, algorithm: str = "") -> Rotation | None:
+    """Publish a new key, which signs after JWT_KEY_PUBLISH_AHEAD; None if one is pending.
+
+    algorithm: "" for JWT_ALGORITHM.
+    """
+    new = keyset.make_key(algorithm or settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
         key_set = _lock_key_set()
         if key_set.pending(new.algorithm, now):
             return None
-        signer = _signer(key_set)
+        signer = _signer(key_set, new.algorithm)
         starts = now + settings.JWT_KEY_PUBLISH_AHEAD if signer else now
         rotation = _install(key_set, new, starts, ends=starts + _max_trust_after_signing())
         _record("rotate", actor, rotation)
     return _forget_cache(rotation)
 
 
-def rotate_now(*, actor: Actor) -> Rotation:
-    """Activate the pending key, or a new one, at once. Older keys retire as usual."""
-    new = keyset.make_key(settings.JWT_ALGORITHM)
+def rotate_now(*, actor: Actor, algorithm: str = "") -> Rotation:
+    """Activate the pending key, or a new one, at once. Older keys retire as usual.
+
+    algorithm: "" for JWT_ALGORITHM.
+    """
+    new = keyset.make_key(algorithm or settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
         key_set = _lock_key_set()
@@ -189,26 +212,33 @@ def rotate_now(*, actor: Actor) -> Rotation:
 def replace_all(*, actor: Actor) -> Rotation:
     """Activate a new key at once and stop trusting all others. For a leaked key.
 
-    Pending keys are dropped too, because they were stored beside it. Refresh tokens are signed
+    Pending keys and those of other algorithms are dropped too, because they were stored beside it;
+    new ones of other algorithms are made when they are needed. Refresh tokens are signed
     with another secret and stay valid, so programs get new access tokens automatically.
     """
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
         key_set = _lock_key_set()
-        rotation = _install(key_set, new, now, ends=now)
+        rotation = _install(key_set, new, now, ends=now, is_leak=True)
         _record("replace-all", actor, rotation)
     return _forget_cache(rotation)
 
 
-def rotate_when_due() -> Rotation | None:
-    """Worker job: publish a new key so that it replaces the old one at JWT_KEY_MAX_AGE."""
-    if settings.JWT_SECRET or not _is_due(key_set_cache.get()):
+def rotate_when_due() -> list[Rotation]:
+    """Worker job: publish new keys so that they replace the old ones at JWT_KEY_MAX_AGE."""
+    if settings.JWT_SECRET:
+        return []
+    return [found for name in used_algorithms() if (found := _rotate_when_due(name)) is not None]
+
+
+def _rotate_when_due(algorithm: str) -> Rotation | None:
+    if not _is_due(key_set_cache.get(), algorithm):
         return None
-    new = keyset.make_key(settings.JWT_ALGORITHM)
+    new = keyset.make_key(algorithm)
     with transaction.atomic():
         key_set = _lock_key_set()
-        if not _is_due(key_set):
+        if not _is_due(key_set, algorithm):
             return None
         starts = timezone.now() + settings.JWT_KEY_PUBLISH_AHEAD
         rotation = _install(key_set, new, starts, ends=starts + _max_trust_after_signing())
@@ -221,40 +251,40 @@ def purge_keys(before: datetime) -> int:
     return SigningKey.objects.filter(retires_at__lt=before).delete()[0]
 
 
-def _signer(key_set: KeySet) -> KeySetEntry | None:
-    return key_set.signer(settings.JWT_ALGORITHM, timezone.now(), settings.SESSION_EXPIRY)
+def _signer(key_set: KeySet, algorithm: str) -> KeySetEntry | None:
+    return key_set.signer(algorithm, timezone.now(), settings.SESSION_EXPIRY)
 
 
-def _make_signer(unreadable: str = "") -> KeySetEntry:
+def _make_signer(algorithm: str, unreadable: str = "") -> KeySetEntry:
     """Create and return a signing key; concurrent callers get the same one.
 
     Needed on a new instance, after a change of JWT_ALGORITHM, and if ENCRYPTION_KEY cannot decrypt
     the key `unreadable`.
     """
-    new = keyset.make_key(settings.JWT_ALGORITHM)
+    new = keyset.make_key(algorithm)
     now = timezone.now()
     with transaction.atomic():
         key_set = _lock_key_set()
-        found = _signer(key_set)
+        found = _signer(key_set, algorithm)
         if found is None:
             _record("create", SYSTEM, _install_at_once(key_set, new, now))
-            found = _signer(read_key_set())
+            found = _signer(read_key_set(), algorithm)
         elif found.kid == unreadable:
             _record(
                 "create", SYSTEM, _install(key_set, new, now, ends=now + _max_trust_after_signing())
             )
-            found = _signer(read_key_set())
+            found = _signer(read_key_set(), algorithm)
     key_set_cache.forget()
     if found is None:
         raise RuntimeError("no signing key after creating one")
     return found
 
 
-def _is_due(key_set: KeySet) -> bool:
+def _is_due(key_set: KeySet, algorithm: str) -> bool:
     now = timezone.now()
-    if key_set.pending(settings.JWT_ALGORITHM, now):
+    if key_set.pending(algorithm, now):
         return False
-    signer = _signer(key_set)
+    signer = _signer(key_set, algorithm)
     if signer is None:
         return False  # the first key is created on demand
     age_at_change = now + settings.JWT_KEY_PUBLISH_AHEAD - signer.active_from
@@ -277,11 +307,17 @@ def _install_at_once(key_set: KeySet, new: KeyPair, now: datetime) -> Rotation:
     if pending is None:
         return _install(key_set, new, now, ends=ends)
     SigningKey.objects.filter(pk=pending.kid).update(active_from=now, retires_at=None)
-    return Rotation(pending.kid, now, _retire_others(key_set, ends, but=pending.kid))
+    replaced = _retire(_others_of(key_set, pending.algorithm, but=pending.kid), ends)
+    return Rotation(pending.kid, now, replaced)
 
 
-def _install(key_set: KeySet, new: KeyPair, starts: datetime, *, ends: datetime) -> Rotation:
-    """Save `new`, which signs from `starts`; other keys are trusted until `ends` at most."""
+def _install(
+    key_set: KeySet, new: KeyPair, starts: datetime, *, ends: datetime, is_leak: bool = False
+) -> Rotation:
+    """Save `new`, which signs from `starts`; keys it replaces are trusted until `ends` at most.
+
+    is_leak: it replaces those of other algorithms, too.
+    """
     SigningKey.objects.create(
         kid=new.kid,
         algorithm=new.algorithm,
@@ -290,12 +326,19 @@ def _install(key_set: KeySet, new: KeyPair, starts: datetime, *, ends: datetime)
         created_at=timezone.now(),
         active_from=starts,
     )
-    return Rotation(new.kid, starts, _retire_others(key_set, ends, but=new.kid))
+    others = key_set.keys if is_leak else _others_of(key_set, new.algorithm, but=new.kid)
+    return Rotation(new.kid, starts, _retire(others, ends))
 
 
-def _retire_others(key_set: KeySet, ends: datetime, *, but: str) -> tuple[str, ...]:
-    """Retire all other keys at `ends`, unless they retire earlier; returns their ids."""
-    names = tuple(key.kid for key in key_set.keys if key.kid != but and key.is_trusted(ends))
+def _others_of(key_set: KeySet, algorithm: str, *, but: str) -> list[KeySetEntry]:
+    """The keys of this algorithm, and of those that are not in use any more."""
+    kept = {*used_algorithms()} - {algorithm}
+    return [key for key in key_set.keys if key.kid != but and key.algorithm not in kept]
+
+
+def _retire(keys: Iterable[KeySetEntry], ends: datetime) -> tuple[str, ...]:
+    """Retire these keys at `ends`, unless they retire earlier; returns their ids."""
+    names = tuple(key.kid for key in keys if key.is_trusted(ends))
     SigningKey.objects.filter(pk__in=names).update(retires_at=ends)
     return names
 

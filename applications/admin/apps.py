@@ -30,6 +30,7 @@ WIZARD = "admin:applications_app_protect"
 OPENID = (
     *("openid_kind", "redirect_uris", "logout_uris"),
     *("openid_role", "openid_people", "openid_second_factor", "is_trusted"),
+    *("id_token_algorithm", "signed_userinfo"),
 )
 
 

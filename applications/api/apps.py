@@ -48,6 +48,8 @@ TRUSTED_HELP = "People are not asked whether the app may know who they are."
 ROLE_HELP = "The lowest role that may sign in to the app."
 PEOPLE_HELP = "Ids of the only people who may. Empty: everyone with the role."
 FACTOR_HELP = "Only people who have signed in with a second factor."
+ALGORITHM_HELP = "By which its ID tokens are signed. Empty: `JWT_ALGORITHM`."
+USERINFO_HELP = "Userinfo is answered with a signed token instead of JSON."
 
 
 class AppRecord(Shape):
@@ -73,6 +75,8 @@ class AppRecord(Shape):
     openid_role = serializers.CharField(help_text=ROLE_HELP)
     openid_people = serializers.ListField(child=serializers.CharField(), help_text=PEOPLE_HELP)
     openid_second_factor = serializers.BooleanField(help_text=FACTOR_HELP)
+    id_token_algorithm = serializers.CharField(allow_blank=True, help_text=ALGORITHM_HELP)
+    signed_userinfo = serializers.BooleanField(help_text=USERINFO_HELP)
     created_at = serializers.DateTimeField()
 
 
@@ -123,6 +127,10 @@ class AppFields(StrictSerializer):
         help_text=PEOPLE_HELP,
     )
     openid_second_factor = serializers.BooleanField(default=False, help_text=FACTOR_HELP)
+    id_token_algorithm = serializers.ChoiceField(
+        [("", ""), *App.ALGORITHMS], default="", allow_blank=True, help_text=ALGORITHM_HELP
+    )
+    signed_userinfo = serializers.BooleanField(default=False, help_text=USERINFO_HELP)
 
 
 class AppChange(AppFields):

@@ -24,6 +24,7 @@ FIELDS = (
     "upstream",
     *("openid_kind", "redirect_uris", "logout_uris", "is_trusted"),
     *("openid_role", "openid_people", "openid_second_factor"),
+    *("id_token_algorithm", "signed_userinfo"),
 )
 # So the launcher and lists need no pages.
 MAX_APPS = 200

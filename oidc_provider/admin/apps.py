@@ -16,7 +16,7 @@ from applications.admin.sections import add_section
 from applications.models import App
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
-from oidc_provider.signing import algorithms, is_available
+from oidc_provider.signing import algorithm_of, is_available
 from oidc_provider.views.metadata import url_of
 
 OFF = _("The app does not sign people in by OpenID Connect. Choose its kind below to start.")
@@ -39,7 +39,7 @@ def setup(_request: HttpRequest, app: App) -> Content:
         (_("Token endpoint"), url_of("token")),
         (_("Userinfo endpoint"), url_of("userinfo")),
         (_("Logout endpoint"), url_of("end-session")),
-        (_("Signature of ID tokens"), " ".join(algorithms())),
+        (_("Signature of ID tokens"), algorithm_of(app)),
     ]
     rows = [Row((name, format_html("<code>{}</code>", value))) for name, value in values]
     last = app.grants.aggregate(last=Max("refreshed_at"))["last"]

@@ -51,9 +51,12 @@ def endpoint(*methods: str) -> Callable[[View], View]:
 
 def json_response(content: dict[str, Any], status: int = 200) -> HttpResponse:
     """Not stored by any cache (RFC 6749, section 5.1)."""
-    response = JsonResponse(content, status=status)
-    response["Cache-Control"], response["Pragma"] = "no-store", "no-cache"
-    return response
+    return _not_stored(JsonResponse(content, status=status))
+
+
+def jwt_response(text: str) -> HttpResponse:
+    """A signed answer, stored by no cache either."""
+    return _not_stored(HttpResponse(text, content_type="application/jwt"))
 
 
 def single_fields(request: HttpRequest) -> dict[str, str]:
@@ -93,6 +96,11 @@ def _by_secret(request: HttpRequest, form: dict[str, str]) -> App:
         raise _unknown_client() from None
     except RecordInvalid as error:
         raise ProtocolError("invalid_request", error.sentences) from None
+
+
+def _not_stored(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"], response["Pragma"] = "no-store", "no-cache"
+    return response
 
 
 def _unknown_client() -> ProtocolError:

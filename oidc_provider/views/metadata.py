@@ -34,6 +34,7 @@ def metadata() -> dict[str, Any]:
         "acr_values_supported": list(authentication.ACR_VALUES),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(algorithms()),
+        "userinfo_signing_alg_values_supported": list(algorithms()),
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
         "claim_types_supported": ["normal"],

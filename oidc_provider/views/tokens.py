@@ -1,5 +1,6 @@
 """The endpoints that apps call: token, userinfo, revocation."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from applications.models import App
@@ -7,7 +8,14 @@ from oidc_provider import scopes
 from oidc_provider.claims import claims_of
 from oidc_provider.errors import ProtocolError
 from oidc_provider.services import codes, grants
-from oidc_provider.views.machine import client_of, endpoint, json_response, single_fields
+from oidc_provider.signing import signed_for
+from oidc_provider.views.machine import (
+    client_of,
+    endpoint,
+    json_response,
+    jwt_response,
+    single_fields,
+)
 
 
 @endpoint("POST")
@@ -28,7 +36,12 @@ def userinfo(request: HttpRequest) -> HttpResponse:
     found = grants.find_access(text) if text else None
     if found is None or scopes.OPENID not in found.scope:
         return _refused(text)
-    return json_response(claims_of(found.grant.user, found.scope))
+    claims = claims_of(found.grant.user, found.scope)
+    if not found.grant.app.signed_userinfo:
+        return json_response(claims)
+    # Core, section 5.3.2: with issuer and audience, so that it is worth nothing to another app.
+    about = {"iss": settings.PUBLIC_URL, "aud": found.grant.app.client_id}
+    return jwt_response(signed_for(found.grant.app, claims | about))
 
 
 @endpoint("POST")

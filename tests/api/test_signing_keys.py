@@ -227,13 +227,12 @@ def test_a_key_rotates_by_age_in_time_for_its_successor(at_time: AtTime, setting
 
     at_time(due - MINUTE)
     signing_keys.key_set_cache.forget()
-    assert signing_keys.rotate_when_due() is None
+    assert signing_keys.rotate_when_due() == []
     at_time(due + MINUTE)
     signing_keys.key_set_cache.forget()
-    rotation = signing_keys.rotate_when_due()
-    assert rotation is not None
+    (rotation,) = signing_keys.rotate_when_due()
     assert rotation.replaced == (first,)
-    assert signing_keys.rotate_when_due() is None
+    assert signing_keys.rotate_when_due() == []
     at_time(settings.JWT_KEY_MAX_AGE + 2 * MINUTE)
     assert signer() == rotation.kid
 
@@ -252,7 +251,7 @@ def test_the_worker_rotates_and_purges_keys(viewer: User, at_time: AtTime, setti
 
 
 def test_nothing_rotates_before_the_first_key_is_needed() -> None:
-    assert signing_keys.rotate_when_due() is None
+    assert signing_keys.rotate_when_due() == []
     assert SigningKey.objects.count() == 0
 
 
@@ -283,6 +282,32 @@ def test_a_changed_algorithm_gets_a_new_key_at_once_and_trusts_the_old_one(
     assert kids() == [jwt.get_unverified_header(new.access)["kid"]]
 
 
+def test_keys_of_several_algorithms_do_not_replace_each_other(
+    at_time: AtTime, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is published, rotated by age and by hand; a leak ends all of them."""
+    monkeypatch.setattr(signing_keys, "_algorithm_sources", [lambda: ["EdDSA", "ES256"]])
+    first, other = kids()
+    assert signing_keys.AccessKeys().signer("EdDSA").kid == other
+    at_time(settings.JWT_KEY_MAX_AGE - settings.JWT_KEY_PUBLISH_AHEAD + MINUTE)
+    signing_keys.key_set_cache.forget()
+
+    by_age = signing_keys.rotate_when_due()
+
+    assert [rotation.replaced for rotation in by_age] == [(first,), (other,)]
+    at_time(settings.JWT_KEY_MAX_AGE + DAY)
+    assert kids() == [rotation.kid for rotation in by_age]
+    by_hand = signing_keys.rotate_now(actor=SYSTEM, algorithm="EdDSA")
+    assert by_hand.replaced == (by_age[1].kid,)
+    assert signer() == by_age[0].kid
+    leak = signing_keys.replace_all(actor=SYSTEM)
+    assert leak.replaced == (*(rotation.kid for rotation in by_age), by_hand.kid)
+    assert kids()[0] == leak.kid
+    # An algorithm that no app uses any more retires with the next key.
+    signing_keys._algorithm_sources.clear()
+    assert len(signing_keys.rotate_now(actor=SYSTEM).replaced) == 2
+
+
 def test_a_longer_token_lifetime_never_outlives_its_key(settings: Any) -> None:
     old = signer()
     signing_keys.rotate(actor=SYSTEM)
@@ -309,5 +334,5 @@ def test_a_shared_secret_needs_no_key_set(settings: Any) -> None:
 
     assert signing_keys.published_keys() == []
     assert signing_keys.AccessKeys().signer().algorithm == "HS256"
-    assert signing_keys.rotate_when_due() is None
+    assert signing_keys.rotate_when_due() == []
     assert SigningKey.objects.count() == 0

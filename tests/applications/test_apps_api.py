@@ -49,6 +49,8 @@ def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -
         "openid_role": "viewer",
         "openid_people": [],
         "openid_second_factor": False,
+        "id_token_algorithm": "",
+        "signed_userinfo": False,
     }
     assert call(browser, "GET", "apps").json()["results"][0]["id"] == str(app.pk)
 

@@ -31,7 +31,8 @@ def test_the_document_names_what_the_code_does(document: dict[str, Any], strange
     assert document["response_types_supported"] == [*parameters.RESPONSE_TYPES]
     assert document["grant_types_supported"] == [*GRANT_TYPES]
     assert document["scopes_supported"] == [*scopes.NAMES]
-    assert document["id_token_signing_alg_values_supported"] == ["ES256"]
+    for name in ("id_token", "userinfo"):
+        assert document[f"{name}_signing_alg_values_supported"] == ["ES256", "RS256"]
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["authorization_response_iss_parameter_supported"] is True
     oauth = stranger.get("/.well-known/oauth-authorization-server")

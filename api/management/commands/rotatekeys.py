@@ -1,5 +1,6 @@
 """`manage.py rotatekeys`"""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from api.tokens import signing_keys
 from api.tokens.signing_keys import Rotation
 from core.commands import GatehouseCommand
 
+Rotate = Callable[..., Rotation | None]
 QUESTION = (
     "All existing access tokens become invalid: here within a second, in your backends when they "
     "fetch the key set again. Programs refresh their tokens. Replace all keys?"
@@ -18,12 +20,12 @@ QUESTION = (
 
 
 class Command(GatehouseCommand):
-    """Replace the key that signs access tokens."""
+    """Replace the keys that sign access and ID tokens."""
 
     help = (
         "Publish a new signing key, which starts to sign after JWT_KEY_PUBLISH_AHEAD. The old one "
-        "stays valid until its last token has expired. Existing tokens keep working. Safe to "
-        "repeat: exits with 1 if a new key waits to sign already."
+        "stays valid until its last token has expired. Existing tokens keep working. So for each "
+        "algorithm in use. Safe to repeat: exits with 1 if new keys wait to sign already."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -50,16 +52,18 @@ class Command(GatehouseCommand):
         if options["emergency"]:
             self.ask_yes(QUESTION, assume_yes=options["yes"])
             self._report(signing_keys.replace_all(actor=SYSTEM), "invalid now")
-        elif options["now"]:
-            self._report(
-                signing_keys.rotate_now(actor=SYSTEM), "valid until its last token has expired"
-            )
         else:
-            rotation = signing_keys.rotate(actor=SYSTEM)
-            if rotation is None:
-                raise CommandError(
-                    "Nothing was done: a new key is already published and will sign soon."
-                )
+            self._rotate(signing_keys.rotate_now if options["now"] else signing_keys.rotate)
+
+    def _rotate(self, rotate: Rotate) -> None:
+        """Rotate the keys of each algorithm in use."""
+        done = [rotate(actor=SYSTEM, algorithm=name) for name in signing_keys.used_algorithms()]
+        rotations = [rotation for rotation in done if rotation is not None]
+        if not rotations:
+            raise CommandError(
+                "Nothing was done: a new key is already published and will sign soon."
+            )
+        for rotation in rotations:
             self._report(rotation, "valid until its last token has expired")
 
     def _report(self, rotation: Rotation, state: str) -> None:
