@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from applications.opening_hours import hours_of
 from applications.redirect_uris import uris_of
 from core.text.cleaning import clean_each
+from core.text.networks import networks_of
 
 MAX_NAME, MAX_SLUG, MAX_URL, MAX_DESCRIPTION, MAX_INITIALS, MAX_UPSTREAM = 80, 50, 500, 200, 2, 200
 MAX_HOST = 253
 MAX_PEOPLE = 200
+MAX_GROUPS = 50
 USUAL_PORTS = {"https": 443, "http": 80}
 PROXY_NAMES = ("nginx", "caddy", "traefik", "haproxy", "backend")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -147,6 +150,14 @@ def user_ids_of(typed: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
+def group_ids_of(values: Iterable[str]) -> list[str]:
+    """Ids of groups, each once; [] asks for none."""
+    found = list(dict.fromkeys(map(str, values)))
+    if len(found) > MAX_GROUPS:
+        raise ValueError(_("At most %(most)d groups.") % {"most": MAX_GROUPS})
+    return found
+
+
 def initials_of(name: str) -> str:
     """The first letters of the first two words, else of the one word."""
     words: list[str] = _WORD.findall(unicodedata.normalize("NFC", name))
@@ -187,4 +198,7 @@ _CLEANERS: dict[str, Callable[[Any], Any]] = {
     "redirect_uris": uris_of,
     "logout_uris": uris_of,
     "openid_people": user_ids_of,
+    "openid_group_ids": group_ids_of,
+    "openid_networks": networks_of,
+    "openid_hours": hours_of,
 }

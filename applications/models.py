@@ -133,6 +133,22 @@ class App(models.Model):
         _("only with a second factor"), default=False,
         help_text=_("People have to sign in with a passkey, or with a code of a second factor."),
     )  # fmt: skip
+    # Ids of groups, as in access rules: a deleted group leaves a closed app behind.
+    openid_group_ids = models.JSONField(_("groups"), default=list, blank=True)
+    openid_networks = models.JSONField(
+        _("only from these networks"), default=list, blank=True,
+        help_text=_(
+            "Where people have to be when they sign in: one network on each line, such as "
+            "10.0.0.0/8. Empty: anywhere."
+        ),
+    )  # fmt: skip
+    openid_hours = models.JSONField(
+        _("only at these hours"), default=list, blank=True,
+        help_text=_(
+            "One span on each line, such as mon-fri 08:00-18:00, in the time zone of this server. "
+            "At its end, sign-ins to the app end, too. Empty: at any time."
+        ),
+    )  # fmt: skip
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     class Meta:

@@ -25,14 +25,17 @@ def undo_change(event: AuditEvent) -> Reversal:
     app = App.objects.filter(pk__in=[event.target_id]).first()
     if app is None:
         raise CannotUndo(_("This app does not exist any more."))
-    before, after = event.detail["before"], event.detail["after"]
+    before, after = (
+        {name: value for name, value in event.detail[side].items() if name in apps.FIELDS}
+        for side in ("before", "after")
+    )
     now = {name: value for name, value in apps.values_of(app).items() if name in after}
     if now != after:
         raise CannotUndo(_("The app is no longer as this change left it."))
     return Reversal(
         _("App “%(name)s”") % {"name": app.name},
-        rule_text(now),
-        rule_text(before),
+        rule_text(apps.with_group_names(now)),
+        rule_text(apps.with_group_names(before)),
         lambda actor: apps.edit_app(actor=actor, app=app, changes=before),
         apps.require_owner,
     )

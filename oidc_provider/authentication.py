@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.sessions.reauthentication import AUTHENTICATED_AT
 from accounts.sessions.store import DEVICE, SIGNED_IN_AT
 from accounts.sign_in.methods import SignInMethod
+from core.web.client_ip import client_ip
 
 SINGLE_FACTOR, MULTI_FACTOR = "urn:gatehouse:acr:1fa", "urn:gatehouse:acr:2fa"
 ACR_VALUES = (SINGLE_FACTOR, MULTI_FACTOR)
@@ -35,7 +36,8 @@ _SECOND = frozenset({SignInMethod.TOTP, SignInMethod.RECOVERY_CODE, SignInMethod
 
 @dataclass(frozen=True, slots=True)
 class SessionAuthentication:
-    """session_id: the public id of the browser session. methods: values of `amr`.
+    """session_id: the public id of the browser session. methods: values of `amr`. ip: whence the
+    browser asks now, "" if that is not known.
 
     has_second_factor: two factors were verified in this session. A trusted browser, which is asked
     for one only, does not count.
@@ -45,6 +47,7 @@ class SessionAuthentication:
     at: datetime
     methods: list[str]
     has_second_factor: bool
+    ip: str = ""
 
 
 def authentication_of(request: HttpRequest, user: User) -> SessionAuthentication | None:
@@ -61,6 +64,7 @@ def authentication_of(request: HttpRequest, user: User) -> SessionAuthentication
         at=max(times),
         methods=amr,
         has_second_factor="mfa" in amr,
+        ip=client_ip(request),
     )
 
 

@@ -1,19 +1,29 @@
 """Decides who may sign in to an app: when a code is made, and each time a token is used."""
 
+from collections.abc import Iterable
+from datetime import datetime
+from ipaddress import ip_network
+from uuid import UUID
+
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import access_policy
 from accounts.access_policy import DenialReason
-from accounts.models import User
+from accounts.models import Membership, User
 from accounts.roles import Role
+from accounts.services.groups.names import is_id
 from applications.models import App
+from applications.opening_hours import open_until, spoken
+from applications.services.apps import names_of_groups
+from core.web.client_ip import is_in, parse_address
 
 
-def entry_denial(app: App, user: User, *, has_second_factor: bool) -> DenialReason | None:
+def entry_denial(app: App, user: User, *, has_second_factor: bool, ip: str) -> DenialReason | None:
     """Why `user` may not sign in to `app` now, or None. Asks the access policy first.
 
     An unverified address is refused as at forward auth: apps join accounts by it.
-    has_second_factor: see SessionAuthentication.
+    has_second_factor, ip: of the sign-in; see SessionAuthentication.
     """
     denial = access_policy.get_denial(user)
     if denial is not None:
@@ -28,12 +38,69 @@ def entry_denial(app: App, user: User, *, has_second_factor: bool) -> DenialReas
             _("The app needs the role “%(role)s” or a higher one.")
             % {"role": app.get_openid_role_display()},
         )
-    if app.openid_people and str(user.pk) not in app.openid_people:
-        return DenialReason("not_named", _("Only people whom an owner has named may enter."))
-    if app.openid_second_factor and not has_second_factor:
+    now = timezone.now()
+    return (
+        _group_denial(app, user, now)
+        or _person_denial(app, user)
+        or _network_denial(app, ip)
+        or _hours_denial(app, now)
+        or _factor_denial(app, has_second_factor=has_second_factor)
+    )
+
+
+def closes_at(app: App, now: datetime) -> datetime | None:
+    """When the hours of the app end next; None without hours."""
+    return open_until(app.openid_hours, timezone.localtime(now, timezone.get_default_timezone()))
+
+
+def _group_denial(app: App, user: User, now: datetime) -> DenialReason | None:
+    if not app.openid_group_ids:
+        return None
+    keys = [UUID(key) for key in app.openid_group_ids if is_id(key)]
+    rows = Membership.objects.filter(user=user, group_id__in=keys)
+    if rows.current(now).exists():
+        return None
+    names = sorted(names_of_groups(app).values())
+    if not names:
         return DenialReason(
-            "second_factor_needed",
-            _("The app needs a second factor. Set one up on your account page if you have none, "
-              "sign out, and sign in with it."),
-        )  # fmt: skip
-    return None
+            "group_missing", _("The app is for people in a group that does not exist any more.")
+        )
+    text = _("The app is for people in one of these groups: %(groups)s. You are in none of them.")
+    return DenialReason("group_missing", text % {"groups": ", ".join(names)})
+
+
+def _person_denial(app: App, user: User) -> DenialReason | None:
+    if not app.openid_people or str(user.pk) in app.openid_people:
+        return None
+    return DenialReason("not_named", _("Only people whom an owner has named may enter."))
+
+
+def _network_denial(app: App, ip: str) -> DenialReason | None:
+    if not app.openid_networks or _is_inside(ip, app.openid_networks):
+        return None
+    text = _("The app opens only from certain networks, such as that of your office. You have come "
+             "from %(address)s.")  # fmt: skip
+    return DenialReason("network_refused", text % {"address": ip or "?"})
+
+
+def _is_inside(ip: str, networks: Iterable[str]) -> bool:
+    address = parse_address(ip)
+    return address is not None and is_in(address, [ip_network(text) for text in networks])
+
+
+def _hours_denial(app: App, now: datetime) -> DenialReason | None:
+    if not app.openid_hours or closes_at(app, now) is not None:
+        return None
+    zone = timezone.get_default_timezone_name()
+    text = _("The app is closed now. It is open: %(hours)s (%(zone)s).")
+    return DenialReason("closed_now", text % {"hours": spoken(app.openid_hours), "zone": zone})
+
+
+def _factor_denial(app: App, *, has_second_factor: bool) -> DenialReason | None:
+    if not app.openid_second_factor or has_second_factor:
+        return None
+    return DenialReason(
+        "second_factor_needed",
+        _("The app needs a second factor. Set one up on your account page if you have none, "
+          "sign out, and sign in with it."),
+    )  # fmt: skip

@@ -17,6 +17,8 @@ class Authentication(models.Model):
     # Values of `amr` (RFC 8176).
     methods = models.JSONField(default=list, editable=False)
     has_second_factor = models.BooleanField(default=False, editable=False)
+    # Whence the browser came: an app may be open from certain networks only.
+    ip = models.CharField(max_length=45, blank=True, editable=False)
 
     class Meta:
         abstract = True

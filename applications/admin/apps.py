@@ -1,6 +1,6 @@
 """The table of apps. Admins read it, owners change it; a new app comes through the wizard."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -17,7 +17,7 @@ from accounts.admin.base import RowPage, acting_admin
 from accounts.admin.columns import NOTHING, badge
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
-from accounts.models import User
+from accounts.models import Group, User
 from accounts.roles import Role
 from applications.addresses import clean_app
 from applications.admin.sections import pages_of, remainder_of, sections_of
@@ -29,8 +29,9 @@ from core.errors import GatehouseError
 WIZARD = "admin:applications_app_protect"
 OPENID = (
     *("openid_kind", "redirect_uris", "logout_uris"),
-    *("openid_role", "openid_people", "openid_second_factor", "is_trusted"),
     *("id_token_algorithm", "signed_userinfo"),
+    *("openid_role", "openid_group_ids", "openid_people", "openid_second_factor"),
+    *("openid_networks", "openid_hours", "is_trusted"),
 )
 
 
@@ -94,6 +95,24 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         help_text=App._meta.get_field("openid_people").help_text,
     )  # fmt: skip
 
+    openid_group_ids = forms.MultipleChoiceField(
+        label=gettext_lazy("Only these groups"),
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=gettext_lazy(
+            "Only people in one of the ticked groups, who also have the role. None ticked: "
+            "everyone with the role."
+        ),
+    )
+    openid_networks = LinesField(
+        label=gettext_lazy("Only from these networks"), required=False,
+        help_text=App._meta.get_field("openid_networks").help_text,
+    )  # fmt: skip
+    openid_hours = LinesField(
+        label=gettext_lazy("Only at these hours"), required=False,
+        help_text=App._meta.get_field("openid_hours").help_text,
+    )  # fmt: skip
+
     class Meta:
         model = App
         fields = (*FIELDS,)
@@ -103,9 +122,20 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         for name in ("name", "slug", "url", "upstream", "initials"):
             if name in self.fields:
                 self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
+        if "openid_group_ids" in self.fields:
+            self._offer_groups(cast("forms.MultipleChoiceField", self.fields["openid_group_ids"]))
         for name in ("slug", "openid_role"):
             if name in self.fields:
                 self.fields[name].required = False
+
+    def _offer_groups(self, field: forms.MultipleChoiceField) -> None:
+        """All groups, and deleted ones that the app asks for: dropping one would open the app."""
+        groups = {str(group.pk): str(group) for group in Group.objects.order_by("name")}
+        kept = [key for key in self.instance.openid_group_ids if key not in groups]
+        gone = {key: _("a deleted group") for key in kept}
+        field.choices = [*groups.items(), *gone.items()]
+        if not field.choices:
+            field.help_text = _("There is no group yet.")
 
     def clean(self) -> dict[str, Any]:
         """Normalize the fields, and add the errors."""

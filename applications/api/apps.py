@@ -17,6 +17,7 @@ from api.serializers import Shape, StrictSerializer, example, page_of, record
 from api.validation import refuse_fields, validate
 from applications.addresses import (
     MAX_DESCRIPTION,
+    MAX_GROUPS,
     MAX_INITIALS,
     MAX_NAME,
     MAX_PEOPLE,
@@ -26,9 +27,11 @@ from applications.addresses import (
     clean_app,
 )
 from applications.models import App
+from applications.opening_hours import MAX_LINE, MAX_LINES
 from applications.redirect_uris import MAX_URI, MAX_URIS
 from applications.services import apps
 from core.errors import NotFound, RecordInvalid
+from core.text.networks import MAX_NETWORKS
 
 READ = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 CHANGE = (HasScope(Scope.USERS), HasRole(Role.OWNER), RecentlyAuthenticated())
@@ -47,6 +50,11 @@ LOGOUT_HELP = "Where people may return after signing out."
 TRUSTED_HELP = "People are not asked whether the app may know who they are."
 ROLE_HELP = "The lowest role that may sign in to the app."
 PEOPLE_HELP = "Ids of the only people who may. Empty: everyone with the role."
+GROUPS_HELP = "Ids of groups: only people in one of them. Empty: everyone with the role."
+NETWORKS_HELP = "Only people who sign in from one of these networks. Empty: from anywhere."
+HOURS_HELP = (
+    "Only at these hours, in the time zone of the server: `mon-fri 08:00-18:00`. Empty: always."
+)
 FACTOR_HELP = "Only people who have signed in with a second factor."
 ALGORITHM_HELP = "By which its ID tokens are signed. Empty: `JWT_ALGORITHM`."
 USERINFO_HELP = "Userinfo is answered with a signed token instead of JSON."
@@ -77,6 +85,9 @@ class AppRecord(Shape):
     openid_second_factor = serializers.BooleanField(help_text=FACTOR_HELP)
     id_token_algorithm = serializers.CharField(allow_blank=True, help_text=ALGORITHM_HELP)
     signed_userinfo = serializers.BooleanField(help_text=USERINFO_HELP)
+    openid_group_ids = serializers.ListField(child=serializers.CharField(), help_text=GROUPS_HELP)
+    openid_networks = serializers.ListField(child=serializers.CharField(), help_text=NETWORKS_HELP)
+    openid_hours = serializers.ListField(child=serializers.CharField(), help_text=HOURS_HELP)
     created_at = serializers.DateTimeField()
 
 
@@ -131,6 +142,24 @@ class AppFields(StrictSerializer):
         [("", ""), *App.ALGORITHMS], default="", allow_blank=True, help_text=ALGORITHM_HELP
     )
     signed_userinfo = serializers.BooleanField(default=False, help_text=USERINFO_HELP)
+    openid_group_ids = serializers.ListField(
+        child=serializers.CharField(max_length=36),
+        default=list,
+        max_length=MAX_GROUPS,
+        help_text=GROUPS_HELP,
+    )
+    openid_networks = serializers.ListField(
+        child=serializers.CharField(max_length=50),
+        default=list,
+        max_length=MAX_NETWORKS,
+        help_text=NETWORKS_HELP,
+    )
+    openid_hours = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_LINE),
+        default=list,
+        max_length=MAX_LINES,
+        help_text=HOURS_HELP,
+    )
 
 
 class AppChange(AppFields):

@@ -39,6 +39,9 @@ class Migration(migrations.Migration):
                 ('signed_userinfo', models.BooleanField(default=False, help_text='The userinfo endpoint answers with a signed token instead of JSON.', verbose_name='signed answers of userinfo')),
                 ('openid_people', models.JSONField(blank=True, default=list, help_text='Email addresses, one on each line. Empty: everyone with the role.', verbose_name='only these people')),
                 ('openid_second_factor', models.BooleanField(default=False, help_text='People have to sign in with a passkey, or with a code of a second factor.', verbose_name='only with a second factor')),
+                ('openid_group_ids', models.JSONField(blank=True, default=list, verbose_name='groups')),
+                ('openid_networks', models.JSONField(blank=True, default=list, help_text='Where people have to be when they sign in: one network on each line, such as 10.0.0.0/8. Empty: anywhere.', verbose_name='only from these networks')),
+                ('openid_hours', models.JSONField(blank=True, default=list, help_text='One span on each line, such as mon-fri 08:00-18:00, in the time zone of this server. At its end, sign-ins to the app end, too. Empty: at any time.', verbose_name='only at these hours')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
             ],
             options={

@@ -4,14 +4,19 @@ Only owners change apps, because apps are settings, like access rules (CONTRACT 
 changes take the lock of rules, whose rows refer to apps.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
+from accounts.models import Group
 from accounts.roles import Role
+from accounts.services.groups.names import is_id
+from accounts.services.groups.uses import GroupUse
 from applications.addresses import clean_app, slug_for, split_address
 from applications.models import App
 from applications.redirect_uris import private_schemes
@@ -25,6 +30,7 @@ FIELDS = (
     *("openid_kind", "redirect_uris", "logout_uris", "is_trusted"),
     *("openid_role", "openid_people", "openid_second_factor"),
     *("id_token_algorithm", "signed_userinfo"),
+    *("openid_group_ids", "openid_networks", "openid_hours"),
 )
 # So the launcher and lists need no pages.
 MAX_APPS = 200
@@ -44,6 +50,7 @@ def store_new_app(*, actor: Actor, app: App) -> None:
     require_owner(actor)
     _validate(app)
     acquire_lock(ROLES)
+    _require_groups(app)
     others = list(App.objects.all())
     if len(others) >= MAX_APPS:
         raise RecordInvalid({"name": [_("There are too many apps.")]})
@@ -55,7 +62,7 @@ def store_new_app(*, actor: Actor, app: App) -> None:
 
 def record_new_app(*, actor: Actor, app: App) -> None:
     """The second half: the audit row."""
-    _record("sso:app:create", actor, app, after=values_of(app))
+    _record("sso:app:create", actor, app, after=with_group_names(values_of(app)))
 
 
 def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
@@ -71,6 +78,7 @@ def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
         for name, value in changes.items():
             setattr(current, name, value)
         _validate(current)
+        _require_groups(current, before["openid_group_ids"])
         others = list(App.objects.exclude(pk=current.pk))
         current.slug = current.slug or slug_for(current.name, {other.slug for other in others})
         _require_free_slug(current, others)
@@ -83,8 +91,8 @@ def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
             "sso:app:change",
             actor,
             current,
-            before={name: before[name] for name in changed},
-            after={name: after[name] for name in changed},
+            before=with_group_names({name: before[name] for name in changed}),
+            after=with_group_names({name: after[name] for name in changed}),
         )
     return current
 
@@ -100,7 +108,7 @@ def delete_app(*, actor: Actor, app: App) -> None:
         key = current.pk
         current.delete()
         current.pk = key
-        _record("sso:app:delete", actor, current, before=values_of(current))
+        _record("sso:app:delete", actor, current, before=with_group_names(values_of(current)))
 
 
 def find_app(host: str, path: str) -> App | None:
@@ -143,6 +151,49 @@ def openid_errors(app: App) -> dict[str, list[str]]:
         text = _("“%(uri)s”: only a desktop or phone app can have an address of its own scheme.")
         return {"redirect_uris": [text % {"uri": private[0]}]}
     return {}
+
+
+def names_of_groups(app: App) -> dict[str, str]:
+    """The name of each group that the app asks for, by its id; deleted ones are missing."""
+    return _names_of_groups(app.openid_group_ids)
+
+
+def with_group_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Values of an app for people: beside the ids of groups their names, as of now."""
+    if "openid_group_ids" not in values:
+        return values
+    names = _names_of_groups(values["openid_group_ids"])
+    return values | {"groups": sorted(names.get(key, key) for key in values["openid_group_ids"])}
+
+
+def _names_of_groups(keys: Iterable[str]) -> dict[str, str]:
+    wanted = {UUID(key) for key in keys if is_id(key)}
+    found = Group.objects.filter(pk__in=wanted) if wanted else []
+    return {str(group.pk): group.name for group in found}
+
+
+def uses_of_group(group: Group) -> list[GroupUse]:
+    """The apps that ask for the group, with their pages."""
+    rows = App.objects.exclude(openid_group_ids=[])
+    return [
+        GroupUse(
+            _("App “%(name)s”") % {"name": app.name},
+            reverse("admin:applications_app_change", args=[app.pk]),
+        )
+        for app in rows
+        if str(group.pk) in app.openid_group_ids
+    ]
+
+
+def _require_groups(app: App, before: Sequence[str] = ()) -> None:
+    """Raise RecordInvalid for a new group that does not exist. Deletions take the same lock.
+
+    before: groups that the app asks for already. A deleted one stays, so that no edit of another
+    field opens the app.
+    """
+    found = names_of_groups(app)
+    if any(key not in found and key not in before for key in app.openid_group_ids):
+        raise RecordInvalid({"openid_group_ids": [_("There is no such group.")]})
 
 
 def _require_free_slug(app: App, others: Iterable[App]) -> None:

@@ -28,9 +28,10 @@ from applications.addresses import (
 from applications.models import App
 from applications.services.apps import require_owner
 from core.errors import RecordInvalid
+from core.text.networks import networks_of
 from forward_auth.admin.labels import audience_badge, conditions_cell, rule_link
 from forward_auth.models import AccessRule
-from forward_auth.rules.validation import networks_of, path_of
+from forward_auth.rules.validation import path_of
 from forward_auth.services.app_setup import (
     BACKEND,
     Access,

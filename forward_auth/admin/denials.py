@@ -23,7 +23,7 @@ from accounts.models import User
 from core.web.client_ip import parse_address
 from forward_auth.admin.labels import app_link, audience_badge, rule_link, target_cell
 from forward_auth.models import AccessRule, Denial
-from forward_auth.services.denials import app_of_denial, reference_in
+from forward_auth.services.denials import SIGN_IN, app_of_denial, reference_in
 from forward_auth.services.explanations import REASONS, reason_of
 from forward_auth.services.rules import rule_of
 from moderation.admin.labels import ban_link, end_of
@@ -38,6 +38,7 @@ CREDENTIALS = {
     "gate": gettext_lazy("a session"),  # by the cookie of apps on other hosts
     "key": gettext_lazy("an API key"),
     "token": gettext_lazy("an access token"),
+    SIGN_IN: gettext_lazy("a sign-in to the app by OpenID Connect"),
 }
 
 
@@ -185,6 +186,7 @@ def _page_context(row: Denial) -> dict[str, Any]:
         "reason": reason_of(row.code),
         "badge": _badge(row),
         "why": row.why,
+        "is_sign_in": row.credential == SIGN_IN,
         "rule": rule_link(row.rule.pk, row.rule.name) if row.rule else "",
         "app": app_link(app) if app else "",
         "rule_whom": _whom(row.rule) if row.rule else "",

@@ -44,7 +44,7 @@ class RefusalRecord(Shape):
     credential = serializers.CharField(
         allow_blank=True,
         help_text="What the request was sent with: `session`, `key` or `token`. Empty: no valid "
-        "credential.",
+        "credential. `openid`: it was a sign-in to an app.",
     )
     host = serializers.CharField(allow_blank=True)
     path = serializers.CharField(allow_blank=True)

@@ -22,13 +22,13 @@ from api.serializers import Shape, StrictSerializer, example, page_of, record
 from api.validation import refuse_fields, validate
 from applications.models import App
 from core.errors import NotFound, RecordInvalid
+from core.text.networks import MAX_NETWORKS
 from core.text.plain_text import echo
 from forward_auth.models import AccessRule
 from forward_auth.rules.validation import (
     MAX_GROUPS,
     MAX_HOST_LENGTH,
     MAX_NAME_LENGTH,
-    MAX_NETWORKS,
     MAX_PATH_LENGTH,
     METHODS,
     clean_fields,

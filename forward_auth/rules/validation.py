@@ -6,18 +6,18 @@ that no request can match (ports, escapes, repeated slashes) is an error.
 
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import ip_network
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from accounts.roles import Role
 from core.text.cleaning import clean_each
+from core.text.networks import networks_of
 from forward_auth.request import clean_host
 from forward_auth.rules.matching import Effect
 from forward_auth.rules.path_readings import composed, is_plain
 
-MAX_NAME_LENGTH, MAX_HOST_LENGTH, MAX_PATH_LENGTH, MAX_NETWORKS = 80, 253, 500, 100
+MAX_NAME_LENGTH, MAX_HOST_LENGTH, MAX_PATH_LENGTH = 80, 253, 500
 MAX_GROUPS = 50
 # The registered methods (iana.org/assignments/http-methods, RFC 9110, section 16.1.1), common ones
 # first; without `*` and PRI, which no request can have.
@@ -105,43 +105,6 @@ def methods_of(values: Iterable[str]) -> list[str]:
     if not chosen <= set(METHODS):
         raise ValueError(_("Choose methods from the list."))
     return [] if chosen == set(METHODS) else [name for name in METHODS if name in chosen]
-
-
-def networks_of(texts: Iterable[str]) -> list[str]:
-    """Networks without duplicates, such as 10.0.0.0/8. An address is a network of one."""
-    found: list[str] = []
-    for text in filter(None, (one.strip() for one in texts)):
-        network = _network(text)
-        if network not in found:
-            found.append(network)
-    if len(found) > MAX_NETWORKS:
-        raise ValueError(_("At most %(most)d networks in a rule.") % {"most": MAX_NETWORKS})
-    return found
-
-
-def _network(text: str) -> str:
-    try:
-        network = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(
-            _(
-                "“%(text)s” is not a network. Enter one on each line, such as 10.0.0.0/8 or "
-                "2001:db8::/32."
-            )
-            % {"text": text[:50]}
-        ) from None
-    if "/" in text and str(network.network_address) != str(_address(text)):
-        raise ValueError(
-            _("“%(text)s” is one address in a network. Enter %(network)s for the network.")
-            % {"text": text[:50], "network": network}
-        )
-    if network.version == 6 and network.network_address.ipv4_mapped:
-        raise ValueError(_("“%(text)s”: enter the IPv4 network itself.") % {"text": text[:50]})
-    return str(network)
-
-
-def _address(text: str) -> object:
-    return ip_network(text.partition("/")[0]).network_address
 
 
 def group_ids_of(values: Iterable[str]) -> list[str]:

@@ -22,12 +22,17 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.roles import Role
 from applications.models import App
+from applications.refusals import RefusedSignIn
 from applications.services.apps import find_app
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
 from core.web.client_ip import network_key
 from forward_auth.cache import CheckResult
+from forward_auth.decisions import Decision, Principal, Question
 from forward_auth.models import AccessRule, Denial
+from forward_auth.request import Target
+from forward_auth.rules.matching import Requirement
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 LENGTH = 8
@@ -35,6 +40,8 @@ LENGTH = 8
 SAME_FOR = timedelta(minutes=1)
 MAX_WAITING = 5_000
 KEEP = timedelta(days=7)
+# In place of the kind of a credential: the refusal of a sign-in to an app.
+SIGN_IN = "openid"
 OVERFLOW = "more denials in a minute than are recorded one by one; this row counts the rest"
 
 
@@ -119,6 +126,25 @@ def note_denial(result: CheckResult) -> str:
         _waiting.recent[key] = (now, row.reference)
         _waiting.new[row.reference] = row
     return row.reference
+
+
+def note_refused_sign_in(refused: RefusedSignIn) -> str:
+    """Note that a person could not sign in to an app by OpenID Connect; see note_denial()."""
+    app, user = refused.app, refused.user
+    requirement = Requirement("", False, Role(app.openid_role), refused.why)
+    who = Principal(
+        kind=SIGN_IN,
+        user_id=str(user.pk),
+        email=user.email,
+        name=user.name,
+        role=Role(user.role),
+        is_verified=user.is_verified,
+        until=0,
+    )
+    # No path and no method: it is about the app as a whole.
+    target = Target(app.host, app.path, "", "")
+    decision = Decision(403, refused.code, requirement, Question.ROLE)
+    return note_denial(CheckResult(decision, [], who, target, refused.ip))
 
 
 def write_denials() -> int:

@@ -67,7 +67,23 @@ REASONS: dict[str, Reason] = {
     ),
     "group_missing": Reason(
         gettext_lazy("Not in the group"),
-        gettext_lazy("The user was in none of the groups that the rule requires."),
+        gettext_lazy("The user was in none of the groups that the rule or the app requires."),
+    ),
+    "not_named": Reason(
+        gettext_lazy("Not named"),
+        gettext_lazy("The app is open to some people only, and the user is none of them."),
+    ),
+    "network_refused": Reason(
+        gettext_lazy("Wrong network"),
+        gettext_lazy("The app opens from certain networks only, and the user came from another."),
+    ),
+    "closed_now": Reason(
+        gettext_lazy("Outside the hours"),
+        gettext_lazy("The app is open at certain hours only."),
+    ),
+    "second_factor_needed": Reason(
+        gettext_lazy("No second factor"),
+        gettext_lazy("The app needs a second factor, and the user signed in without one."),
     ),
     "scope_missing": Reason(
         gettext_lazy("Scope missing"),

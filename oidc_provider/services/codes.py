@@ -6,15 +6,17 @@ from secrets import token_urlsafe
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts import access_policy
 from accounts.models import BrowserSession, User
 from applications.models import App
+from applications.refusals import RefusedSignIn, note_refused_sign_in
 from audit import audit_log
 from core.crypto.tokens import digest, make_token
 from core.locks import delete_free, lock_users
 from oidc_provider.authentication import SessionAuthentication
+from oidc_provider.entry import entry_denial
 from oidc_provider.errors import ProtocolError
 from oidc_provider.models import AuthorizationCode, Consent, Grant
 from oidc_provider.parameters import AuthorizationRequest, is_verified
@@ -75,6 +77,7 @@ def issue_code(
             auth_time=authentication.at,
             methods=authentication.methods,
             has_second_factor=authentication.has_second_factor,
+            ip=authentication.ip,
             created_at=now,
             expires_at=now + LIFETIME,
         )
@@ -106,14 +109,24 @@ def has_consent(user: User, app: App, scope: tuple[str, ...]) -> bool:
     return given is not None and {*scope} <= {*given.split()}
 
 
-def note_refusal(user: User, app: App, code: str) -> None:
-    """Audit that `user` could not sign in to the app. code: of a DenialReason."""
+def note_refusal(user: User, app: App, code: str, authentication: SessionAuthentication) -> str:
+    """Audit that `user` could not sign in to the app. code: of a DenialReason.
+
+    Returns the reference under which administrators find it among all refusals, "" for none.
+    """
     with transaction.atomic():
         lock_users(user.pk)
         audit_log.record(
             "openid:sign-in:start", actor=user, target=user, result="refused", name=app.name,
             reason=code,
         )  # fmt: skip
+    with translation.override("en"):
+        # As the reasons of access rules are kept: in one language, for whoever looks it up.
+        again = entry_denial(
+            app, user, has_second_factor=authentication.has_second_factor, ip=authentication.ip
+        )
+    why = f"{app.name}: {again.message}" if again is not None else app.name
+    return note_refused_sign_in(RefusedSignIn(app, user, code, why, authentication.ip))
 
 
 def purge_codes() -> int:
@@ -146,6 +159,7 @@ def _make_grant(row: AuthorizationCode, app: App, given: Redemption) -> Grant | 
         auth_time=row.auth_time,
         methods=row.methods,
         has_second_factor=row.has_second_factor,
+        ip=row.ip,
         # What was revoked since the code was made ends the grant, too.
         created_at=row.created_at,
         refreshed_at=row.used_at or timezone.now(),

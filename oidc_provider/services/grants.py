@@ -112,7 +112,8 @@ def require_live(grant: Grant) -> None:
     user = grant.user
     if access_policy.get_denial(user, credential_at=grant.created_at) is not None:
         raise _invalid()
-    if entry_denial(grant.app, user, has_second_factor=grant.has_second_factor) is not None:
+    denial = entry_denial(grant.app, user, has_second_factor=grant.has_second_factor, ip=grant.ip)
+    if denial is not None:
         raise _invalid()
     if grant.session_id is not None and not _session_lives(grant.session_id, user, now):
         raise _invalid()

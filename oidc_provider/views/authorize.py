@@ -107,7 +107,12 @@ def _ask_or_answer(
     if user is None or authentication is None:
         raise ProtocolError("login_required")
     visit = Visit(target, asked, given, user, authentication, choice)
-    denial = entry_denial(target.app, user, has_second_factor=authentication.has_second_factor)
+    denial = entry_denial(
+        target.app,
+        user,
+        has_second_factor=authentication.has_second_factor,
+        ip=authentication.ip,
+    )
     if denial is not None:
         return _refuse(request, visit, denial)
     return _consented(request, visit)
@@ -165,13 +170,15 @@ def _consent_page(request: HttpRequest, visit: Visit) -> HttpResponse:
 def _refuse(request: HttpRequest, visit: Visit, denial: DenialReason) -> HttpResponse:
     """Say why on a page, with a way back to the app. Raises ProtocolError for a silent request."""
     app = visit.target.app
+    reference = ""
     if visit.choice != DENY:
-        codes.note_refusal(visit.user, app, denial.code)
+        reference = codes.note_refusal(visit.user, app, denial.code, visit.authentication)
     if visit.asked.is_silent or visit.choice:
         raise ProtocolError("access_denied", "The user may not sign in to this app.")
     context = {
         "app": app,
         "reason": denial.message,
+        "reference": reference,
         "request_fields": urlencode(dict(visit.given)),
     }
     with _language(visit.asked):

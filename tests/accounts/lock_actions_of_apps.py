@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from uuid import uuid4
 
 from django.test import Client, RequestFactory
 from django.utils import timezone
@@ -9,6 +10,7 @@ from django.utils import timezone
 from applications.models import App
 from applications.services.client_credentials import require_app
 from core.errors import AccessDenied, GatehouseError
+from oidc_provider.authentication import SessionAuthentication
 from oidc_provider.errors import ProtocolError
 from oidc_provider.services import codes, grants
 from tests.accounts.lock_actions_of_sign_in import signed_in
@@ -43,7 +45,8 @@ def sign_in_to_an_app() -> None:
     app = client_app()
     party = RelyingParty(app)
     code = allowed_code(party, signed_in("anna"))
-    codes.note_refusal(person("anna"), app, "forbidden")
+    how = SessionAuthentication(uuid4(), timezone.now(), [], False)
+    codes.note_refusal(person("anna"), app, "forbidden", how)
     with suppress(ProtocolError):
         grant, _nonce = codes.redeem(app, codes.Redemption(code, party.callback, VERIFIER))
         grants.revoke(grant)

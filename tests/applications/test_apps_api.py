@@ -51,6 +51,9 @@ def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -
         "openid_second_factor": False,
         "id_token_algorithm": "",
         "signed_userinfo": False,
+        "openid_group_ids": [],
+        "openid_networks": [],
+        "openid_hours": [],
     }
     assert call(browser, "GET", "apps").json()["results"][0]["id"] == str(app.pk)
 

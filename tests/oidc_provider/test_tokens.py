@@ -17,6 +17,7 @@ from config import worker
 from moderation.services.bans import ban
 from oidc_provider.models import AuthorizationCode, Grant
 from tests.oidc_provider.relying_party import CALLBACK, RelyingParty, make_client
+from tests.oidc_provider.test_entry import never
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], Any]
@@ -243,11 +244,15 @@ def test_revocation_ends_both_tokens_and_tells_nothing(
         lambda owner, viewer: App.objects.update(openid_role="editor"),
         lambda owner, viewer: App.objects.update(openid_people=[str(owner.pk)]),
         lambda owner, viewer: App.objects.update(openid_second_factor=True),
+        lambda owner, viewer: App.objects.update(openid_group_ids=[str(viewer.pk)]),
+        lambda owner, viewer: App.objects.update(openid_networks=["10.0.0.0/8"]),
+        lambda owner, viewer: App.objects.update(openid_hours=[never()]),
         lambda owner, viewer: User.objects.filter(pk=viewer.pk).update(email_verified_at=None),
         lambda owner, viewer: users.delete_user(actor=owner, user=viewer),
         lambda owner, viewer: App.objects.all().delete(),
     ],
-    ids=["ban", "disable", "role", "sign-out", "floor", "people", "factor", "address", "delete",
+    ids=["ban", "disable", "role", "sign-out", "floor", "people", "factor", "groups",
+         "networks", "hours", "address", "delete",
          "app"],
 )  # fmt: skip
 def test_what_ends_the_access_ends_every_token_at_once(
