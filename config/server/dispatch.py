@@ -44,6 +44,10 @@ AT_ONCE = "gatehouse.at_once"
 CLOSE = ("Connection", "close")
 
 
+class ClientStalled(Exception):
+    """The client takes no more of the response. The library closes the connection."""
+
+
 class Elsewhere(BaseException):
     """Django has to answer, in another thread. A BaseException, because it is no failure."""
 
@@ -129,6 +133,8 @@ class Serving:
             request, environ = self._waiting.get()
             try:
                 self._answer(request, environ)
+            except ClientStalled:
+                logger.warning("a client took nothing of a response for %.0f s", PIECE_SECONDS)
             except Exception:
                 logger.exception("a request could not be answered")
             finally:
@@ -151,7 +157,7 @@ class Serving:
         _send(request.proto.send, said[0], said[1], body)
 
     def _send_stream(self, send: Start, said: list[Any], chunks: Iterable[bytes]) -> None:
-        """Send piece by piece. Raises TimeoutError if the client takes no piece in time."""
+        """Send piece by piece. Raises ClientStalled."""
         _send_start(send, said[0], said[1])
         for piece in _pieces(chunks):
             self._send_piece(send, {"type": "http.response.body", "body": piece, "more_body": True})
@@ -170,8 +176,9 @@ class Serving:
         sending = asyncio.run_coroutine_threadsafe(sent(), self._loop)
         try:
             sending.result(PIECE_SECONDS)
-        finally:
+        except TimeoutError:
             sending.cancel()
+            raise ClientStalled from None
 
     def _begin_reading(self, request: Any, environ: Environ) -> None:
         """In the thread of the loop. What is too long by its own word is not read at all."""

@@ -162,7 +162,9 @@ def test_a_piece_is_made_when_the_client_has_taken_the_one_before(
 
 
 def test_a_client_that_takes_nothing_keeps_no_thread(
-    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+    loop: asyncio.AbstractEventLoop,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(dispatch, "PIECE_SECONDS", 0.05)
     stuck, other = Download(loop), Download(loop)
@@ -174,3 +176,4 @@ def test_a_client_that_takes_nothing_keeps_no_thread(
     assert stuck.closed.is_set()
     assert (stuck.made, stuck.sent) == (1, [])
     assert other.done_with.wait(10)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
