@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from queue import SimpleQueue
@@ -34,9 +34,18 @@ BODY_SECONDS = 20.0
 MAX_BODY = 1024 * 1024
 # All bodies of a process together, from the first byte to the end of the response.
 MAX_HELD = 64 * 1024 * 1024
+# A streamed body of a known length up to this is sent at once.
+MAX_AT_ONCE = 1024 * 1024
+# What a thread waits for at once when it sends a longer body, and how long at most.
+PIECE = 64 * 1024
+PIECE_SECONDS = 20.0
 # Marks the environment of a request that must not wait for Django.
 AT_ONCE = "gatehouse.at_once"
 CLOSE = ("Connection", "close")
+
+
+class ClientStalled(Exception):
+    """The client takes no more of the response. The library closes the connection."""
 
 
 class Elsewhere(BaseException):
@@ -124,6 +133,8 @@ class Serving:
             request, environ = self._waiting.get()
             try:
                 self._answer(request, environ)
+            except ClientStalled:
+                logger.warning("a client took nothing of a response for %.0f s", PIECE_SECONDS)
             except Exception:
                 logger.exception("a request could not be answered")
             finally:
@@ -137,13 +148,37 @@ class Serving:
         response = self._application(environ, lambda *of_answer: said.extend(of_answer))
         is_stream = getattr(response, "streaming", False)
         try:
-            if is_stream:
-                _send_stream(request.proto.send, said, response)
+            if is_stream and not _fits(said[1]):
+                self._send_stream(request.proto.send, said, response)
                 return
             body = response[0] if type(response) is list and response else b"".join(response)
         finally:
             getattr(response, "close", int)()
         _send(request.proto.send, said[0], said[1], body)
+
+    def _send_stream(self, send: Start, said: list[Any], chunks: Iterable[bytes]) -> None:
+        """Send piece by piece. Raises ClientStalled."""
+        _send_start(send, said[0], said[1])
+        for piece in _pieces(chunks):
+            self._send_piece(send, {"type": "http.response.body", "body": piece, "more_body": True})
+        self._send_piece(send, {"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _send_piece(self, send: Start, message: Message) -> None:
+        """Wait until the connection has taken the message.
+
+        The library sends messages that nobody awaits side by side, so in any order; and it would
+        hold all that a slow client has not read yet.
+        """
+
+        async def sent() -> None:
+            await send(message)
+
+        sending = asyncio.run_coroutine_threadsafe(sent(), self._loop)
+        try:
+            sending.result(PIECE_SECONDS)
+        except TimeoutError:
+            sending.cancel()
+            raise ClientStalled from None
 
     def _begin_reading(self, request: Any, environ: Environ) -> None:
         """In the thread of the loop. What is too long by its own word is not read at all."""
@@ -214,11 +249,22 @@ def _send(send: Start, status: str, headers: list[tuple[str, str]], body: bytes)
     send({"type": "http.response.body", "body": body})
 
 
-def _send_stream(send: Start, said: list[Any], chunks: Iterable[bytes]) -> None:
-    _send_start(send, said[0], said[1])
+def _fits(headers: list[tuple[str, str]]) -> bool:
+    """Whether the body has a known length that may be sent at once, as static files have."""
+    length = next((value for name, value in headers if name.lower() == "content-length"), "")
+    return length.isdecimal() and int(length) <= MAX_AT_ONCE
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of PIECE bytes and more, except for the last one."""
+    piece = bytearray()
     for chunk in chunks:
-        send({"type": "http.response.body", "body": chunk, "more_body": True})
-    send({"type": "http.response.body", "body": b"", "more_body": False})
+        piece += chunk
+        if len(piece) >= PIECE:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
 
 
 def _refuse(request: Any, status: int, code: str, detail: str) -> None:

@@ -2,10 +2,14 @@
 
 import hashlib
 import os
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
+from django.core.files.base import File
 from django.core.management import call_command
+from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 from core.version import VERSION
@@ -15,7 +19,11 @@ FINGERPRINT_FILE = ".collected"
 
 
 class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
-    """File names contain a hash of the content, so that browsers may cache them for ever."""
+    """File names contain a hash of the content, so that browsers may cache them for ever.
+
+    So no browser may ever get a part of a file. A server of the version before may still send
+    files while these are collected: each file is replaced as a whole, and never missing.
+    """
 
     manifest_strict = False
 
@@ -26,6 +34,41 @@ class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
         except ValueError:
             return name
         return stored
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """The name itself; what is there is replaced."""
+        return name
+
+    def delete(self, name: str) -> None:
+        """Do nothing: `collectstatic` deletes only what it saves next."""
+
+    def _save(self, name: str, content: "File[Any]") -> str:
+        target = Path(self.path(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content.open()
+        _replace(target, content.read())
+        if self.file_permissions_mode is not None:
+            target.chmod(self.file_permissions_mode)
+        return name
+
+    def create_compressor(self, **options: Any) -> Compressor:
+        """Whose files are replaced in the same way."""
+        return _WholeFiles(**options)
+
+
+class _WholeFiles(Compressor):
+    def write_data(self, path: str, data: bytes, suffix: str, stat_result: os.stat_result) -> str:
+        target = Path(path + suffix)
+        _replace(target, data)
+        os.utime(target, (stat_result.st_atime, stat_result.st_mtime))
+        return str(target)
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """Write a file that whoever opens it sees completely: the old or the new one."""
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished.write_bytes(data)
+    unfinished.replace(target)
 
 
 def collect_static() -> None:

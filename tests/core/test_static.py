@@ -59,3 +59,32 @@ def test_a_new_file_and_a_missing_folder_are_noticed(source: Path, settings: Set
 
     assert "more.css" in there
     assert _collected(settings.STATIC_ROOT) == there
+
+
+def test_no_browser_gets_a_part_of_a_file_that_is_collected_again(
+    source: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.write_text("a { color: red }" * 100)
+    collect_static()
+    files = {path.name for path in settings.STATIC_ROOT.iterdir()}
+    held = {path: path.open("rb") for path in settings.STATIC_ROOT.glob("*.css*")}
+    (settings.STATIC_ROOT / ".collected").unlink()
+    os.utime(source, (2_000_000_000, 2_000_000_000))
+    missing: list[Path] = []
+    replace = Path.replace
+
+    def look_and_replace(new: Path, target: Path) -> Path:
+        missing.extend(path for path in held if not path.is_file())
+        return replace(new, target)
+
+    monkeypatch.setattr(Path, "replace", look_and_replace)
+    collect_static()
+
+    assert len(held) == 4
+    assert missing == []
+    assert {path.name for path in settings.STATIC_ROOT.iterdir()} == files
+    for path, file in held.items():
+        with file:
+            # What a server sends at the moment is another file than the new one.
+            assert os.fstat(file.fileno()).st_ino != path.stat().st_ino
+            assert file.read() == path.read_bytes()
