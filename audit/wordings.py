@@ -282,6 +282,10 @@ WORDINGS: dict[str, Wording] = {
         _("{actor} removed {target} from the group “{group}”."),
         _("{actor} left the group “{group}”."),
     ),
+    "account:membership:keep": Wording(
+        _("Some groups of {target} stay as they are, because {provider} sent only a part."),
+        refused=_("Some groups of {target} stay as they are, because {provider} sent only a part."),
+    ),
     "account:membership:end": Wording(
         _("{target} is not in the group “{group}” any more: the time is up."),
     ),

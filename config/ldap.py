@@ -5,8 +5,13 @@ from typing import Any
 
 from accounts.roles import BY_RANK, Role
 from config.environment.cross_checks.ldap import is_on
-from config.environment.registry.ldap import GroupRole, parse_roles_mapping
+from config.environment.registry.ldap import (
+    GroupRole,
+    parse_directory_groups,
+    parse_roles_mapping,
+)
 from core.text.email_addresses import AddressError, parse_username
+from federation.group_mapping import GroupMapping, GroupRule
 from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
 from federation.providers import SignInSource
@@ -82,7 +87,19 @@ def _source(env: Any) -> SignInSource:
             updates=_updates_roles(env),
             folds_case=True,
         ),
+        groups=_groups(env["LDAP_GROUPS_MAPPING"]),
+        groups_setting="LDAP_GROUPS_MAPPING",
     )
+
+
+def _groups(text: str | None) -> GroupMapping:
+    """A name never stands for a DN, nor the reverse."""
+    entries = parse_directory_groups(text) if text else ()
+    rules = tuple(
+        GroupRule((GROUPS if entry.is_dn else GROUP_NAMES,), entry.group, entry.names)
+        for entry in entries
+    )
+    return GroupMapping(rules, folds_case=True)
 
 
 def _updates_roles(env: Any) -> bool:

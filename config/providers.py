@@ -18,8 +18,10 @@ from config.environment.cross_checks.sso_providers import (
     listed,
     prefix_of,
 )
+from config.environment.parsing.group_names import parse_groups_mapping
 from config.environment.parsing.role_names import parse_mapping, parse_sync_role
 from config.environment.registry.allauth_providers import label_of
+from federation.group_mapping import GroupMapping, GroupRule
 from federation.providers import OIDC, Provider, SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 
@@ -87,6 +89,12 @@ def _social(provider: str, values: Values) -> Provider:
         allows_registration=values["ALLOW_SOCIAL_REGISTRATION"],
         trusts_email=_is_trusted(provider, values),
         default_role=Role(values["DEFAULT_ROLE"]),
+        groups=_groups(
+            f"{provider.upper()}_GROUPS_MAPPING",
+            (values[f"{provider.upper()}_GROUPS_CLAIM"],),
+            values,
+        ),
+        groups_setting=f"{provider.upper()}_GROUPS_MAPPING",
     )
     options = _options(provider, values)
     return Provider(
@@ -141,6 +149,7 @@ def _oidc(provider: str, values: Values) -> Provider:
     names = names_of(provider, values)
     issuer = values[names.issuer] or issuer_of(provider, values)
     is_openid = provider == "openid"
+    groups_setting, groups_claims = _groups_of(provider, values)
     source = SignInSource(
         provider,
         _label(provider, values),
@@ -148,6 +157,8 @@ def _oidc(provider: str, values: Values) -> Provider:
         trusts_email=_is_trusted(provider, values),
         default_role=Role(values["OPENID_DEFAULT_ROLE"]),
         mapping=_mapping(provider, values),
+        groups=_groups(groups_setting, groups_claims, values),
+        groups_setting=groups_setting,
     )
     return Provider(
         source,
@@ -215,10 +226,29 @@ def _mapping(provider: str, values: Values) -> RoleMapping:
         return _openid_mapping(values)
     if provider == "oidc":
         return _group_mapping("OIDC_ROLES_MAPPING", MAGE_CLAIMS, values)
-    claims = list(values["SSO_ROLES_CLAIM"])
-    if provider == "cognito":
-        claims.append("cognito:groups")
-    return _group_mapping("SSO_ROLES_MAPPING", tuple(claims), values)
+    return _group_mapping("SSO_ROLES_MAPPING", _listed_claims(provider, values), values)
+
+
+def _listed_claims(provider: str, values: Values) -> tuple[str, ...]:
+    """The claims with the groups of a provider of the list."""
+    own = ("cognito:groups",) if provider == "cognito" else ()
+    return (*values["SSO_ROLES_CLAIM"], *own)
+
+
+def _groups_of(provider: str, values: Values) -> tuple[str, tuple[str, ...]]:
+    """The variable that maps groups, and the claims with them, for OpenID Connect."""
+    if provider == "openid":
+        return "OPENID_GROUPS_MAPPING", (values["OPENID_GROUPS_CLAIM"],)
+    if provider == "oidc":
+        return "OIDC_GROUPS_MAPPING", MAGE_CLAIMS
+    return "SSO_GROUPS_MAPPING", _listed_claims(provider, values)
+
+
+def _groups(name: str, claims: tuple[str, ...], values: Values) -> GroupMapping:
+    """Values in any of `claims`."""
+    entries = parse_groups_mapping(values[name]) if values[name] else ()
+    paths = tuple(ClaimPath(claim) for claim in claims)
+    return GroupMapping(tuple(GroupRule(paths, value, names) for value, names in entries))
 
 
 def _group_mapping(name: str, claims: tuple[str, ...], values: Values) -> RoleMapping:

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from accounts.roles import Role
 from core.errors import NotFound
+from federation.group_mapping import GroupMapping
 from federation.role_mapping import RoleMapping
 
 OIDC = "oidc"
@@ -23,6 +24,7 @@ class SignInSource:
     trusts_email: may a verified address connect to an account that is already in use?
     needs_email: refuse users without an address; otherwise they get a placeholder address.
     default_role: of a new user when the mapping does not decide.
+    groups: which groups the source puts people into. groups_setting: the variable that says so.
     """
 
     id: str
@@ -32,6 +34,8 @@ class SignInSource:
     needs_email: bool = True
     default_role: Role = Role.NONE
     mapping: RoleMapping = field(default_factory=RoleMapping)
+    groups: GroupMapping = field(default_factory=GroupMapping)
+    groups_setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,20 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.group_names import MAX_NAME_LENGTH
 from accounts.models.users import User
 from core.uuid7 import uuid7
 
 # The source of what an administrator did. See Membership.
 MANUAL = "manual"
 DIRECTORY = "directory"
-MAX_NAME_LENGTH, MAX_LABEL_LENGTH, MAX_DESCRIPTION_LENGTH = 40, 80, 300
+MAX_LABEL_LENGTH, MAX_DESCRIPTION_LENGTH = 80, 300
 
 
 class Group(models.Model):
     """A group. Rules name it by its id; apps read its name in a header or a token.
 
-    name: see accounts.services.groups.names. An empty label: the name is shown.
+    name: see accounts.group_names. An empty label: the name is shown.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.group_names import MAX_NAME_LENGTH
 from accounts.models import Group, Membership, User
-from accounts.models.groups import MAX_DESCRIPTION_LENGTH, MAX_LABEL_LENGTH, MAX_NAME_LENGTH
+from accounts.models.groups import MAX_DESCRIPTION_LENGTH, MAX_LABEL_LENGTH
 from accounts.roles import Role
 from accounts.services.groups import changes, members
 from accounts.services.groups.names import clean_fields

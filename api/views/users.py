@@ -13,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.group_names import MAX_NAME_LENGTH
 from accounts.models import ROLE_LABELS, Group, Kind, User, UserQuerySet
-from accounts.models.groups import MAX_NAME_LENGTH
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
 from accounts.services import passwords, users

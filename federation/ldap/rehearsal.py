@@ -107,7 +107,11 @@ class RehearsalBackend(LDAPBackend):
         elif config.access_filter is not None:
             self.note("Authorization", "the filter finds this person")
         self.note("Groups", _groups(directory_user))
-        decision = decide(config.source, user_info_of(config, directory_user))
+        info = user_info_of(config, directory_user)
+        names = sorted(config.source.groups.decide(info.claims).names)
+        if config.source.groups.rules:
+            self.note("Groups here", ", ".join(names) or "none")
+        decision = decide(config.source, info)
         self.note("Role", f"{decision.role or config.source.default_role} ({decision.reason})")
 
 

@@ -7,11 +7,11 @@ it ends the run before anything is written.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from django.conf import settings
 from django.core.cache import caches
@@ -22,18 +22,25 @@ from django.utils import timezone
 from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.roles import Role
+from accounts.services.groups.sources import (
+    differs,
+    existing_names,
+    names_of_source_by_user,
+)
 from accounts.services.sessions import revoke_sessions
 from accounts.services.users import change_role, disable_user, enable_user
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import GatehouseError, LastOwner
 from core.locks import lock_users
+from federation.group_mapping import MappedGroups
 from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.connection import opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.sign_in import issuer_of, user_info_of
 from federation.ldap.users import DirectoryUser, attributes, describe, subject_of
 from federation.models import ExternalIdentity
+from federation.services.groups import membership_source, update_groups
 from federation.services.identities import decide, has_enough_claims, mapped_role, profile_update_of
 from federation.services.profile_updates import ProfileUpdate, changes_of, update_profile
 
@@ -90,11 +97,18 @@ class ProfileChange(NamedTuple):
     fields: tuple[str, ...]
 
 
+class GroupsChange(NamedTuple):
+    """Groups that the directory puts a person into or takes them out of."""
+
+    identity: ExternalIdentity
+    mapped: MappedGroups
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """total: compared accounts. found: those that the directory still has.
 
-    profiles: users whose address or names have changed there.
+    profiles: users whose address or names have changed there. groups: whose groups have.
     """
 
     total: int
@@ -102,6 +116,12 @@ class Plan:
     disables: tuple[Change, ...]
     roles: tuple[Change, ...]
     profiles: tuple[ProfileChange, ...] = ()
+    groups: tuple[GroupsChange, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Is everything as the directory says?"""
+        return not (self.disables or self.roles or self.profiles or self.groups)
 
     def check_cap(self, percent: float) -> None:
         """Raise TooManyDisables if more than `percent` of all would be disabled."""
@@ -118,6 +138,7 @@ class SyncResult:
     roles: int
     kept: int
     profiles: int = 0
+    groups: int = 0
 
 
 def plan(config: LDAPConfig, *, users: Q | None = None, progress: Progress | None = None) -> Plan:
@@ -139,21 +160,44 @@ def plan(config: LDAPConfig, *, users: Q | None = None, progress: Progress | Non
     disables: list[Change] = []
     roles: list[Change] = []
     profiles: list[ProfileChange] = []
+    groups: list[GroupsChange] = []
     if total:
+        now = _GroupsNow.read(config)
         for directory_user in _read(config, waiting, progress or (lambda _count: None)):
             row = waiting.pop(directory_user.subject)
             change = _compare(config, directory_user, row)
             if change is None or change.role is not None:
-                update = profile_update_of(config.source, user_info_of(config, directory_user))
+                info = user_info_of(config, directory_user)
+                update = profile_update_of(config.source, info)
                 fields = changes_of(row, update)
                 if fields:
                     profiles.append(ProfileChange(row, update, tuple(fields)))
+                mapped = config.source.groups.decide(info.claims)
+                if now.differ(row, mapped):
+                    groups.append(GroupsChange(row, mapped))
             if change is not None:
                 (disables if change.role is None else roles).append(change)
     missing = [*waiting.values(), *elsewhere]
     found = total - len(missing)
     disables += [Change(row.user, row, GONE) for row in missing]
-    return Plan(total, found, tuple(disables), tuple(roles), tuple(profiles))
+    return Plan(total, found, tuple(disables), tuple(roles), tuple(profiles), tuple(groups))
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupsNow:
+    """held: what the directory has put each user into. existing: the mapped groups that exist."""
+
+    held: Mapping[uuid.UUID, set[str]]
+    existing: frozenset[str]
+
+    @classmethod
+    def read(cls, config: LDAPConfig) -> Self:
+        names = existing_names(config.source.groups.names)
+        return cls(names_of_source_by_user(membership_source(PROVIDER)), names)
+
+    def differ(self, identity: ExternalIdentity, mapped: MappedGroups) -> bool:
+        held = self.held.get(identity.user_id, set())
+        return differs(held, mapped.names & self.existing, mapped.unknown)
 
 
 def _read(
@@ -225,7 +269,18 @@ def apply(planned: Plan, progress: Progress | None = None) -> SyncResult:
         if progress:
             progress(len(batch))
     followed = _follow(planned.profiles, progress)
-    return SyncResult(run if disabled or roles else "", disabled, roles, kept, followed)
+    moved = sum(_set_groups(change, progress) for change in planned.groups)
+    return SyncResult(run if disabled or roles else "", disabled, roles, kept, followed, moved)
+
+
+def _set_groups(change: GroupsChange, progress: Progress | None) -> bool:
+    """One transaction each: the lock of the audit log must be taken last."""
+    with transaction.atomic():
+        is_there = bool(_lock_existing([change.identity.user_id]))
+        is_changed = is_there and update_groups(PROVIDER, change.identity.user, change.mapped)
+    if progress:
+        progress(1)
+    return is_changed
 
 
 def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
@@ -348,7 +403,7 @@ def sync_live() -> int:
     planned = plan(config, users=_live())
     ended = sum(_end(change) for change in planned.disables)
     outcome = apply(replace(planned, disables=()))
-    return ended + outcome.roles + outcome.profiles
+    return ended + outcome.roles + outcome.profiles + outcome.groups
 
 
 def _is_our_turn() -> bool:

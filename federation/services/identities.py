@@ -38,6 +38,7 @@ from federation.models import ExternalIdentity
 from federation.paused import paused_ids
 from federation.providers import SignInSource
 from federation.role_mapping import Decision
+from federation.services.groups import forget_groups, update_groups
 from federation.services.profile_updates import ProfileUpdate, note_reassigned_email, update_profile
 from mail.outbox import enqueue_mail
 
@@ -146,6 +147,8 @@ def resolve_user(source: SignInSource, info: ExternalUserInfo) -> User:
         lock_users(identity.user_id)
         if not ExternalIdentity.objects.filter(pk=identity.pk).exists():
             raise UserDeleted
+        # Groups first: a role that may not be changed leaves an audit row, which is locked last.
+        update_groups(source.id, identity.user, source.groups.decide(info.claims))
         user = apply_role(source, identity.user, decision)
         _record_sign_in(source, identity, info, decision)
     return user
@@ -243,6 +246,8 @@ def disconnect(
             raise LastSignInMethod if acting.pk == user.pk else LastSignInMethodOfOther
         require_second_owner(acting, user)
         identity.delete()
+        if not user.identities.filter(provider=identity.provider).exists():
+            forget_groups(identity.provider, user)
         revoke_sessions(user, "identity disconnected")
         audit_log.record(
             "account:identity:disconnect", actor=acting, target=user, provider=identity.provider

@@ -12,11 +12,13 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
+from accounts.services.groups.sources import move_groups
 from audit import audit_log
 from core.errors import RecordInvalid
 from core.locks import lock_users
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.models import ExternalIdentity
+from federation.services.groups import membership_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,9 @@ def move_identities(*, actor: Actor, old: Namespace, new: Namespace) -> tuple[in
         lock_users(*rows.values_list("user_id", flat=True))
         taken = ExternalIdentity.objects.filter(provider=new.provider, issuer=new.issuer)
         subjects = set(taken.values_list("subject", flat=True))
-        keys = [
-            key for key, subject in rows.values_list("pk", "subject") if subject not in subjects
-        ]
+        found = rows.values_list("pk", "subject", "user_id")
+        moved = {key: user for key, subject, user in found if subject not in subjects}
+        keys, users = list(moved), set(moved.values())
         if not keys:
             raise RecordInvalid({"issuer": [_("No identity can be moved from there.")]})
         left = rows.count() - len(keys)
@@ -87,6 +89,8 @@ def move_identities(*, actor: Actor, old: Namespace, new: Namespace) -> tuple[in
             ExternalIdentity.objects.filter(pk__in=keys[start : start + 500]).update(
                 provider=new.provider, issuer=new.issuer
             )
+        if old.provider != new.provider:
+            move_groups(users, membership_source(old.provider), membership_source(new.provider))
         audit_log.record(
             "account:identity:move", actor=actor, count=len(keys), left=left,
             before=[old.provider, old.issuer], after=[new.provider, new.issuer],

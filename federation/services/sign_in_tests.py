@@ -16,6 +16,7 @@ from django.db import transaction
 from accounts import access_policy
 from accounts.actors import Actor
 from accounts.models import User
+from accounts.services.groups.reading import groups_of
 from audit import audit_log
 from core.errors import GatehouseError
 from core.locks import ROLES, acquire_lock, lock_users
@@ -64,7 +65,7 @@ class SignInTest:
 
     code, message: of a refusal or failure, as the user would see them. detail: the reason for
     administrators. account_id: "" if there is no account yet. denial: why the account could not
-    act. role_reason: of the mapping.
+    act. role_reason: of the mapping. groups: names, with those given by hand.
     """
 
     effect: str
@@ -76,6 +77,7 @@ class SignInTest:
     role_before: str = ""
     role: str = ""
     role_reason: str = ""
+    groups: str = ""
     denial: str = ""
     needs_verification: bool = False
     subject: str = ""
@@ -171,6 +173,7 @@ def _account(user: User, identity: ExternalIdentity | None) -> dict[str, Any]:
         "account": user.email,
         "role": user.role,
         "role_reason": identity.role_reason if identity else "",
+        "groups": ", ".join(groups_of(user)),
         "denial": denial.message if denial else "",
         "needs_verification": not user.is_verified,
     }

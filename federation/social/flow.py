@@ -163,9 +163,16 @@ def _user_info(provider: Provider, login: Any) -> ExternalUserInfo:
 
 
 def _plain_profile(answer: Any) -> dict[str, Any]:
-    """The values of the profile that are plain, to be shown in a test of the sign-in."""
+    """The values of the profile that are plain: for groups, and to be shown in a test."""
     fields = answer.items() if isinstance(answer, dict) else ()
-    return {str(name): value for name, value in fields if isinstance(value, str | int | bool)}
+    return {str(name): value for name, value in fields if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    """A text, number, truth value, or a list of texts, such as the groups of GitLab."""
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    return isinstance(value, str | int | bool)
 
 
 def _says_verified(value: Any, email: str) -> bool:

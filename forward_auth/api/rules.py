@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.group_names import is_id
 from accounts.models import Group
 from accounts.roles import Role
-from accounts.services.groups.names import is_id
 from api.pagination import single_page
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import Shape, StrictSerializer, example, page_of, record

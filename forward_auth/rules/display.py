@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from django.utils.translation import gettext as _
 
+from accounts.group_names import is_id
 from accounts.roles import Role
-from accounts.services.groups.names import is_id
 from forward_auth.rules.matching import Condition, Effect, Rule
 
 MAX_NAMED_RULES = 3

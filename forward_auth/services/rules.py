@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
+from accounts.group_names import is_id
 from accounts.models import Group
 from accounts.roles import Role
-from accounts.services.groups.names import is_id
 from accounts.services.groups.uses import GroupUse
 from applications.models import App
 from audit import audit_log

@@ -165,6 +165,39 @@ def test_a_wrong_mapping_stops_the_start(faults: Lines, text: str, what: str) ->
 
 
 @pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{", "is not JSON"),
+        ("{}", "is not a JSON object of groups and groups here"),
+        ('{"a": []}', "gives the group 'a' neither a group here nor a list of them"),
+        ('{"a": {"b": 1}}', "neither a group here nor a list of them"),
+        ('{"a": ["x", 3]}', "gives the group 'a' '3', which no group here can be named"),
+        ('{"a": "Team Leads"}', "'Team Leads', which no group here can be named"),
+        ('{"a": "owner"}', "'owner', which no group here can be named"),
+        ('{"a": "x", "A ": "y"}', "names the group 'a' twice"),
+        ('{"cn=a,x": "x"}', "has the step 'x'"),
+        ('{" ": "x"}', "names a group without a name"),
+    ],
+)
+def test_a_wrong_mapping_of_groups_stops_the_start(faults: Lines, text: str, what: str) -> None:
+    (line,) = faults(**ON, LDAP_GROUPS_MAPPING=text)
+
+    assert line.startswith("LDAP_GROUPS_MAPPING: ")
+    assert what in line
+
+
+def test_groups_are_mapped_by_dn_or_name(directory: Callable[..., LDAPConfig]) -> None:
+    found = directory(
+        **ON, LDAP_GROUPS_MAPPING='{"Finance  Dept": "Finance", "CN=Lab, DC=x": ["lab", "wiki"]}'
+    )
+
+    assert [(str(rule.paths[0]), *rule[1:]) for rule in found.source.groups.rules] == [
+        ("group_names (ldap)", "finance dept", ("finance",)),
+        ("groups (ldap)", "cn=lab,dc=x", ("lab", "wiki")),
+    ]
+
+
+@pytest.mark.parametrize(
     ("changes", "start"),
     [
         ({"LDAP_URL": "ldap://ldap.example.com"}, "LDAP_URL: is ldap:// without LDAP_STARTTLS"),

@@ -1,22 +1,13 @@
-"""Which names and texts a group may have. Pure.
+"""Names and texts of groups as people type them, with messages that say what is wrong. Pure."""
 
-A name stands in the header Remote-Groups between commas, beside the role, and in URLs of the API.
-"""
-
-import re
 from typing import Any
-from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from accounts.models.groups import MAX_DESCRIPTION_LENGTH, MAX_LABEL_LENGTH, MAX_NAME_LENGTH
-from accounts.roles import Role
+from accounts.group_names import MAX_NAME_LENGTH, RESERVED_NAMES, folded, has_shape, is_id
+from accounts.models.groups import MAX_DESCRIPTION_LENGTH, MAX_LABEL_LENGTH
 from core.text.cleaning import clean_each
 from core.text.plain_text import clean_name
-
-_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
-# Apps that read the header could take such a group for the role.
-RESERVED_NAMES = frozenset(role.value for role in Role)
 
 
 def clean_fields(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -27,12 +18,12 @@ def clean_fields(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[
 
 def name_of(text: str) -> str:
     """The name in lower case. Raises ValueError with a message, as do the functions below."""
-    name = text.strip().lower()
+    name = folded(text)
     if len(name) > MAX_NAME_LENGTH:
         raise ValueError(
             _("The name is too long: at most %(most)d characters.") % {"most": MAX_NAME_LENGTH}
         )
-    if not _NAME.fullmatch(name):
+    if not has_shape(name):
         raise ValueError(
             _(
                 "Enter a name of letters a to z, digits, hyphens, dots and underscores, such as "
@@ -63,12 +54,3 @@ def description_of(text: str) -> str:
             % {"most": MAX_DESCRIPTION_LENGTH}
         )
     return clean_name(text, MAX_DESCRIPTION_LENGTH)
-
-
-def is_id(name: str) -> bool:
-    """Whether the text is an id, which no name may be."""
-    try:
-        UUID(name)
-    except ValueError:
-        return False
-    return True

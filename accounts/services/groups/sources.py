@@ -1,6 +1,8 @@
 """What another system says about the groups of a person: the directory, a provider, SCIM."""
 
+from collections import defaultdict
 from collections.abc import Collection
+from uuid import UUID
 
 from django.db import transaction
 
@@ -8,21 +10,26 @@ from accounts.actors import SYSTEM
 from accounts.models import Group, Membership, User
 from accounts.services.groups.members import MAX_GROUPS_OF_USER, record
 from accounts.services.users import lock_account
+from core.locks import ROLES, acquire_lock
 
 
-def set_groups_of_source(*, user: User, source: str, names: Collection[str]) -> None:
+def set_groups_of_source(
+    *, user: User, source: str, names: Collection[str], unknown: Collection[str] = ()
+) -> bool:
     """Make the memberships of `source` what it says now. Those of other sources stay.
 
     names: of groups that the settings open to the source; a group that does not exist is not made.
-    Reads one statement if nothing has changed. Raises RecordInvalid for a deleted account.
+    unknown: groups in which a person stays who is in them, because the source said too little.
+    Returns whether anything was written; reads two statements if not. Raises RecordInvalid for a
+    deleted account.
     """
-    if _names_now(user, source) == _existing(names).keys():
-        return
+    if not differs(names_of_source(user, source), _existing(names).keys(), unknown):
+        return False
     with transaction.atomic():
         current = lock_account(user)
-        wanted = _existing(names)
         rows = Membership.objects.filter(user=current, source=source).select_related("group")
         held = {row.group.name: row for row in rows.order_by("group__name")}
+        wanted = _existing({*names, *(held.keys() & set(unknown))})
         others = Membership.objects.filter(user=current).exclude(source=source)
         said = {"source": source, "reason": source.partition(":")[0]}
         room = MAX_GROUPS_OF_USER - others.values("group").distinct().count()
@@ -33,11 +40,53 @@ def set_groups_of_source(*, user: User, source: str, names: Collection[str]) -> 
         for name in added:
             Membership.objects.create(user=current, group=wanted[name], source=source)
             record("account:membership:add", SYSTEM, current, wanted[name], **said)
+        return bool(added or held.keys() - wanted.keys())
 
 
-def _names_now(user: User, source: str) -> set[str]:
+def differs(held: Collection[str], wanted: Collection[str], unknown: Collection[str]) -> bool:
+    """Whether someone in the groups `held` has to join or to leave one."""
+    return {*wanted, *({*held} & {*unknown})} != {*held}
+
+
+def names_of_source(user: User, source: str) -> set[str]:
+    """The groups that the source has put the person into."""
     rows = Membership.objects.filter(user=user, source=source)
     return set(rows.values_list("group__name", flat=True))
+
+
+def names_of_source_by_user(source: str) -> dict[UUID, set[str]]:
+    """names_of_source() of everyone who has such groups."""
+    found: defaultdict[UUID, set[str]] = defaultdict(set)
+    rows = Membership.objects.filter(source=source)
+    for key, name in rows.values_list("user_id", "group__name"):
+        found[key].add(name)
+    return found
+
+
+def forget_groups_of_source(*, user: User, source: str) -> bool:
+    """Take the person out of every group that the source has put them into."""
+    return set_groups_of_source(user=user, source=source, names=())
+
+
+def move_groups(users: Collection[UUID], old: str, new: str) -> None:
+    """Let the memberships of these people count as those of `new`, which is what `old` was.
+
+    Call it in a transaction that has locked the people and writes the audit row.
+    """
+    acquire_lock(ROLES)
+    rows = Membership.objects.filter(user__in=users)
+    taken = set(rows.filter(source=new).values_list("user_id", "group_id"))
+    for row in rows.filter(source=old):
+        if (row.user_id, row.group_id) in taken:
+            row.delete()
+        else:
+            row.source = new
+            row.save(update_fields=["source"])
+
+
+def existing_names(names: Collection[str]) -> frozenset[str]:
+    """Those of the names that a group has."""
+    return frozenset(_existing(names))
 
 
 def _existing(names: Collection[str]) -> dict[str, Group]:

@@ -12,7 +12,10 @@ from config.environment.registry.ldap import parse_roles_mapping
 
 PACKAGES = (("python-ldap", "ldap"), ("django-auth-ldap", "django_auth_ldap"))
 # Without LDAP_URL these have no effect, but show that a directory was meant to be used.
-DEPENDENT = ("LDAP_BASE_DN", "LDAP_BIND_DN", "LDAP_ROLES_MAPPING", "LDAP_AUTHORIZATION_FILTER")
+DEPENDENT = (
+    *("LDAP_BASE_DN", "LDAP_BIND_DN", "LDAP_ROLES_MAPPING", "LDAP_GROUPS_MAPPING"),
+    "LDAP_AUTHORIZATION_FILTER",
+)
 
 
 def is_on(values: Mapping[str, Any]) -> bool:

@@ -1,12 +1,19 @@
 """Settings of the directory (LDAP), under the names of Mage and of LibreChat."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from accounts.roles import Role
 from config.environment.errors import Unreadable
+from config.environment.parsing.group_names import (
+    GROUPS_FIX,
+    MappedGroup,
+    Pairs,
+    parse_groups_mapping,
+    read_pairs,
+    require_once,
+)
 from config.environment.schema import Alias, Section, choice, path, secret, switch, text, words
 from core.text.plain_text import echo
 from federation.ldap.dn import DNError, fold, normal_dn
@@ -74,35 +81,51 @@ def check_roles_mapping(text: str) -> str:
 
 def parse_roles_mapping(text: str) -> tuple[GroupRole, ...]:
     """JSON of group -> role or list of roles, of which the highest counts. Raises Unreadable."""
-    try:
-        pairs = json.loads(text, object_pairs_hook=_Pairs)
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"is not JSON ({error.msg} at character {error.pos + 1})") from None
-    if not isinstance(pairs, _Pairs) or not pairs:
-        raise Unreadable("is not a JSON object of groups and roles")
-    found = [_group_role(group, roles) for group, roles in pairs]
-    groups = [entry.group for entry in found]
-    twice = next((group for group in groups if groups.count(group) > 1), None)
-    if twice is not None:
-        raise Unreadable(f"names the group {echo(twice)} twice; case and spaces do not count")
+    found = [_group_role(group, roles) for group, roles in read_pairs(text, "groups and roles")]
+    require_once([entry.group for entry in found])
     return tuple(found)
 
 
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with its repeated names."""
+class GroupNames(NamedTuple):
+    """group, is_dn: as of GroupRole. names: of the groups here."""
+
+    group: str
+    is_dn: bool
+    names: tuple[str, ...]
+
+
+def check_directory_groups(text: str) -> str:
+    parse_directory_groups(text)
+    return text
+
+
+def parse_directory_groups(text: str) -> tuple[GroupNames, ...]:
+    """JSON of group -> group here or list of them. Raises Unreadable."""
+    found = [_group_names(entry) for entry in parse_groups_mapping(text)]
+    require_once([entry.group for entry in found])
+    return tuple(found)
+
+
+def _group_names(entry: MappedGroup) -> GroupNames:
+    return GroupNames(*_group(entry.value), entry.names)
 
 
 def _group_role(group: str, roles: Any) -> GroupRole:
     names = [roles] if isinstance(roles, str) else roles
-    if not isinstance(names, list) or isinstance(names, _Pairs) or not names:
+    if not isinstance(names, list) or isinstance(names, Pairs) or not names:
         raise Unreadable(f"gives the group {echo(group)} neither a role nor a list of roles")
     role = max((_role(group, name) for name in names), key=lambda role: role.rank)
+    return GroupRole(*_group(group), role)
+
+
+def _group(group: str) -> tuple[str, bool]:
+    """(the normal DN or folded name, whether it is a DN). Raises Unreadable."""
     if "=" not in group:
         if not group.strip():
             raise Unreadable("names a group without a name")
-        return GroupRole(fold(group), False, role)
+        return fold(group), False
     try:
-        return GroupRole(normal_dn(group), True, role)
+        return normal_dn(group), True
     except DNError as error:
         raise Unreadable(f"names the group {echo(group)}, which {error}") from None
 
@@ -214,6 +237,15 @@ LDAP = Section(
         "JSON that maps a group to a role or to a list of roles. A group is its DN or its cn; case "
         "does not matter. The highest role wins. Only a group that is mapped to owner makes "
         "owners."
+    ),
+    text(
+        "LDAP_GROUPS_MAPPING",
+        example='{"finance": "finance", "cn=lab,ou=groups,dc=example,dc=org": ["lab", "wiki"]}',
+        check=check_directory_groups,
+        fix=GROUPS_FIX,
+    ).with_help(
+        "JSON that maps a group of the directory, its DN or its cn, to a group of Gatehouse or to "
+        "a list of them; see docs/groups.md. Applies at each sign-in, and removes as well."
     ),
     choice(
         "LDAP_DEFAULT_ACCESS",

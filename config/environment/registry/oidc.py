@@ -1,5 +1,6 @@
 """Settings of sign-in by OpenID Connect: LibreChat's, Reflector's, LobeChat's and Mage's names."""
 
+from config.environment.parsing.group_names import GROUPS_FIX, check_groups_mapping
 from config.environment.parsing.role_names import check_fallback, check_mapping, check_sync_roles
 from config.environment.registry.external_jwt import check_issuer
 from config.environment.registry.social import callback, internal_url, trust_email
@@ -50,6 +51,18 @@ def _rule(prefix: str, effect: str, example: str) -> tuple[Variable, ...]:
             choices=TOKEN_KINDS,
             origin="LibreChat",
         ).with_help(f"Which token, or the userinfo response, contains the claim of {prefix}."),
+    )
+
+
+def _groups(prefix: str, where: str) -> Variable:
+    return text(
+        f"{prefix}_GROUPS_MAPPING",
+        example='{"Finance Dept": "finance", "Staff": ["staff", "wiki"]}',
+        check=check_groups_mapping,
+        fix=GROUPS_FIX,
+    ).with_help(
+        f"JSON that maps groups{where} to a group of Gatehouse or to a list of them; see "
+        "docs/groups.md. Applies at each sign-in, and removes as well."
     )
 
 
@@ -199,6 +212,11 @@ OPENID_ROLES = Section(
         origin="LibreChat",
     ).with_help("The role of users who have none of these values."),
     _without_effect("OPENID_ROLE_SYNC_API_ENABLED", "the API always shows roles."),
+    _groups("OPENID", " at the provider openid, from OPENID_GROUPS_CLAIM,"),
+    text("OPENID_GROUPS_CLAIM", default="groups", example="realm_access.roles").with_help(
+        "The claim with the groups of OPENID_GROUPS_MAPPING, in the ID token, the access token or "
+        "the userinfo response: its name, or a path of names with dots."
+    ),
 )
 
 LISTED = Section(
@@ -234,6 +252,7 @@ LISTED = Section(
         default_note="`groups`, of cognito also `cognito:groups`",
         example="realm_access.roles",
     ).with_help("The claims that contain the groups, in the ID token or the userinfo response."),
+    _groups("SSO", ", from SSO_ROLES_CLAIM, at a provider of this list, or at authentik,"),
 )
 
 AUTHENTIK = Section(
@@ -284,6 +303,7 @@ OIDC = Section(
         "JSON that maps groups, from the claims user_roles, groups or roles, to a role or to a "
         "list of roles. The highest role wins. Only a group that is mapped to owner makes owners."
     ),
+    _groups("OIDC", ", from the claims user_roles, groups or roles,"),
     text("OIDC_BUTTON_LABEL", default="OpenID Connect", example="Example Inc.").with_help(
         "The name of the provider on its button."
     ),

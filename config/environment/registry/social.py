@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from config.environment.errors import Unreadable
 from config.environment.parsing.callbacks import check_callback
+from config.environment.parsing.group_names import GROUPS_FIX, check_groups_mapping
 from config.environment.registry.allauth_providers import (
     is_usable,
     label_of,
@@ -99,10 +100,27 @@ def _variables(provider: str) -> Iterator[Variable]:
     path = f"/oauth/{provider}/callback"
     yield callback(prefix, path, label, origin, f"{others}`{path}`")
     yield trust_email(prefix, label)
+    yield from _groups(prefix, label)
     if provider not in DOCUMENTED:
         yield secret(f"{prefix}_SETTINGS", check=check_settings).with_help(
             f"JSON of the settings that django-allauth documents for {label}."
         )
+
+
+def _groups(prefix: str, label: str) -> Iterator[Variable]:
+    """The mapping of one provider and its claim. Never shared: at some, anyone can make groups."""
+    yield text(
+        f"{prefix}_GROUPS_MAPPING",
+        example='{"example-inc/finance": "finance"}',
+        check=check_groups_mapping,
+        fix=GROUPS_FIX,
+    ).with_help(
+        f"JSON that maps values in the profile of {label} to a group of Gatehouse or to a list of "
+        "them; see docs/groups.md. Applies at each sign-in, and removes as well."
+    )
+    yield text(f"{prefix}_GROUPS_CLAIM", default="groups", example="groups").with_help(
+        f"The field of the profile with the values of {prefix}_GROUPS_MAPPING."
+    )
 
 
 def check_settings(text: str) -> dict[str, Any]:
@@ -152,9 +170,10 @@ SOCIAL = Section(
     "account only if registration by providers is open.\n\n"
     "Besides the providers below, every other OAuth 2.0 provider of django-allauth works by "
     "`<ID>_CLIENT_ID` and `<ID>_CLIENT_SECRET`, for example `GITLAB_CLIENT_ID`. "
-    "`<ID>_CALLBACK_URL` (`/oauth/<id>/callback`), `<ID>_TRUST_EMAIL` and `<ID>_SETTINGS` are "
-    "optional; the last is JSON of the settings that django-allauth documents for the provider, "
-    """for example `GITLAB_SETTINGS={"GITLAB_URL": "https://git.example.com"}`. The ids are: """
+    "`<ID>_CALLBACK_URL` (`/oauth/<id>/callback`), `<ID>_TRUST_EMAIL`, `<ID>_GROUPS_MAPPING`, "
+    "`<ID>_GROUPS_CLAIM` and `<ID>_SETTINGS` are optional; the last is JSON of the settings "
+    "that django-allauth documents for the provider, for example "
+    """`GITLAB_SETTINGS={"GITLAB_URL": "https://git.example.com"}`. The ids are: """
     f"{', '.join(f'`{name}`' for name in usable_ids() if name not in DOCUMENTED)}.",
     switch("ALLOW_SOCIAL_LOGIN", default=True, origin="LibreChat").with_help(
         "Whether users can sign in by the configured providers, social ones and those of OpenID "

@@ -20,10 +20,10 @@ class Command(GatehouseCommand):
 
     help = (
         "Compare accounts of the directory (LDAP) with it: disables users who were removed or no "
-        "longer match the authorization filter, and updates roles by LDAP_ROLES_MAPPING. Shows "
-        "the changes; --apply makes them, --undo reverts the last run. Exits with 1, without a "
-        "change, if more than --max-percent would be disabled or the directory fails. Safe to "
-        "repeat."
+        "longer match the authorization filter, and updates roles by LDAP_ROLES_MAPPING and "
+        "groups by LDAP_GROUPS_MAPPING. Shows the changes; --apply makes them, "
+        "--undo reverts the last run. Exits with 1, without a change, if more than --max-percent "
+        "would be disabled or the directory fails. Safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -46,9 +46,9 @@ class Command(GatehouseCommand):
         self._show(planned)
         planned.check_cap(options["max_percent"])
         if options["apply"]:
-            bar = _Bar(self, len(planned.disables) + len(planned.roles))
+            bar = _Bar(self, len(planned.disables) + len(planned.roles) + len(planned.groups))
             self._report_applied(sync.apply(planned, bar.add))
-        elif planned.disables or planned.roles or planned.profiles:
+        elif not planned.is_empty:
             self.stdout.write(
                 "Nothing was changed. Run it again with --apply to make these changes."
             )
@@ -79,13 +79,17 @@ class Command(GatehouseCommand):
         for update in planned.profiles[:SHOWN]:
             fields = " and ".join(update.fields)
             self.stdout.write(f"  profile  {update.identity.user.email}: {fields} changed there")
-        if not planned.disables and not planned.roles and not planned.profiles:
+        for moved in planned.groups[:SHOWN]:
+            names = ", ".join(sorted(moved.mapped.names)) or "none"
+            self.stdout.write(f"  groups   {moved.identity.user.email}: {names}")
+        if planned.is_empty:
             self.stdout.write("No changes needed.")
 
     def _report_applied(self, outcome: SyncResult) -> None:
         self.stdout.write(
             f"{outcome.disabled} disabled, {outcome.roles} roles changed"
             + (f", {outcome.profiles} addresses or names updated" if outcome.profiles else "")
+            + (f", groups of {outcome.groups} people updated" if outcome.groups else "")
             + (f", {outcome.kept} kept as the last owner" if outcome.kept else "")
             + "."
         )

@@ -1,13 +1,21 @@
 """Directory groups and roles: TRAPS 41, ATTACKS A111, A113."""
 
+import io
 import json
 from typing import cast
 
 import pytest
+from django.core.management import call_command
+from django.test import Client
 
-from accounts.models import User
+from accounts.actors import SYSTEM
+from accounts.models import Membership, User
+from accounts.services.groups.changes import create_group
+from accounts.services.groups.members import add_member
+from accounts.services.groups.reading import find_group, groups_of
+from audit.models import AuditEvent
 from federation.ldap import sign_in as ldap_sign_in
-from federation.ldap import users
+from federation.ldap import sync, users
 from federation.ldap.connection import Connection, Entry
 from federation.services.identities import GroupsIncomplete
 from tests.conftest import MakeUser
@@ -252,3 +260,43 @@ def test_a_partial_list_of_groups_removes_no_role(use_directory: UseDirectory, d
 
     user.refresh_from_db()
     assert user.role == "admin"
+
+
+def test_groups_follow_the_directory_at_sign_in_and_by_syncldap(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    anna, bert = server.add_user("anna"), server.add_user("bert")
+    staff = server.add_group("Finance Dept", anna, bert)
+    for name in ("finance", "wiki"):
+        create_group(actor=SYSTEM, name=name)
+    mapped = {"finance dept": "finance", staff: ["wiki", "unknown"]}
+    use_directory(LDAP_GROUPS_MAPPING=json.dumps(mapped), LDAP_DEFAULT_ACCESS="viewer")
+
+    def header() -> str:
+        asked = {"x-original-url": "https://wiki.example.com/", "x-original-method": "GET"}
+        checked = browser.get("/auth/check", headers=asked)
+        return cast("str", checked["Remote-Groups"])
+
+    browser = Client(headers={"user-agent": "Mozilla/5.0 Firefox/140.0"})
+    sign_in("anna", client=browser)
+    sign_in("bert")
+    assert header() == "viewer,finance,wiki"
+    user = User.objects.get(username="anna")
+    add_member(actor=SYSTEM, user=user, group=find_group("wiki"))
+    server.replace(staff, member=[bert])
+
+    assert sync.sync_live() == 1
+
+    assert header() == "viewer,wiki"
+    assert groups_of(User.objects.get(username="bert")) == ("finance", "wiki")
+    removed = AuditEvent.objects.filter(action="account:membership:remove").order_by("seq")
+    assert [(row.target_id, row.detail["group"], row.detail["source"]) for row in removed] == [
+        (user.pk, "finance", "directory"),
+        (user.pk, "wiki", "directory"),
+    ]
+    assert sync.plan(use_directory()).groups[0].mapped.names == frozenset()  # no mapping any more
+    said = io.StringIO()
+    call_command("syncldap", "--apply", stdout=said)
+    assert "groups   bert@example.org: none" in said.getvalue()
+    assert "groups of 1 people updated" in said.getvalue()
+    assert not Membership.objects.exclude(source="manual").exists()

@@ -18,7 +18,10 @@ import jwt
 import pytest
 from django.test import Client
 
+from accounts.actors import SYSTEM
 from accounts.models import User
+from accounts.services.groups.changes import create_group
+from accounts.services.groups.reading import groups_of
 from audit.models import AuditEvent
 from core import http
 from federation.models import ExternalIdentity
@@ -499,6 +502,26 @@ def test_a_role_in_the_signed_access_token_is_used(
     sign_in(stranger, double)
 
     assert User.objects.get(email="nora@example.com").role == "admin"
+
+
+def test_groups_come_from_a_claim_and_never_from_an_unsigned_token(
+    use_providers: UseProviders, double: Double, stranger: Client
+) -> None:
+    for name in ("finance", "lab"):
+        create_group(actor=SYSTEM, name=name)
+    use_openid(use_providers, double, OPENID_GROUPS_MAPPING='{"Money": "finance", "Lab": "lab"}')
+    forged = jwt.encode({**double.claims(iss=double.issuer), "groups": ["Lab"]}, None, "none")
+
+    def sign_in_with(**claims: Any) -> None:
+        double.give(lambda: {"id_token": double.id_token(**claims), "access_token": forged})
+        sign_in(stranger, double)
+
+    sign_in_with(groups=["Money", "x"])
+    user = User.objects.get(email="nora@example.com")
+    assert groups_of(user) == ("finance",)
+    stranger.cookies.clear()
+    sign_in_with()
+    assert groups_of(user) == ()
 
 
 def test_a_user_without_the_required_role_is_denied(
