@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.utils import timezone
 
 from access_reviews.models import AccessReview, ReviewItem
@@ -47,6 +48,8 @@ from applications.models import App
 from applications.services import apps, secrets
 from audit import audit_log
 from audit.models import AuditEvent
+from core.locks import lock_users
+from federation.group_mapping import MappedGroups
 from federation.ldap import sign_in, sync
 from federation.ldap.conf import LDAPConfig
 from federation.ldap.filters import parse_filter
@@ -54,6 +57,7 @@ from federation.ldap.users import DirectoryUser, Groups
 from federation.models import ExternalIdentity
 from federation.providers import SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
+from federation.services import groups as provider_groups
 from federation.services import identities, identity_moves, profile_updates, switching
 from federation.services.profile_updates import ProfileUpdate
 from forward_auth.models import AccessRule, Denial
@@ -367,7 +371,13 @@ def change_groups() -> None:
     members.add_member(actor=admin, user=bert, group=group)
     members.remove_member(actor=admin, user=bert, group=group)
     sources.set_groups_of_source(user=person("dora"), source="directory", names={name})
-    sources.set_groups_of_source(user=person("dora"), source="directory", names=())
+    with transaction.atomic():
+        lock_users(person("dora").pk)
+        sources.move_groups([person("dora").pk], "directory", "provider:x")
+    mapped = MappedGroups(frozenset({name}), frozenset({"other"}), "cut")
+    provider_groups.update_groups("x", person("dora"), mapped)
+    provider_groups.forget_groups("x", person("dora"))
+    sources.forget_groups_of_source(user=person("dora"), source="provider:x")
     group_changes.change_group(actor=admin, group=group, changes={"label": "Other"})
     Membership.objects.filter(group=group, user=anna).update(until=timezone.now())
     members.end_memberships()
