@@ -7,6 +7,7 @@ from typing import Any
 
 from accounts.passwords.imported_hashes import HashRefused, parse_hash
 from accounts.roles import Role
+from accounts.user_files.groups import GroupCell, parse_groups
 from core.text.email_addresses import AddressError, gettext_noop, parse_email, parse_username
 from core.text.plain_text import MAX_NAME_LENGTH, clean_name, echo
 
@@ -39,13 +40,16 @@ NAME_TOO_LONG = gettext_noop("A name has at most 150 characters.")
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """What is wrong with a row. message: English, with the placeholder %(value)s for `value`."""
+    """What is wrong with a row. message: English, with the placeholders %(value)s for `value`,
+    and %(near)s for `near`, something that may have been meant.
+    """
 
     line: int
     field: str
     message: str
     value: str = ""
     email: str = ""
+    near: str = ""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class UserRow:
     expires_at: datetime | None = None
     role_until: datetime | None = None
     role_after: str | None = None
+    groups: tuple[GroupCell, ...] = ()
     kind: str = PERSON
     responsible: str = ""
     password: str = field(default="", repr=False)
@@ -104,6 +109,7 @@ def parse_row(
         "expires_at": lambda text: _end(text, zone),
         "role_until": lambda text: _end(text, zone),
         "role_after": lambda text: _role(text, role_map),
+        "groups": lambda text: parse_groups(text, lambda end: _end(end, zone)),
         "kind": _kind,
         "responsible": lambda text: _email(text) if text else "",
         "password_hash": _password,

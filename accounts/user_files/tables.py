@@ -233,7 +233,10 @@ def _flat(value: dict[str, Any]) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    """A value as a cell would have it; "" for lists and objects, except those of mongoexport."""
+    """A value as a cell would have it, of a list of texts all of them.
+
+    "" for other lists and for objects, except those of mongoexport.
+    """
     match value:
         case bool():
             return "true" if value else "false"
@@ -241,6 +244,8 @@ def _text(value: Any) -> str:
             return value
         case int() | float():
             return str(value)[:MAX_COLUMN_NAME]
+        case list() if all(isinstance(each, str) for each in value):
+            return ", ".join(value)
         case {"$oid": str(text)} | {"$date": str(text)}:
             return text
         case {"$date": {"$numberLong": str(text)}} if text.isdecimal() and len(text) < 15:

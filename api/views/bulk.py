@@ -35,6 +35,7 @@ from accounts.services.bulk.planning import (
     Outcome,
     sentence,
 )
+from accounts.services.groups.members import MAX_GROUPS_OF_USER
 from accounts.user_files.address_list import Recipient, parse_recipient
 from accounts.user_files.rows import RowError
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
@@ -45,7 +46,7 @@ from core.text.email_addresses import gettext_noop
 
 SENSITIVE = (HasScope(Scope.USERS), HasRole(Role.ADMIN), RecentlyAuthenticated())
 MAX_USERS = 1000
-MAX_TEXT = 4096
+MAX_TEXT, MAX_GROUP_TEXT = 4096, 100
 # Field of an imported user -> field of a file.
 FILE_FIELDS = {
     "email": "email",
@@ -58,6 +59,7 @@ FILE_FIELDS = {
     "expires_at": "expires_at",
     "role_until": "role_until",
     "role_after": "role_after",
+    "groups": "groups",
     "kind": "kind",
     "responsible": "responsible",
     "password_hash": "password_hash",
@@ -105,6 +107,13 @@ class ImportedUser(StrictSerializer):
         max_length=MAX_TEXT,
         help_text="A lower role; with `role_until`.",
     )
+    groups = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_GROUP_TEXT),
+        required=False,
+        allow_null=True,
+        max_length=MAX_GROUPS_OF_USER,
+        help_text="Names of groups that exist; `finance until 2035-01-31` for one with an end.",
+    )
     kind = serializers.CharField(
         required=False,
         allow_blank=True,
@@ -136,7 +145,7 @@ class NewImport(StrictSerializer):
         ROLE_LABELS, default=Role.VIEWER.value, help_text="Of users without a role."
     )
     update_existing = serializers.BooleanField(
-        default=False, help_text="Change name, role, state and ends of existing accounts."
+        default=False, help_text="Change name, role, state, ends and groups of existing accounts."
     )
     skip_errors = serializers.BooleanField(
         default=False, help_text="Import the other users if some are wrong."

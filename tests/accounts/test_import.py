@@ -16,7 +16,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM, Actor
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Group, Membership, User
 from accounts.passwords.hashers import BoundedBCryptHasher, BoundedPBKDF2Hasher
 from accounts.services import users
 from accounts.services.bulk import imports, planning
@@ -24,6 +24,10 @@ from accounts.services.bulk.exports import ExportFilter, export_users
 from accounts.services.bulk.imports import import_users, plan_import
 from accounts.services.bulk.planning import ImportOptions, ImportResult, Outcome, sentence
 from accounts.services.ended_access import send_reminders
+from accounts.services.groups.changes import create_group
+from accounts.services.groups.members import add_member
+from accounts.services.groups.reading import find_group, groups_of
+from accounts.services.groups.sources import set_groups_of_source
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import AccessDenied, Forbidden, RecordInvalid
@@ -318,6 +322,113 @@ def test_the_last_owner_stays(owner: User, change: str, skip_errors: bool) -> No
     assert result.counts[Outcome.ERROR] == 1
     assert errors(result)[0][2].startswith("This is the last active owner.")
     assert User.objects.filter(email="anna@example.com").exists() == skip_errors
+
+
+# Groups
+
+
+@pytest.fixture
+def groups() -> None:
+    for name in ("finance", "lab", "staff"):
+        create_group(actor=SYSTEM, name=name)
+
+
+def by_hand(email: str) -> dict[str, datetime | None]:
+    rows = Membership.objects.filter(user__email=email, source="manual").order_by("group__name")
+    return dict(rows.values_list("group__name", "until"))
+
+
+@pytest.mark.usefixtures("groups")
+def test_new_accounts_join_their_groups(owner: User) -> None:
+    text = """email;groups
+anna@example.com;Finance, lab until 2099-01-31T12:00:00Z
+bert@example.com;
+"""
+
+    result = run(text, actor=owner)
+
+    assert counts(result) == [2, 0, 0, 0]
+    end = datetime(2099, 1, 31, 12, tzinfo=UTC)
+    assert by_hand("anna@example.com") == {"finance": None, "lab": end}
+    assert by_hand("bert@example.com") == {}
+    joined = [event for event in events() if event[0].startswith("account:membership:")]
+    assert [(action, detail["group"]) for action, detail in joined] == [
+        ("account:membership:add", "finance"),
+        ("account:membership:limit", "lab"),
+    ]
+    exported = "".join(export_users(actor=SYSTEM, chosen=ExportFilter(search="anna")))
+    assert '"finance, lab until 2099-01-31T12:00:00Z"' in exported
+    User.objects.filter(email="anna@example.com").delete()
+    assert counts(run(exported)) == [1, 0, 0, 0]
+    assert by_hand("anna@example.com") == {"finance": None, "lab": end}
+
+
+@pytest.mark.usefixtures("groups")
+def test_a_group_that_cannot_be_given_is_a_wrong_row(viewer: User) -> None:
+    text = """email,groups
+a@example.com,finanse
+b@example.com,"lab, nothing-like-it"
+c@example.com,"lab; LAB"
+d@example.com,lab until 2001-01-01
+e@example.com,lab until soon
+viewer@example.com,finance staff
+"""
+
+    result = run(text, update=True)
+
+    assert (counts(result), Membership.objects.count()) == ([0, 0, 0, 6], 0)
+    assert errors(result)[:4] == [
+        (2, "groups", "There is no group 'finanse'. Did you mean “finance”?"),
+        (3, "groups", "There is no group 'nothing-like-it'. Create it first."),
+        (4, "groups", "The group lab is named twice."),
+        (5, "groups", "The end of the group lab has passed."),
+    ]
+    assert errors(result)[4][2].startswith("'soon' is not an end")
+    assert errors(result)[5][2].startswith("There is no group 'finance staff'.")
+
+
+@pytest.mark.usefixtures("groups")
+def test_an_update_sets_the_groups_that_were_given_by_hand(
+    owner: User, viewer: User, admin: User
+) -> None:
+    add_member(actor=owner, user=viewer, group=find_group("finance"))
+    set_groups_of_source(user=viewer, source="directory", names={"staff"})
+    text = "email,groups\nviewer@example.com,lab until 2099-01-31T12:00:00Z\n"
+    planned = plan_import(
+        io.BytesIO(text.encode()), actor=admin, options=ImportOptions(update=True)
+    )
+    assert [each.changes["groups"][1] for each in planned.rows] == [["finance"]]
+    assert counts(run(text)) == [0, 0, 1, 0]
+
+    assert counts(run(text, actor=admin, update=True)) == [0, 1, 0, 0]
+
+    assert groups_of(viewer) == ("lab", "staff")
+    assert counts(run(text, update=True)) == [0, 0, 1, 0]
+    exported = "".join(export_users(actor=SYSTEM, chosen=ExportFilter(search="viewer")))
+    assert counts(run(exported, update=True)) == [0, 0, 1, 0]
+    assert by_hand("viewer@example.com") == {"lab": datetime(2099, 1, 31, 12, tzinfo=UTC)}
+    assert counts(run("email,groups\nviewer@example.com,\n", update=True)) == [0, 0, 1, 0]
+    own = run("email,groups\nadmin@example.com,lab\n", actor=admin, update=True)
+    assert errors(own)[0][1:] == ("email", planning.RANK_TOO_LOW)
+
+
+@pytest.mark.usefixtures("groups")
+def test_a_group_that_is_deleted_meanwhile_is_one_wrong_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = imports.acquire_lock
+
+    def delete_first(name: Any) -> None:
+        Group.objects.filter(name="lab").delete()
+        lock(name)
+
+    monkeypatch.setattr(imports, "acquire_lock", delete_first)
+
+    result = run("email,groups\na@example.com,lab\nb@example.com,staff\n", skip_errors=True)
+
+    assert errors(result) == [(2, "groups", "The group lab was deleted since the import began.")]
+    assert by_hand("b@example.com") == {"staff": None}
+    assert not User.objects.filter(email="a@example.com").exists()
 
 
 # Hostile files
@@ -635,7 +746,7 @@ def test_an_export_has_everyone_and_no_hash(viewer: User, admin: User) -> None:
 
     assert lines[0] == (
         "email,name,username,role,state,verified,created_at,expires_at,role_until,role_after,"
-        "kind,responsible"
+        "groups,kind,responsible"
     )
     assert lines[1].startswith("viewer@example.com,Vera Viewer,vera,viewer,active,yes,20")
     assert len(lines) == 3

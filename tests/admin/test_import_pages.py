@@ -257,7 +257,7 @@ def test_an_export_is_a_file_that_the_import_reads(as_role: AsRole, viewer: User
     assert (answer.status_code, answer["Content-Type"]) == (200, "text/csv; charset=utf-8")
     assert answer["Content-Disposition"].startswith('attachment; filename="users-20')
     assert "no-store" in answer["Cache-Control"]
-    columns = b"created_at,expires_at,role_until,role_after,kind,responsible\r\n"
+    columns = b"created_at,expires_at,role_until,role_after,groups,kind,responsible\r\n"
     assert content.startswith(b"\xef\xbb\xbfemail,name,username,role,state,verified," + columns)
     assert b"viewer@example.com,Vera Viewer,vera,viewer,active,yes," in content
     event = AuditEvent.objects.get(action="account:user:export")

@@ -1,14 +1,16 @@
 """Many users at once by the API: users/import, users/export, invitations/batch."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from accounts.models import Invitation, User
+from accounts.actors import SYSTEM
+from accounts.models import Invitation, Membership, User
 from accounts.services.bulk.planning import OWNER_NOT_ALLOWED
+from accounts.services.groups.changes import create_group
 from audit.models import AuditEvent
 from tests.accounts.test_import import PBKDF2
 from tests.api.calls import from_now
@@ -229,6 +231,21 @@ def test_users_are_imported_with_ends(owner: User) -> None:
     assert nina.role_after == "viewer"
     assert (wrong.status_code, [*wrong.json()["errors"]]) == (402, ["users.0.role_after"])
     assert not User.objects.filter(email="otto@example.com").exists()
+
+
+def test_users_are_imported_into_groups(owner: User) -> None:
+    create_group(actor=SYSTEM, name="finance")
+    nina = {"email": "nina@example.com", "groups": ["Finance until 2099-01-31T12:00:00Z"]}
+    otto = {"email": "otto@example.com", "groups": ["finanse"]}
+
+    wrong = post(client_of(owner), IMPORT, {"users": [nina, otto]})
+    done = post(client_of(owner), IMPORT, {"users": [nina, {**otto, "groups": []}]})
+
+    assert (wrong.status_code, [*wrong.json()["errors"]]) == (402, ["users.1.groups"])
+    assert "Did you mean “finance”?" in wrong.json()["errors"]["users.1.groups"][0]
+    assert done.json()["created"] == 2
+    row = Membership.objects.get()
+    assert (row.user.email, row.until) == (nina["email"], datetime(2099, 1, 31, 12, tzinfo=UTC))
 
 
 def test_an_admin_invites_to_lower_roles_only(admin: User) -> None:

@@ -61,6 +61,7 @@ FIELD_LABELS: dict[str, Any] = {
     "expires_at": gettext_lazy("Access ends"),
     "role_until": gettext_lazy("Role ends"),
     "role_after": gettext_lazy("Role afterwards"),
+    "groups": gettext_lazy("Groups"),
     "kind": gettext_lazy("Person or service account"),
     "responsible": gettext_lazy("Responsible person"),
     "password_hash": gettext_lazy("Password hash"),
@@ -110,8 +111,8 @@ class ImportForm(CheckedForm):
         label=gettext_lazy("Change existing accounts"),
         required=False,
         help_text=gettext_lazy(
-            "Name, role, state and ends become what the file says. Otherwise existing accounts "
-            "stay."
+            "Name, role, state, ends and groups become what the file says. Otherwise existing "
+            "accounts stay."
         ),
     )
     without_passwords = forms.BooleanField(
@@ -284,6 +285,7 @@ def _row(decision: Decision) -> dict[str, Any]:
         "role_until": row.role_until,
         "role_after": labels.get(row.role_after or "", ""),
         "expires_at": row.expires_at,
+        "groups": ", ".join(cell.name for cell in row.groups),
         "has_password": bool(row.password),
         "outcome": badge(*OUTCOMES[decision.outcome]),
         "text": _changes(decision),
@@ -298,6 +300,7 @@ def _changes(decision: Decision) -> str:
         "is_active": _("state"),
         "role_until": _("end of the role"),
         "expires_at": _("end of the access"),
+        "groups": _("groups"),
     }
     return ", ".join(names[name] for name in decision.changes if name in names)
 

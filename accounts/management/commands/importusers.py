@@ -82,7 +82,7 @@ class Command(GatehouseCommand):
         parser.add_argument(
             "--update",
             action="store_true",
-            help="change name, role, state and ends of accounts that exist",
+            help="change name, role, state, ends and groups of accounts that exist",
         )
         parser.add_argument(
             "--skip-errors", action="store_true", help="import the other rows if some are wrong"

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import Prefetch
 from django.utils import timezone
 
 from accounts.actors import Actor
-from accounts.models import User, UserQuerySet
+from accounts.models import Membership, User, UserQuerySet
 from accounts.user_files.fields import FIELDS
+from accounts.user_files.groups import GroupCell, format_groups
 from accounts.user_files.spreadsheets import csv_lines
 from audit import audit_log
 from core.errors import Forbidden
@@ -55,11 +57,26 @@ def _by_key(users: UserQuerySet) -> Iterator[User]:
     last: Any = None
     while True:
         found = users if last is None else users.filter(pk__gt=last)
-        chunk = list(found.order_by("pk").prefetch_related("responsible")[:CHUNK])
+        related = ("responsible", Prefetch("memberships", _memberships_now(), "now_in"))
+        chunk = list(found.order_by("pk").prefetch_related(*related)[:CHUNK])
         yield from chunk
         if len(chunk) < CHUNK:
             return
         last = chunk[-1].pk
+
+
+def _memberships_now() -> Any:
+    """Those by hand and those of a source; ended ones are left out."""
+    return Membership.objects.current(timezone.now()).select_related("group")
+
+
+def _groups(user: User) -> str:
+    """Of a group that several sources give, the longest membership counts."""
+    longest: dict[str, datetime | None] = {}
+    for row in user.now_in:  # type: ignore[attr-defined]  # prefetched by _by_key()
+        name, known = row.group.name, longest.get(row.group.name, row.until)
+        longest[name] = None if None in (known, row.until) else max(known, row.until)
+    return format_groups(GroupCell(*each) for each in longest.items())
 
 
 def _cells(user: User) -> dict[str, str]:
@@ -77,6 +94,7 @@ def _cells(user: User) -> dict[str, str]:
         "expires_at": _end(user.expires_at),
         "role_until": _end(role_until),
         "role_after": user.role_after if role_until else "",
+        "groups": _groups(user),
         "kind": user.kind,
         "responsible": user.responsible.email if user.responsible else "",
         "password_hash": user.password if user.has_usable_password() else "",

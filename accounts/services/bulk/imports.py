@@ -1,8 +1,8 @@
 """Importing users from a file: all or nothing, or all rows without an error.
 
 A row whose address has an account changes nothing, so a file may be imported again. With `update`
-it changes name, role, state and ends through the services of users, which check the rank and revoke
-sessions for each. A password is taken only for a new account. No mail is sent.
+it changes name, role, state, ends and groups through the services of users and groups, which check
+the rank and revoke sessions for each. A password is taken only for a new account. No mail is sent.
 """
 
 import secrets
@@ -21,6 +21,12 @@ from accounts.models import EndReminder, User
 from accounts.roles import Role
 from accounts.services import users
 from accounts.services.approvals.rule import TwoPersonRequired
+from accounts.services.bulk.groups import (
+    GROUP_GONE,
+    GroupBook,
+    change_groups,
+    insert_memberships,
+)
 from accounts.services.bulk.planning import (
     BATCH,
     SECOND_OWNER,
@@ -35,7 +41,7 @@ from accounts.services.users import Profile
 from accounts.user_files.rows import RowError
 from audit import audit_log
 from core import sql
-from core.errors import Forbidden, RecordInvalid
+from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
 from core.text.email_addresses import gettext_noop
 
@@ -54,6 +60,7 @@ class _Made(NamedTuple):
     pk: uuid.UUID
     role: str
     ends: dict[str, Any]
+    joined: list[Any]
 
 
 class _Cancelled(Exception):
@@ -120,7 +127,7 @@ def _import_all(
     try:
         with transaction.atomic():
             _lock(planner.actor, keys)
-            result.is_done = _write(planner.actor, _decided(planner, result, progress), keys)
+            result.is_done = _write(planner, _decided(planner, result, progress), keys)
     except _Cancelled as cancelled:
         # What the plan did not see: the file or the accounts have changed since.
         if not cancelled.errors:
@@ -147,21 +154,21 @@ def _decided(
 def _import_batches(planner: Planner, progress: Progress) -> ImportResult:
     result = _result_of(planner)
     for batch in planner.batches():
-        _import_batch(planner.actor, batch)
+        _import_batch(planner, batch)
         result.add(batch)
         result.is_done = bool(result.changes)
         progress("written", len(batch))
     return result
 
 
-def _import_batch(actor: Actor, batch: list[Decision]) -> None:
+def _import_batch(planner: Planner, batch: list[Decision]) -> None:
     """Write a batch in one transaction. A row that cannot be written becomes an error."""
     while any(each.outcome in (Outcome.NEW, Outcome.UPDATE) for each in batch):
         keys = _keys(batch)
         try:
             with transaction.atomic():
-                _lock(actor, keys)
-                _write(actor, [batch], keys)
+                _lock(planner.actor, keys)
+                _write(planner, [batch], keys)
         except _Cancelled as cancelled:
             if not cancelled.errors:
                 _mark_conflicts(batch)
@@ -197,26 +204,27 @@ def _lock(actor: Actor, keys: set[uuid.UUID]) -> None:
     acquire_lock(ROLES)
 
 
-def _write(actor: Actor, batches: Iterable[Sequence[Decision]], locked: set[uuid.UUID]) -> bool:
+def _write(planner: Planner, batches: Iterable[Sequence[Decision]], locked: set[uuid.UUID]) -> bool:
     """Insert new accounts, then update existing ones, last write the audit log.
 
     In this order, because no user is inserted while the audit chain is locked. What waits for the
     end is small: the ids of new accounts, and the rows of those that change. Returns whether
     anything was written. Raises _Cancelled.
     """
-    made: list[_Made] = []
-    updates: list[Decision] = []
+    actor, made = planner.actor, list[_Made]()
+    updates: list[tuple[Decision, GroupBook | None]] = []
     for batch in batches:
-        made += _insert(batch)
-        updates += [each for each in batch if each.outcome == Outcome.UPDATE]
-    for decision in updates:
-        _update(actor, decision, locked)
+        made += _insert(actor, batch, planner.book)
+        updates += [(each, planner.book) for each in batch if each.outcome == Outcome.UPDATE]
+    for decision, book in updates:
+        _update(actor, decision, book, locked)
     _record(actor, made, len(updates))
     return bool(made or updates)
 
 
-def _insert(batch: Sequence[Decision]) -> list[_Made]:
-    accounts = [_account(each) for each in batch if each.outcome == Outcome.NEW]
+def _insert(actor: Actor, batch: Sequence[Decision], book: GroupBook | None) -> list[_Made]:
+    new = [each for each in batch if each.outcome == Outcome.NEW]
+    accounts = [_account(each) for each in new]
     now = timezone.now()
     reminders = [
         reminder
@@ -233,7 +241,30 @@ def _insert(batch: Sequence[Decision]) -> list[_Made]:
                 EndReminder.objects.bulk_create(reminders)
     except IntegrityError:
         raise _Cancelled from None
-    return [_Made(account.pk, account.role, account_ends(account)) for account in accounts]
+    joined = _insert_groups(actor, new, accounts, book)
+    return [
+        _Made(account.pk, account.role, account_ends(account), joined.get(account.pk, []))
+        for account in accounts
+    ]
+
+
+def _insert_groups(
+    actor: Actor, new: Sequence[Decision], accounts: Sequence[User], book: GroupBook | None
+) -> dict[uuid.UUID, list[Any]]:
+    """Drafts for the audit log by account. Raises _Cancelled."""
+    if book is None:
+        return {}
+    pairs = [(user, each.row.groups) for user, each in zip(accounts, new, strict=True)]
+    try:
+        drafts = insert_memberships(actor, book, pairs)
+    except RecordInvalid as error:
+        (gone,) = error.errors["groups"]
+        decision = next(each for each in new if gone in [cell.name for cell in each.row.groups])
+        raise _Cancelled(_fail(decision, GROUP_GONE, "groups", gone)) from None
+    found: dict[uuid.UUID, list[Any]] = {}
+    for draft in drafts:
+        found.setdefault(draft.target_id, []).append(draft)
+    return found
 
 
 def _account(decision: Decision) -> User:
@@ -255,34 +286,44 @@ def _account(decision: Decision) -> User:
     )
 
 
-def _update(actor: Actor, decision: Decision, locked: set[uuid.UUID]) -> None:
+def _update(
+    actor: Actor, decision: Decision, book: GroupBook | None, locked: set[uuid.UUID]
+) -> None:
     """Make the changes of one account through the services. Raises _Cancelled."""
-    user, changes = decision.user, decision.changes
+    user = decision.user
     if user is None or user.pk not in locked:
         # It was made since the locks were taken; taking one now would be against their order.
         raise _Cancelled(_fail(decision, CHANGED_MEANWHILE))
     try:
         with transaction.atomic():
-            if "name" in changes:
-                users.edit_profile(actor=actor, user=user, profile=Profile(name=changes["name"]))
-            if "role" in changes:
-                users.change_role(
-                    actor=actor,
-                    user=user,
-                    role=changes["role"],
-                    until=changes.get("role_until"),
-                    then=changes.get("role_after", ""),
-                )
-            if "expires_at" in changes:
-                users.set_expiry(actor=actor, user=user, expires_at=changes["expires_at"])
-            if "is_active" in changes:
-                change = users.enable_user if changes["is_active"] else users.disable_user
-                change(actor=actor, user=user)
+            _change(actor, user, decision.changes)
+            if "groups" in decision.changes and book is not None:
+                change_groups(actor, user, book, *decision.changes["groups"])
     except TwoPersonRequired:
         # The plan refuses it; somebody has become owner meanwhile. The request is rolled back.
         raise _Cancelled(_fail(decision, SECOND_OWNER)) from None
+    except NotFound:
+        raise _Cancelled(_fail(decision, CHANGED_MEANWHILE, "groups")) from None
     except (Forbidden, RecordInvalid) as error:
         raise _Cancelled(_fail(decision, error.sentences)) from None
+
+
+def _change(actor: Actor, user: User, changes: dict[str, Any]) -> None:
+    if "name" in changes:
+        users.edit_profile(actor=actor, user=user, profile=Profile(name=changes["name"]))
+    if "role" in changes:
+        users.change_role(
+            actor=actor,
+            user=user,
+            role=changes["role"],
+            until=changes.get("role_until"),
+            then=changes.get("role_after", ""),
+        )
+    if "expires_at" in changes:
+        users.set_expiry(actor=actor, user=user, expires_at=changes["expires_at"])
+    if "is_active" in changes:
+        change = users.enable_user if changes["is_active"] else users.disable_user
+        change(actor=actor, user=user)
 
 
 def _record(actor: Actor, made: list[_Made], updated: int) -> None:
@@ -305,6 +346,7 @@ def _record(actor: Actor, made: list[_Made], updated: int) -> None:
             )
             for each in part
         ]
+        drafts += [draft for each in part for draft in each.joined]
         drafts.append(
             audit_log.draft(
                 "account:user:import",
@@ -328,9 +370,11 @@ def _keys(batch: Iterable[Decision]) -> set[uuid.UUID]:
     }
 
 
-def _fail(decision: Decision, message: str, field: str = "email") -> list[RowError]:
+def _fail(
+    decision: Decision, message: str, field: str = "email", value: str = ""
+) -> list[RowError]:
     """Make an error of a row that could not be written; returns its errors."""
     row = decision.row
     decision.outcome = Outcome.ERROR
-    decision.errors = [RowError(row.line, field, message, email=row.email)]
+    decision.errors = [RowError(row.line, field, message, value, row.email)]
     return decision.errors

@@ -1,7 +1,7 @@
 """What an import would do with each row of a file. Reads the database and changes nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -17,6 +17,7 @@ from accounts.actors import Actor
 from accounts.models import Kind, User
 from accounts.roles import Role, can_give, can_manage
 from accounts.services.approvals.rule import is_held
+from accounts.services.bulk.groups import GroupBook
 from accounts.services.end_dates import check_end, check_role_end
 from accounts.user_files.fields import MappingInvalid, check_mapping, guess_mapping, map_fields
 from accounts.user_files.rows import RowError, UserRow, parse_row
@@ -69,9 +70,9 @@ class ImportOptions:
     """How a file is read.
 
     source: a key of SOURCES, "" for a file with a mapping. mapping: {field: column}; None guesses.
-    update: change name, role, state and ends of existing accounts. skip_errors: import the other
-    rows when some are wrong. default_role: of rows without a role. verified: of rows that do not
-    say. role_map: {role of the file: ours}. passwords: whether password hashes are read.
+    update: change name, role, state, ends and groups of existing accounts. skip_errors: import the
+    other rows when some are wrong. default_role: of rows without a role. verified: of rows that do
+    not say. role_map: {role of the file: ours}. passwords: whether password hashes are read.
     """
 
     source: str = ""
@@ -158,6 +159,7 @@ class Planner:
         self._now = timezone.now()
         self._lines: dict[str, int] = {}
         self._names: dict[str, int] = {}
+        self.book: GroupBook | None = None
 
     def batches(self) -> Iterator[list[Decision]]:
         """All rows, at most BATCH at a time. Raises RecordInvalid."""
@@ -179,10 +181,17 @@ class Planner:
         taken = _by(User.objects.filter(username__in=names), "username")
         named = {row.responsible for row in rows if row.responsible}
         people = _by(User.objects.people().filter(email__in=named), "email") if named else {}
+        self._read_groups(rows, users)
         for decision in decisions:
             decision.responsible = people.get(decision.row.responsible)
             self._decide(decision, users.get(decision.row.email), taken)
         return decisions
+
+    def _read_groups(self, rows: Sequence[UserRow], users: Mapping[str, User]) -> None:
+        """The groups there are, and those of the accounts of a batch, if its rows name groups."""
+        self.book = GroupBook() if any(row.groups for row in rows) else None
+        if self.book is not None and self.options.update:
+            self.book.read_held(users.values())
 
     def _check_options(self) -> None:
         errors: dict[str, list[str]] = {}
@@ -263,6 +272,7 @@ class Planner:
         row.is_verified = self.options.verified if row.is_verified is None else row.is_verified
         decision.errors += self._role_errors(row, Role(row.role))
         decision.errors += self._end_errors(row, row.role)
+        decision.errors += self._group_errors(row)
         if row.kind == Kind.SERVICE:
             decision.errors += self._service_errors(decision)
         # An export also has accounts that ended before: they are disabled.
@@ -275,6 +285,15 @@ class Planner:
             decision.errors.append(self._error(row, "username", problem, value))
         elif row.username:
             self._names[row.username] = row.line
+
+    def _group_errors(self, row: UserRow) -> list[RowError]:
+        if self.book is None:
+            return []
+        fault = self.book.fault(row.groups, self._now)
+        if fault is None:
+            return []
+        message, value, near = fault
+        return [RowError(row.line, "groups", message, value, row.email, near)]
 
     def _service_errors(self, decision: Decision) -> list[RowError]:
         row, errors = decision.row, []
@@ -304,7 +323,10 @@ class Planner:
             if getattr(row, name) is not None and getattr(row, name) != getattr(user, name)
         }
         decision.changes |= _changed_role(row, user) | _changed_expiry(row, user)
-        is_act = bool(decision.changes.keys() - {"name"})
+        if self.book is not None and row.groups:
+            decision.errors += self._group_errors(row)
+            decision.changes |= self.book.changes(user, row.groups)
+        is_act = bool(decision.changes.keys() - {"name", "groups"})
         if is_act and is_held(self.actor, user, gives=decision.changes.get("role", "")):
             decision.errors.append(self._error(row, "email", SECOND_OWNER))
         elif decision.changes and not can_manage(Role(self.actor.role), Role(user.role)):
@@ -356,7 +378,7 @@ def file_error(error: FileInvalid) -> RecordInvalid:
 
 def sentence(error: RowError) -> str:
     """The message of a row's error, in the reader's language."""
-    return _(error.message) % {"value": error.value}
+    return _(error.message) % {"value": error.value, "near": error.near}
 
 
 def _changed_role(row: UserRow, user: User) -> dict[str, Any]:
