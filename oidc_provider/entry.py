@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 
 from accounts import access_policy
 from accounts.access_policy import DenialReason
+from accounts.group_names import is_id
 from accounts.models import Membership, User
 from accounts.roles import Role
-from accounts.services.groups.names import is_id
 from applications.models import App
 from applications.opening_hours import open_until, spoken
 from applications.services.apps import names_of_groups

@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
+from accounts.group_names import is_id
 from accounts.models import Group
 from accounts.roles import Role
-from accounts.services.groups.names import is_id
 from accounts.services.groups.uses import GroupUse
 from applications.addresses import clean_app, slug_for, split_address
 from applications.models import App
