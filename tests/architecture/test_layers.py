@@ -42,6 +42,7 @@ PURE = {
     "core.branding.values",
     "accounts.sign_in.methods",
     "core.text.plain_text",
+    "accounts.group_names",
     "accounts.roles",
     "core.text.durations",
     "core.text.strict_json",

@@ -101,10 +101,10 @@ def insert_memberships(
         Membership(user=user, group=book.groups[cell.name], until=cell.until, added_by_id=actor.pk)
         for user, cell in pairs
     )
-    return [_draft(actor, user, book.groups[cell.name], cell) for user, cell in pairs]
+    return [_audit_draft(actor, user, book.groups[cell.name], cell) for user, cell in pairs]
 
 
-def _draft(actor: Actor, user: User, group: Group, cell: GroupCell) -> Any:
+def _audit_draft(actor: Actor, user: User, group: Group, cell: GroupCell) -> Any:
     end = {} if cell.until is None else {"until": audit_time(cell.until)}
     return audit_log.draft(
         "account:membership:limit" if end else "account:membership:add",
