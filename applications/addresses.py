@@ -11,7 +11,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from applications.opening_hours import hours_of
-from applications.redirect_uris import uris_of
+from applications.redirect_uris import notice_uri_of, uris_of
 from core.text.cleaning import clean_each
 from core.text.networks import networks_of
 
@@ -197,6 +197,8 @@ _CLEANERS: dict[str, Callable[[Any], Any]] = {
     "upstream": upstream_of,
     "redirect_uris": uris_of,
     "logout_uris": uris_of,
+    "backchannel_logout_uri": notice_uri_of,
+    "frontchannel_logout_uri": notice_uri_of,
     "openid_people": user_ids_of,
     "openid_group_ids": group_ids_of,
     "openid_networks": networks_of,

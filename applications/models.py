@@ -107,6 +107,21 @@ class App(models.Model):
         _("addresses after signing out"), default=list, blank=True,
         help_text=_("Where people return after signing out: one address on each line."),
     )  # fmt: skip
+    # Names of OpenID Connect Back-Channel and Front-Channel Logout 1.0.
+    backchannel_logout_uri = models.CharField(
+        _("told of the end of a sign-in at"), max_length=500, blank=True,
+        help_text=_(
+            "Gatehouse posts a logout token there when a sign-in ends, whoever ends it. Empty: the "
+            "app is not told."
+        ),
+    )  # fmt: skip
+    frontchannel_logout_uri = models.CharField(
+        _("loaded when people sign out"), max_length=500, blank=True,
+        help_text=_(
+            "For apps that know no logout tokens: the browser loads this address in a hidden frame "
+            "when its user signs out here."
+        ),
+    )  # fmt: skip
     is_trusted = models.BooleanField(
         _("part of the team"), default=False,
         help_text=_("People are not asked whether the app may know who they are."),

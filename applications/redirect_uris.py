@@ -25,6 +25,17 @@ def uris_of(typed: Iterable[str]) -> list[str]:
     return uris
 
 
+def notice_uri_of(typed: str) -> str:
+    """The one URI at which an app is told of a sign-out; "" for none. Raises ValueError."""
+    uri = typed.strip()
+    if not uri:
+        return ""
+    _require_valid(uri)
+    if private_schemes([uri]):
+        raise ValueError(_("“%(uri)s” has to start with https://.") % {"uri": uri})
+    return uri
+
+
 def private_schemes(uris: Iterable[str]) -> list[str]:
     """The URIs that only a program on the device of a person can receive."""
     return [uri for uri in uris if urlsplit(uri).scheme not in ("http", "https")]

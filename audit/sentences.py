@@ -26,7 +26,8 @@ _IDS = ("app_id", "group_ids", "openid_group_ids")
 # Fields of an app that mean nothing unless it signs people in.
 _OF_CLIENTS = frozenset({"redirect_uris", "logout_uris", "is_trusted", "openid_role",
                          "openid_people", "openid_second_factor", "id_token_algorithm",
-                         "signed_userinfo", "openid_networks", "openid_hours"})  # fmt: skip
+                         "signed_userinfo", "openid_networks", "openid_hours",
+                         "backchannel_logout_uri", "frontchannel_logout_uri"})  # fmt: skip
 # A reason of `syncldap` begins with the id of its run.
 _RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
 

@@ -183,6 +183,8 @@ RULE_FIELDS = {
     "openid_second_factor": _("only with a second factor"),
     "id_token_algorithm": _("signature of ID tokens"),
     "signed_userinfo": _("signed answers of userinfo"),
+    "backchannel_logout_uri": _("told of the end of a sign-in at"),
+    "frontchannel_logout_uri": _("loaded when people sign out"),
     "openid_networks": _("only from these networks"),
     "openid_hours": _("only at these hours"),
 }

@@ -36,7 +36,7 @@ from magiclinks import services as links
 from mail import outbox
 from mail.signals import mail_queued
 from moderation.services.violations import purge_moderation
-from oidc_provider.services import codes, grants
+from oidc_provider.services import codes, grants, logout_notices
 from operations import checks
 from webhooks.services import derivation, notices, sending
 from webhooks.signals import delivery_queued
@@ -75,7 +75,8 @@ JOBS: tuple[Job, ...] = (
     *NOTE_JOBS,
 )
 MINUTE_JOBS: tuple[Job, ...] = (cache.purge_expired, checks.note_worker, notices.send_notices)
-WEBHOOK_JOBS: tuple[Job, ...] = (sending.deliver_due,)
+# Requests to other servers, which may hang.
+WEBHOOK_JOBS: tuple[Job, ...] = (sending.deliver_due, logout_notices.send_due)
 
 
 def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
@@ -116,6 +117,7 @@ def purge() -> None:
         lambda: signing_keys.purge_keys(before),
         codes.purge_codes,
         lambda: grants.purge_grants(before),
+        lambda: logout_notices.purge_notices(before),
         signing_keys.rotate_when_due,
     )
     for step in steps:
@@ -208,7 +210,10 @@ class Worker:
 
 
 class WebhookWorker:
-    """The thread that sends webhooks: one of its own, so that receivers that hang delay no mail."""
+    """The thread that sends webhooks, and tells apps of sign-outs.
+
+    One of its own, so that receivers that hang delay no mail.
+    """
 
     def __init__(self) -> None:
         self._wanted = threading.Event()

@@ -14,9 +14,20 @@ class OidcProviderConfig(AppConfig):
     verbose_name = _("OpenID Connect")
 
     def ready(self) -> None:
-        """End codes and tokens with the access of their user; sign as apps have chosen."""
+        """End codes and tokens with the access of their user; sign as apps have chosen.
+
+        Let apps ask about their tokens, and tell them of sign-outs.
+        """
+        add_reader = import_string("applications.services.introspection.add_reader")
+        add_reader(import_string("oidc_provider.services.introspection.read_openid_token"))
         add_algorithms = import_string("api.tokens.signing_keys.add_algorithms")
         add_algorithms(import_string("oidc_provider.signing.algorithms_of_apps"))
+        add_detour = import_string("accounts.sign_in.detours.add_detour")
+        add_detour(import_string("oidc_provider.views.signed_out.detour"))
+        access_ending.connect(
+            import_string("oidc_provider.services.logout_notices.queue_all_of_user"),
+            dispatch_uid="oidc_provider.logout",
+        )
         access_ending.connect(
             import_string("oidc_provider.services.grants.newest_credential"),
             dispatch_uid="oidc_provider",

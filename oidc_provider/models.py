@@ -69,11 +69,48 @@ class Grant(Authentication):
     refreshed_at = models.DateTimeField(_("last used"), editable=False)
     expires_at = models.DateTimeField(_("ends"), editable=False, db_index=True)
     ended_at = models.DateTimeField(_("ended"), null=True, editable=False)
+    # When the app was to be told that the sign-in has ended; see LogoutNotice.
+    told_at = models.DateTimeField(null=True, editable=False)
     end_reason = models.CharField(max_length=16, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("sign-in to an app")
         verbose_name_plural = _("sign-ins to apps")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class LogoutNotice(models.Model):
+    """What an app is told of the end of a sign-in, and the last attempt; see core.queue.
+
+    It outlives its grant and its user: a deleted account has to be signed out of apps, too.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("Waiting")
+        SENDING = "sending", _("Sending")
+        DELIVERED = "done", _("Delivered")
+        FAILED = "failed", _("Given up")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Without a constraint: ending a sign-in waits for nobody who deletes an app.
+    app = models.ForeignKey(
+        App, on_delete=models.CASCADE, db_constraint=False, related_name="logout_notices"
+    )
+    user_id = models.UUIDField(editable=False)
+    sid = models.UUIDField(editable=False)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    last_error = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("notice of a sign-out")
+        verbose_name_plural = _("notices of sign-outs")
+        indexes = [models.Index(fields=["status", "next_attempt_at"], name="logout_notice_due")]
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -38,7 +38,7 @@ def algorithms_of_apps() -> Iterable[str]:
     return chosen.order_by().values_list("id_token_algorithm", flat=True).distinct()
 
 
-def signed_for(app: App, claims: dict[str, Any]) -> str:
+def signed_for(app: App, claims: dict[str, Any], typ: str = TYP) -> str:
     """A JWT with these claims, signed by the algorithm of the app."""
     signer = AccessKeys().signer(algorithm_of(app))
-    return sign(claims, TYP, signer.kid, signer.key, signer.algorithm)
+    return sign(claims, typ, signer.kid, signer.key, signer.algorithm)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from oidc_provider.views import authorize, logout, tokens
+from oidc_provider.views import authorize, logout, signed_out, tokens
 
 app_name = "oidc_provider"
 urlpatterns = [
@@ -13,4 +13,5 @@ urlpatterns = [
     path("openid/revoke", tokens.revoke, name="revoke"),
     path("openid/end-session", logout.end_session, name="end-session"),
     path("openid/sign-out", logout.sign_out, name="sign-out"),
+    path("openid/signed-out", signed_out.signed_out, name="signed-out"),
 ]

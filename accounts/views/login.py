@@ -15,6 +15,7 @@ from accounts.services import first_run, signup
 from accounts.services.credentials import find_by_credentials
 from accounts.services.sessions import end_this_session, note_refused_sign_in
 from accounts.sessions import known_devices
+from accounts.sign_in.detours import session_id_of, with_detours
 from accounts.sign_in.stages import cancel
 from accounts.views.common import (
     complete_login,
@@ -140,15 +141,15 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
     prepared = [(source, source.prepare_sign_out(request)) for source in account_sources()]
+    session_id = session_id_of(request)
     end_this_session(request)
     for source, before in prepared:
         response = source.sign_out_redirect(request, before)
         if response is not None:
             return _signed_out(response)
-    next_url = safe_next(request)
-    if next_url:
-        return _signed_out(see_other(next_url))
-    return _signed_out(redirect_with_notice("account_login", "signed-out"))
+    url = safe_next(request)
+    done = see_other(url) if url else redirect_with_notice("account_login", "signed-out")
+    return _signed_out(with_detours(done, session_id))
 
 
 def _signed_out(response: HttpResponse) -> HttpResponse:

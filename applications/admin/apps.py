@@ -29,10 +29,12 @@ from core.errors import GatehouseError
 WIZARD = "admin:applications_app_protect"
 OPENID = (
     *("openid_kind", "redirect_uris", "logout_uris"),
+    *("backchannel_logout_uri", "frontchannel_logout_uri"),
     *("id_token_algorithm", "signed_userinfo"),
     *("openid_role", "openid_group_ids", "openid_people", "openid_second_factor"),
     *("openid_networks", "openid_hours", "is_trusted"),
 )
+NOTICE_URIS = ("backchannel_logout_uri", "frontchannel_logout_uri")
 
 
 class LinesField(forms.CharField):
@@ -119,7 +121,7 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        for name in ("name", "slug", "url", "upstream", "initials"):
+        for name in ("name", "slug", "url", "upstream", "initials", *NOTICE_URIS):
             if name in self.fields:
                 self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
         if "openid_group_ids" in self.fields:

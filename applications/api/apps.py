@@ -47,6 +47,8 @@ KIND_HELP = (
 )
 REDIRECT_HELP = "Where people return after the sign-in, exactly as the app sends it."
 LOGOUT_HELP = "Where people may return after signing out."
+BACKCHANNEL_HELP = "Where Gatehouse posts a logout token when a sign-in to the app ends."
+FRONTCHANNEL_HELP = "What the browser loads in a hidden frame when its user signs out."
 TRUSTED_HELP = "People are not asked whether the app may know who they are."
 ROLE_HELP = "The lowest role that may sign in to the app."
 PEOPLE_HELP = "Ids of the only people who may. Empty: everyone with the role."
@@ -79,6 +81,8 @@ class AppRecord(Shape):
     openid_kind = serializers.CharField(allow_blank=True, help_text=KIND_HELP)
     redirect_uris = serializers.ListField(child=serializers.CharField(), help_text=REDIRECT_HELP)
     logout_uris = serializers.ListField(child=serializers.CharField(), help_text=LOGOUT_HELP)
+    backchannel_logout_uri = serializers.CharField(allow_blank=True, help_text=BACKCHANNEL_HELP)
+    frontchannel_logout_uri = serializers.CharField(allow_blank=True, help_text=FRONTCHANNEL_HELP)
     is_trusted = serializers.BooleanField(help_text=TRUSTED_HELP)
     openid_role = serializers.CharField(help_text=ROLE_HELP)
     openid_people = serializers.ListField(child=serializers.CharField(), help_text=PEOPLE_HELP)
@@ -126,6 +130,12 @@ class AppFields(StrictSerializer):
         default=list,
         max_length=MAX_URIS,
         help_text=LOGOUT_HELP,
+    )
+    backchannel_logout_uri = serializers.CharField(
+        default="", allow_blank=True, max_length=MAX_URI, help_text=BACKCHANNEL_HELP
+    )
+    frontchannel_logout_uri = serializers.CharField(
+        default="", allow_blank=True, max_length=MAX_URI, help_text=FRONTCHANNEL_HELP
     )
     is_trusted = serializers.BooleanField(default=False, help_text=TRUSTED_HELP)
     openid_role = serializers.ChoiceField(

@@ -31,7 +31,8 @@ class Question(StrictSerializer):
     token = serializers.CharField(
         trim_whitespace=False,
         max_length=MAX_TOKEN,
-        help_text="An API key, an access token, or the value of the session cookie.",
+        help_text="An API key, an access token, the value of the session cookie, or a token that "
+        "the app was given by the OpenID provider.",
     )
     token_type_hint = serializers.CharField(
         required=False,
@@ -55,7 +56,7 @@ class IntrospectionRecord(Shape):
 
     active = serializers.BooleanField()
     token_type = serializers.CharField(
-        required=False, help_text="`api_key`, `access_token` or `session`."
+        required=False, help_text="`api_key`, `access_token`, `session` or `refresh_token`."
     )
     iss = serializers.CharField(required=False)
     sub = serializers.CharField(required=False, help_text="The id of the user.")
@@ -66,6 +67,10 @@ class IntrospectionRecord(Shape):
         required=False, allow_blank=True, help_text="Empty for a service account."
     )
     email_verified = serializers.BooleanField(required=False)
+    sid = serializers.CharField(
+        required=False, help_text="The sign-in, as in ID tokens. Of tokens of the OpenID provider."
+    )
+    auth_time = serializers.IntegerField(required=False, help_text="When the user signed in.")
     name = serializers.CharField(required=False)
     role = serializers.CharField(required=False, help_text="The role that holds now.")
     groups = serializers.ListField(child=serializers.CharField(), required=False)
@@ -108,10 +113,11 @@ class IntrospectionView(APIView):
         with reuse_rows():
             secret = require_secret(request._request, form)
             given = validate(Question, form)
-            answer = introspect(given["token"], given.get("client_ip", ""))
+            answer = introspect(given["token"], secret.app, given.get("client_ip", ""))
         if answer is None:
             return Response({"active": False})
-        keep_answer(request.META, min(answer.until, secret.expires_at or answer.until))
+        if answer.is_kept:
+            keep_answer(request.META, min(answer.until, secret.expires_at or answer.until))
         return Response(answer.claims)
 
 

@@ -30,6 +30,7 @@ FIELDS = (
     *("openid_kind", "redirect_uris", "logout_uris", "is_trusted"),
     *("openid_role", "openid_people", "openid_second_factor"),
     *("id_token_algorithm", "signed_userinfo"),
+    *("backchannel_logout_uri", "frontchannel_logout_uri"),
     *("openid_group_ids", "openid_networks", "openid_hours"),
 )
 # So the launcher and lists need no pages.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
@@ -25,6 +26,7 @@ from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated
 from api.external_jwt.verify import ExternalToken
 from api.permissions import Scope, scopes_of
 from api.tokens.jwt import CLIENT_ID
+from applications.models import App
 from core.crypto.tokens import digest
 from core.errors import AccessDenied, Forbidden
 
@@ -40,21 +42,29 @@ class Credential:
     """A credential that works now.
 
     claims: what is told of it beside its user, as RFC 7662 names it. ends: when it stops working
-    by itself.
+    by itself. hidden: what is not told of the user. only_for: the id of the only app that is told
+    of it. is_kept: whether the answer may be reused while no watched table changes.
     """
 
     user: User
     token_type: str
     claims: dict[str, Any] = field(repr=False)
     ends: tuple[datetime, ...] = ()
+    hidden: frozenset[str] = frozenset()
+    only_for: UUID | None = None
+    is_kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an app is told. until: when the answer may be another one, though nothing changes."""
+    """What an app is told.
+
+    until: when the answer may be another one, though nothing changes. is_kept: see Credential.
+    """
 
     claims: dict[str, Any] = field(repr=False)
     until: datetime
+    is_kept: bool = True
 
 
 # From the text and the address of the client ("" if the app does not say) to the credential; None
@@ -69,8 +79,8 @@ def add_reader(reader: Reader) -> None:
         _readers.append(reader)
 
 
-def introspect(text: str, client_ip: str = "") -> Answer | None:
-    """What is told about a credential; None if it does not let its user in now.
+def introspect(text: str, app: App, client_ip: str = "") -> Answer | None:
+    """What `app` is told about a credential; None if it does not let its user in now.
 
     None also for users without a role, whom forward auth refuses everywhere. client_ip: whence the
     app was sent it, which keys that are limited to networks need.
@@ -80,7 +90,9 @@ def introspect(text: str, client_ip: str = "") -> Answer | None:
         credential = next(filter(None, (reader(text, client_ip, now) for reader in _readers)), None)
     except INACTIVE:
         return None
-    if credential is None or not _may_enter(credential.user):
+    if credential is None or credential.only_for not in (None, app.pk):
+        return None
+    if not _may_enter(credential.user):
         return None
     return _answer(credential, now)
 
@@ -163,8 +175,11 @@ def _answer(credential: Credential, now: datetime) -> Answer:
     }
     if ends:
         claims["exp"] = _seconds(min(ends))
+    for name in credential.hidden:
+        del claims[name]
     changes = [end for end in (*ends, user.next_end(now), groups.next_end) if end is not None]
-    return Answer(claims, min(changes, default=now + timedelta(days=1)))
+    until = min(changes, default=now + timedelta(days=1))
+    return Answer(claims, until, credential.is_kept)
 
 
 def _written(scopes: frozenset[Scope]) -> str:

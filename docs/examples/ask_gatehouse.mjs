@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 const { GATEHOUSE_URL, GATEHOUSE_CLIENT_ID, GATEHOUSE_CLIENT_SECRET } = process.env;
 const pair = [GATEHOUSE_CLIENT_ID, GATEHOUSE_CLIENT_SECRET].map(encodeURIComponent).join(":");
 const authorization = `Basic ${Buffer.from(pair).toString("base64")}`;
+const sentAsToken = ["api_key", "access_token"];
 const ROLES = ["none", "viewer", "editor", "admin", "owner"];
 const keptMs = 5000;
 const maxKept = 1000;
@@ -38,7 +39,7 @@ function credentialOf(request) {
 async function respond(request, response) {
   const token = credentialOf(request);
   const user = token ? await ask(token) : null;
-  if (user === null || user.token_type === "session") {
+  if (user === null || !sentAsToken.includes(user.token_type)) {
     return response.writeHead(401, { "WWW-Authenticate": "Bearer" }).end();
   }
   if (ROLES.indexOf(user.role) < ROLES.indexOf("editor")) return response.writeHead(403).end();

@@ -9,17 +9,25 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin.columns import moment
+from accounts.admin.columns import NOTHING, badge, moment, user_link
 from accounts.admin.users.sections import Content, Row
 from accounts.models import User
 from applications.admin.sections import add_section
 from applications.models import App
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
+from oidc_provider.models import LogoutNotice
+from oidc_provider.services.logout_notices import notices_of
 from oidc_provider.signing import algorithm_of, is_available
 from oidc_provider.views.metadata import url_of
 
+Status = LogoutNotice.Status
 OFF = _("The app does not sign people in by OpenID Connect. Choose its kind below to start.")
+NOT_TOLD = _(
+    "The app is not told when somebody signs out here. If it takes logout tokens (back-channel "
+    "logout), enter its address below."
+)
+MAX_NOTICES = 10
 UNAVAILABLE = _("This server cannot sign people in to apps, because JWT_SECRET is set.")
 
 
@@ -67,5 +75,31 @@ def preview(request: HttpRequest, app: App) -> Content:
     return Content((_("Claim"), _("Scope"), _("Your value")), rows)
 
 
+def notices(_request: HttpRequest, app: App) -> Content:
+    """What the app was told of sign-outs, newest first."""
+    if not app.is_openid_client or not app.backchannel_logout_uri:
+        return Content(empty=NOT_TOLD)
+    tones = {Status.DELIVERED: "good", Status.FAILED: "bad"}
+    found = notices_of(app, MAX_NOTICES)
+    users = User.objects.in_bulk([row.user_id for row in found])
+    rows = [
+        Row(
+            (
+                moment(row.created_at),
+                user_link(row.user_id, users[row.user_id].email)
+                if row.user_id in users
+                else _("a deleted account"),
+                badge(tones.get(Status(row.status), "plain"), row.get_status_display()),
+                row.last_error or NOTHING,
+                row.attempts,
+            )
+        )
+        for row in found
+    ]
+    columns = (_("When"), _("Person"), _("State"), _("Last error"), _("Attempts"))
+    return Content(columns, rows, empty=_("Nobody has signed out yet."))
+
+
 add_section("openid", _("OpenID Connect"), setup)
 add_section("claims", _("What the app learns about you, for example"), preview)
+add_section("sign-outs", _("Told of sign-outs"), notices)

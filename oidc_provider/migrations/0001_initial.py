@@ -62,6 +62,7 @@ class Migration(migrations.Migration):
                 ('refreshed_at', models.DateTimeField(editable=False, verbose_name='last used')),
                 ('expires_at', models.DateTimeField(db_index=True, editable=False, verbose_name='ends')),
                 ('ended_at', models.DateTimeField(editable=False, null=True, verbose_name='ended')),
+                ('told_at', models.DateTimeField(editable=False, null=True)),
                 ('end_reason', models.CharField(blank=True, editable=False, max_length=16)),
                 ('app', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='applications.app')),
                 ('user', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.CASCADE, related_name='openid_grants', to=settings.AUTH_USER_MODEL)),
@@ -69,6 +70,26 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'sign-in to an app',
                 'verbose_name_plural': 'sign-ins to apps',
+            },
+        ),
+        migrations.CreateModel(
+            name='LogoutNotice',
+            fields=[
+                ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('user_id', models.UUIDField(editable=False)),
+                ('sid', models.UUIDField(editable=False)),
+                ('status', models.CharField(choices=[('queued', 'Waiting'), ('sending', 'Sending'), ('done', 'Delivered'), ('failed', 'Given up')], default='queued', max_length=8)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('next_attempt_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('lease_until', models.DateTimeField(editable=False, null=True)),
+                ('last_error', models.CharField(blank=True, max_length=200)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('app', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='logout_notices', to='applications.app')),
+            ],
+            options={
+                'verbose_name': 'notice of a sign-out',
+                'verbose_name_plural': 'notices of sign-outs',
+                'indexes': [models.Index(fields=['status', 'next_attempt_at'], name='logout_notice_due')],
             },
         ),
         migrations.CreateModel(

@@ -95,6 +95,19 @@ def find_access(text: str) -> LiveToken | None:
     return LiveToken(grant, token.scope, token.number)
 
 
+def find_refresh(text: str) -> Grant | None:
+    """The grant of a refresh token that would be accepted now. Asking uses nothing up."""
+    token = tokens.parse(text)
+    grant = _grant_of(token, tokens.REFRESH)
+    if token is None or grant is None or token.number != grant.generation:
+        return None
+    try:
+        require_live(grant)
+    except ProtocolError:
+        return None
+    return grant
+
+
 def find_grant(text: str) -> Grant | None:
     """The grant of a token that we have made, whether or not it works."""
     token = tokens.parse(text)

@@ -71,7 +71,12 @@ def _form(request: HttpRequest, target: Target, given: dict[str, str]) -> HttpRe
     """A form that the browser posts to the app (OAuth 2.0 Form Post Response Mode)."""
     context = {"uri": target.redirect_uri, "fields": given, "app_name": target.app.name}
     response = render(request, "oidc_provider/form_post.html", context)
-    policy = {**settings.SECURE_CSP, "form-action": ["'self'", origin_of(target.redirect_uri)]}
+    return with_policy(response, {"form-action": ["'self'", origin_of(target.redirect_uri)]})
+
+
+def with_policy(response: HttpResponse, changes: dict[str, list[str]]) -> HttpResponse:
+    """A page with a Content-Security-Policy of its own: that of all pages with these directives."""
+    policy = {**settings.SECURE_CSP, **changes}
     response["Content-Security-Policy"] = "; ".join(
         f"{directive} {' '.join(sources)}" for directive, sources in policy.items()
     )

@@ -15,11 +15,14 @@ from django.views.decorators.http import require_POST
 
 from accounts.account_sources import account_sources
 from accounts.services.sessions import end_this_session
+from accounts.sign_in.detours import session_id_of
 from accounts.views.common import get_or_post, redirect_with_notice, signed_in
 from applications.models import App
+from core.web.redirects import see_other
 from oidc_provider.errors import RequestUnusable
 from oidc_provider.id_tokens import read_hint
 from oidc_provider.views.answers import as_get, lead_on, redirect, with_parameters
+from oidc_provider.views.signed_out import detour
 
 PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "logout_hint",
               "ui_locales")  # fmt: skip
@@ -51,9 +54,13 @@ def end_session(request: HttpRequest) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session of this browser, and lead back to the app."""
     wanted = _read(QueryDict(request.POST.get("request", "")).dict())
+    first = ""
     if signed_in(request) is not None:
+        session_id = session_id_of(request)
         end_this_session(request)
-    response = _signed_out(request, wanted)
+        if session_id is not None:
+            first = detour(session_id, wanted.url or _own_page()["Location"])
+    response = see_other(first) if first else _signed_out(request, wanted)
     for source in account_sources():
         response = source.after_sign_out(response)
     return response
@@ -62,6 +69,10 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def _signed_out(request: HttpRequest, wanted: Logout) -> HttpResponse:
     if wanted.url and wanted.app is not None:
         return lead_on(request, wanted.url, wanted.app.name)
+    return _own_page()
+
+
+def _own_page() -> HttpResponse:
     return redirect_with_notice("account_login", "signed-out")
 
 

@@ -14,7 +14,9 @@ from oidc_provider.views.machine import CORS_HEADERS
 from oidc_provider.views.tokens import GRANT_TYPES
 
 MAX_AGE_SECONDS = 300
-CLIENT_AUTHENTICATION = ("client_secret_basic", "client_secret_post", "none")
+BY_SECRET = ("client_secret_basic", "client_secret_post")
+CLIENT_AUTHENTICATION = (*BY_SECRET, "none")
+INTROSPECTION = "applications_api:introspect"
 
 
 def metadata() -> dict[str, Any]:
@@ -25,6 +27,7 @@ def metadata() -> dict[str, Any]:
         "token_endpoint": url_of("token"),
         "userinfo_endpoint": url_of("userinfo"),
         "revocation_endpoint": url_of("revoke"),
+        "introspection_endpoint": f"{settings.PUBLIC_ORIGIN}{reverse(INTROSPECTION)}",
         "end_session_endpoint": url_of("end-session"),
         "jwks_uri": f"{settings.PUBLIC_URL}/.well-known/jwks.json",
         "scopes_supported": list(scopes.NAMES),
@@ -37,6 +40,7 @@ def metadata() -> dict[str, Any]:
         "userinfo_signing_alg_values_supported": list(algorithms()),
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
+        "introspection_endpoint_auth_methods_supported": list(BY_SECRET),
         "claim_types_supported": ["normal"],
         "claims_supported": [
             *scopes.CLAIMS,
@@ -46,6 +50,10 @@ def metadata() -> dict[str, Any]:
         "prompt_values_supported": list(parameters.PROMPTS),
         "ui_locales_supported": [code for code, _name in settings.LANGUAGES],
         "claims_parameter_supported": False,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        "frontchannel_logout_supported": True,
+        "frontchannel_logout_session_supported": True,
         "request_parameter_supported": False,
         # True is the default of the standard.
         "request_uri_parameter_supported": False,

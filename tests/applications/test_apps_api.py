@@ -45,6 +45,8 @@ def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -
         "openid_kind": "",
         "redirect_uris": [],
         "logout_uris": [],
+        "backchannel_logout_uri": "",
+        "frontchannel_logout_uri": "",
         "is_trusted": False,
         "openid_role": "viewer",
         "openid_people": [],

@@ -19,6 +19,7 @@ AFTER = "https://wiki.example.com/bye"
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=")
 AUTHORIZE, TOKEN, USERINFO = "/openid/authorize", "/openid/token", "/openid/userinfo"
+INTROSPECT = "/api/v1/introspect"
 EVERYTHING = "openid profile email groups"
 
 
@@ -90,6 +91,13 @@ class RelyingParty:
 
     def revoke(self, token: str) -> Any:
         return self.post("/openid/revoke", {"token": token, **self._credentials()})
+
+    def introspect(self, token: str) -> dict[str, Any]:
+        """What the app is told; it needs a secret."""
+        answer = self.post(INTROSPECT, {"token": token, **self._credentials()})
+        assert answer.status_code == 200, answer.content
+        told: dict[str, Any] = answer.json()
+        return told
 
     def sign_in(self, browser: Client, **changes: Any) -> dict[str, Any]:
         """The tokens of a new sign-in."""

@@ -263,6 +263,9 @@ def test_what_ends_the_access_ends_every_token_at_once(
     tokens = party.sign_in(browser)
     offline = party.sign_in(browser, scope="openid offline_access")
     assert not is_dead(party, offline)
+    asking = RelyingParty(party.app, owner)
+    texts = [tokens["access_token"], tokens["refresh_token"], offline["access_token"]]
+    assert [asking.introspect(text)["active"] for text in texts] == [True] * 3
 
     end(owner, viewer)
 
@@ -270,6 +273,56 @@ def test_what_ends_the_access_ends_every_token_at_once(
     for given in (tokens, offline):
         assert party.userinfo(given["access_token"]).status_code == 401
         assert party.refresh(given["refresh_token"]).status_code in (400, 401)
+    if App.objects.exists():
+        assert [asking.introspect(text) for text in texts] == [{"active": False}] * 3
+
+
+def test_introspection_tells_the_app_of_the_token_what_its_scope_opens(
+    browser: Client, owner: User, viewer: User, at_time: AtTime
+) -> None:
+    """RFC 7662; RFC 9700, section 2.3: no other app learns anything."""
+    hours = ["mon-sun 00:00-24:00"]
+    web = RelyingParty(make_client("web", name="Shop", openid_hours=hours), owner)
+    tokens = web.sign_in(browser, scope="openid email groups")
+    grant = Grant.objects.get()
+
+    told = web.introspect(tokens["access_token"])
+
+    assert told == {
+        "active": True,
+        "token_type": "access_token",
+        "iss": "http://localhost:8000",
+        "sub": str(viewer.pk),
+        "email": "viewer@example.com",
+        "email_verified": True,
+        "role": "viewer",
+        "groups": [],
+        "scope": "openid email groups",
+        "client_id": web.app.client_id,
+        "aud": web.app.client_id,
+        "sid": str(grant.sid),
+        "auth_time": int(grant.auth_time.timestamp()),
+        "exp": told["exp"],
+    }
+    assert 0 < told["exp"] - grant.refreshed_at.timestamp() <= 15 * 60
+    refresh = web.introspect(tokens["refresh_token"])
+    assert (refresh["token_type"], refresh["exp"]) == (
+        "refresh_token", int(grant.expires_at.timestamp()),
+    )  # fmt: skip
+    less = web.refresh(tokens["refresh_token"], scope="openid").json()
+    assert {"email", "role"}.isdisjoint(web.introspect(less["access_token"]))
+    other = RelyingParty(make_client("web", name="Other"), owner)
+    ended = [
+        # The used one; asking about it ends nothing.
+        web.introspect(tokens["refresh_token"]),
+        web.introspect(tokens["id_token"]),
+        other.introspect(tokens["access_token"]),
+        other.introspect(less["refresh_token"]),
+    ]
+    assert ended == [{"active": False}] * 4
+    assert web.introspect(less["refresh_token"])["active"] is True
+    at_time(timedelta(minutes=16))
+    assert web.introspect(tokens["access_token"]) == {"active": False}
 
 
 def test_tokens_end_with_the_browser_session_unless_they_are_for_offline(

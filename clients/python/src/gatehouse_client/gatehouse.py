@@ -16,6 +16,7 @@ from gatehouse_client.introspection import Introspector
 from gatehouse_client.tokens import TokenVerifier
 
 KEY_PREFIX = "gth_"
+OF_HEADERS = ("api_key", "access_token")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_BASIC = 2048
 
@@ -113,8 +114,8 @@ class Gatehouse:
             identity = identity_of(self._verifier.verify(text))
         elif self._introspector is not None:
             claims = self._introspector.introspect(text, client_ip)
-            # A session cookie that is sent as a token is none.
-            is_of_header = claims is not None and claims.get("token_type") != "session"
+            # A session cookie that is sent as a token is none, and neither is a refresh token.
+            is_of_header = claims is not None and claims.get("token_type") in OF_HEADERS
             identity = identity_of(claims) if claims and is_of_header else None
         else:
             raise NotAuthenticated("This backend accepts access tokens only.")

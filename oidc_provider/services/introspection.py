@@ -1,0 +1,62 @@
+"""What an app is told about the tokens that it was given here (RFC 7662).
+
+Only the app of the grant is told, so that a token that reaches another app tells nothing there
+(RFC 7662, section 4; RFC 9700, section 2.3). Of the user it learns what the scope of the token lets
+it know at userinfo, and no more.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from applications.services.introspection import TOKEN, Credential
+from oidc_provider.entry import closes_at
+from oidc_provider.models import Grant
+from oidc_provider.scopes import SCOPES
+from oidc_provider.services import grants
+
+REFRESH = "refresh_token"
+# Members of an answer that a scope opens; without it they are left out.
+_OF_SCOPES = {
+    "profile": ("username", "name"),
+    "email": ("email", "email_verified"),
+    "groups": ("role", "groups"),
+}
+
+
+def read_openid_token(text: str, _client_ip: str, now: datetime) -> Credential | None:
+    """An access token, or the refresh token that is accepted next, if it works now."""
+    access = grants.find_access(text)
+    if access is not None:
+        ends = datetime.fromtimestamp(access.ends, UTC)
+        return _credential(access.grant, TOKEN, access.scope, ends, now)
+    grant = grants.find_refresh(text)
+    if grant is None:
+        return None
+    return _credential(grant, REFRESH, tuple(grant.scope.split()), grant.expires_at, now)
+
+
+def _credential(
+    grant: Grant, kind: str, scope: tuple[str, ...], ends: datetime, now: datetime
+) -> Credential:
+    closes = closes_at(grant.app, now)
+    claims: dict[str, Any] = {
+        "scope": " ".join(scope),
+        "client_id": grant.app.client_id,
+        "aud": grant.app.client_id,
+        "sid": str(grant.sid),
+        "auth_time": int(grant.auth_time.timestamp()),
+    }
+    return Credential(
+        grant.user,
+        kind,
+        claims,
+        (ends,) if closes is None else (ends, closes),
+        hidden=frozenset(
+            name
+            for each in SCOPES
+            if each.name not in scope
+            for name in _OF_SCOPES.get(each.name, ())
+        ),
+        only_for=grant.app_id,
+        is_kept=False,
+    )
