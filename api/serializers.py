@@ -13,7 +13,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 
+from accounts.group_names import MAX_NAME_LENGTH
 from accounts.models import ROLE_LABELS, Kind
+from accounts.services.groups.members import MAX_GROUPS_OF_USER
 
 Shape = serializers.Serializer[Any]
 # A body may contain thousands of unknown fields; the response names the first.
@@ -308,6 +310,19 @@ class TestMailRecord(Shape):
     fix = serializers.CharField(allow_blank=True, help_text="How to fix it.")
 
 
+class NamesOfGroups(serializers.ListField):
+    """Groups that exist, in a request."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            child=serializers.CharField(max_length=MAX_NAME_LENGTH),
+            default=list,
+            max_length=MAX_GROUPS_OF_USER,
+            help_text="Names or ids of groups that exist; joined when the invitation is accepted.",
+            **options,
+        )
+
+
 class InvitationRecord(Shape):
     """An invitation."""
 
@@ -322,6 +337,9 @@ class InvitationRecord(Shape):
         allow_null=True, help_text="When the role will end, and `role_after` follows. Null: never."
     )
     role_after = serializers.CharField(allow_blank=True)
+    groups = serializers.ListField(
+        child=serializers.CharField(), help_text="Names; joined when it is accepted."
+    )
     invited_by = serializers.UUIDField(
         source="invited_by_id", allow_null=True, help_text="Null: the command line."
     )

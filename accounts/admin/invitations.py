@@ -24,12 +24,18 @@ from accounts.admin.columns import NOTHING, badge, moment_column, role_cell, use
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, RoleFilter, SinceFilter
-from accounts.admin.users.forms import following_choices, role_choices
+from accounts.admin.users.forms import (
+    GroupsField,
+    following_choices,
+    offer_groups,
+    role_choices,
+)
 from accounts.forms import EndField, GatehouseForm, is_valid_with
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.sent_forms import show_once
 from accounts.services.bulk.invitations import send_again
+from accounts.services.groups.reading import groups_with_ids
 from accounts.services.invitations import ENDS_SOON, LIFETIME, check_address, invite, withdraw
 from core.errors import GatehouseError
 from core.text import email_addresses
@@ -69,6 +75,7 @@ class InviteForm(GatehouseForm):
         required=False,
         help_text=gettext_lazy("A lower one, which holds from then on."),
     )
+    groups = GroupsField(label=gettext_lazy("Groups"))
     days = forms.TypedChoiceField(
         label=gettext_lazy("Works for"), coerce=int, initial=LIFETIME.days
     )
@@ -77,6 +84,7 @@ class InviteForm(GatehouseForm):
         super().__init__(*args, **options)
         self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
         self.fields["role_after"].choices = following_choices(actor)  # type: ignore[attr-defined]
+        offer_groups(self.fields["groups"])
         self.fields["days"].choices = many_invitations.lifetimes()  # type: ignore[attr-defined]
 
 
@@ -131,6 +139,7 @@ class InvitationAdmin(RowActionsAdmin):
         "name",
         "state",
         "role_name",
+        "group_names",
         "inviter",
         "account",
         "created_at",
@@ -173,6 +182,7 @@ class InvitationAdmin(RowActionsAdmin):
             name=typed["name"],
             role_until=typed["role_until"],
             role_after=typed["role_after"],
+            group_ids=typed["groups"],
         )
         context = {"title": _("Invite"), "opts": self.opts, "issued": issued}
         common = self.admin_site.each_context(request)
@@ -186,6 +196,11 @@ class InvitationAdmin(RowActionsAdmin):
     @admin.display(description=gettext_lazy("role"))
     def role_name(self, invitation: Invitation) -> str | SafeString:
         return role_cell(invitation)
+
+    @admin.display(description=gettext_lazy("groups"))
+    def group_names(self, invitation: Invitation) -> str:
+        names = [group.name for group in groups_with_ids(invitation.group_ids)]
+        return ", ".join(names) or NOTHING
 
     @admin.display(description=gettext_lazy("invited by"))
     def inviter(self, invitation: Invitation) -> str:

@@ -23,7 +23,12 @@ from accounts.actors import Actor
 from accounts.admin.base import acting_admin
 from accounts.admin.checked_forms import CheckedForm, checked_views
 from accounts.admin.columns import badge
-from accounts.admin.users.forms import following_choices, role_choices
+from accounts.admin.users.forms import (
+    GroupsField,
+    following_choices,
+    offer_groups,
+    role_choices,
+)
 from accounts.forms import EndField, add_check_errors
 from accounts.models import Invitation
 from accounts.roles import Role
@@ -109,6 +114,7 @@ class InviteManyForm(CheckedForm):
         required=False,
         help_text=gettext_lazy("A lower one, which holds from then on."),
     )
+    groups = GroupsField(label=gettext_lazy("Groups"))
     days = forms.TypedChoiceField(
         label=gettext_lazy("Works for"), coerce=int, initial=LIFETIME.days
     )
@@ -127,6 +133,7 @@ class InviteManyForm(CheckedForm):
         self.recipients: list[Recipient] = []
         self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
         self.fields["role_after"].choices = following_choices(actor)  # type: ignore[attr-defined]
+        offer_groups(self.fields["groups"])
         self.fields["days"].choices = lifetimes()  # type: ignore[attr-defined]
 
     def clean_file(self) -> str:
@@ -180,7 +187,8 @@ class InviteManyForm(CheckedForm):
     def wanted(self) -> dict[str, Any]:
         """What plan_invitations() and invite_many() are asked for."""
         names = ("role", "role_until", "role_after", "resend")
-        return {name: self.cleaned_data[name] for name in names}
+        chosen = {name: self.cleaned_data[name] for name in names}
+        return {**chosen, "group_ids": self.cleaned_data["groups"]}
 
 
 def urls(modeladmin: "ModelAdmin[Invitation]") -> list[URLPattern]:
@@ -241,7 +249,8 @@ def result_page(
         "choices": []
         if form is None
         else [
-            (name, form.data.get(name, "")) for name in ("role", "role_until", "role_after", "days")
+            (name, form.data.get(name, ""))
+            for name in ("role", "role_until", "role_after", "groups", "days")
         ],
     }
     common = modeladmin.admin_site.each_context(request)

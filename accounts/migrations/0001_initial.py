@@ -110,6 +110,7 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], max_length=8, verbose_name='role')),
                 ('role_until', models.DateTimeField(blank=True, null=True, verbose_name='role ends')),
                 ('role_after', models.CharField(blank=True, choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], default='', max_length=8, verbose_name='role afterwards')),
+                ('group_ids', models.JSONField(default=list, editable=False)),
                 ('by_system', models.BooleanField(default=False, editable=False)),
                 ('invited_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='invitations', to=settings.AUTH_USER_MODEL)),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),

@@ -21,6 +21,8 @@ class Invitation(SingleUseToken):
     role_after = models.CharField(
         _("role afterwards"), max_length=8, choices=ROLE_LABELS, blank=True, default=""
     )
+    # Ids of groups, as texts. Those that exist when it is accepted are joined then.
+    group_ids = models.JSONField(default=list, editable=False)
     # Null with by_system False: the inviter's account was deleted, so the invitation is invalid.
     invited_by = models.ForeignKey(
         User, null=True, on_delete=models.SET_NULL, related_name="invitations"

@@ -3,6 +3,7 @@
 Called wherever an address is verified; the link itself is in accounts.services.invitations.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -13,8 +14,11 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import Invitation, User
 from accounts.roles import Role, can_give
 from accounts.services.approvals.rule import passing
+from accounts.services.groups.members import add_member
+from accounts.services.groups.reading import groups_with_ids
 from accounts.services.users import change_role
 from audit import audit_log
+from core.errors import Forbidden, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
 
 
@@ -67,8 +71,21 @@ def take_up(invitation: Invitation, user: User, *, is_new: bool) -> bool:
             )
         user.role, user.credentials_valid_from = changed.role, changed.credentials_valid_from
         user.role_until, user.role_after = changed.role_until, changed.role_after
+    join_groups(invitation, user)
     record_action("accept", invitation, user, target=user)
     return True
+
+
+def join_groups(invitation: Invitation, user: User) -> None:
+    """Put the account into the groups of an invitation that is accepted now.
+
+    They are decided again: a group that was deleted is left out, and so is everything if the
+    inviter may not manage the account, which can have a higher role than the one offered. Call in
+    the transaction that holds the lock of roles and of the account.
+    """
+    for group in groups_with_ids(invitation.group_ids):
+        with suppress(Forbidden, RecordInvalid):
+            add_member(actor=invitation.invited_by or SYSTEM, user=user, group=group)
 
 
 def role_offered(invitation: Invitation) -> dict[str, Any]:
@@ -120,4 +137,11 @@ def record_action(
         target=target,
         invitation=str(invitation.pk),
         role=invitation.role,
+        **_group_details(invitation),
     )
+
+
+def _group_details(invitation: Invitation) -> dict[str, Any]:
+    """Names for the audit log; nothing for an invitation without groups."""
+    names = [group.name for group in groups_with_ids(invitation.group_ids)]
+    return {"groups": names} if names else {}

@@ -4,6 +4,7 @@ They also work while registration is closed. An invitation is used up in the tra
 effect. Verifying the invited address by any method accepts it: see accept_invitation.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,6 +23,7 @@ from accounts.passwords import check_password_rules
 from accounts.roles import Role, can_give, can_manage, grantable
 from accounts.services.accept_invitation import (
     has_entitled_inviter,
+    join_groups,
     lock_account_of,
     record_action,
     role_offered,
@@ -35,6 +37,8 @@ from accounts.services.approvals.rule import (
 )
 from accounts.services.email_tokens import absolute_url
 from accounts.services.end_dates import check_role_end
+from accounts.services.groups.members import MAX_GROUPS_OF_USER
+from accounts.services.groups.reading import groups_with_ids
 from accounts.services.users import Profile, create_user, edit_profile
 from accounts.services.verification import mark_email_verified
 from core.crypto.tokens import digest, make_token
@@ -104,12 +108,15 @@ def invite(
     name: str = "",
     role_until: datetime | None = None,
     role_after: str = "",
+    group_ids: Sequence[str] = (),
 ) -> IssuedInvitation:
     """Invite the owner of `email`: enqueues the mail, and replaces older invitations of it.
 
     lifetime: 1 minute to 30 days, 7 days by default; or its end as `expires_at`. name: the initial
-    value of the form. role_until, role_after: see change_role(). Raises Forbidden for a role not
-    below the actor's own (owners give any), and RecordInvalid for an invalid or taken address.
+    value of the form. role_until, role_after: see change_role(). group_ids: of groups that the
+    person joins by accepting, as far as they exist then and the inviter may give them. Raises
+    Forbidden for a role not below the actor's own (owners give any), and RecordInvalid for an
+    invalid or taken address, or a group that does not exist.
     Nothing has changed then.
     """
     now = timezone.now()
@@ -128,6 +135,7 @@ def invite(
         role=given.value,
         role_until=role_until,
         role_after=role_after,
+        group_ids=list(group_ids),
         digest=digest(PURPOSE, token),
         invited_by_id=actor.pk,
         by_system=actor.pk is None,
@@ -139,6 +147,7 @@ def invite(
         if isinstance(actor, User):
             access_policy.require_unchanged(actor)
         require_second_owner(actor, None, gives=given, raises_power=True)
+        check_groups(invitation.group_ids)
         _write(invitation, actor)
         _mail(invitation, url)
         record_action("issue", invitation, actor)
@@ -236,6 +245,7 @@ def accept_invitation(
                 source="invitation",
             )
         Invitation.objects.filter(pk=invitation.pk).update(user=user)
+        join_groups(invitation, user)
         record_action("accept", invitation, user, target=user)
     return user
 
@@ -305,6 +315,16 @@ def _write(invitation: Invitation, actor: Actor) -> None:
         raise Forbidden(_("Someone with a higher role has already invited this address."))
     older.replace(now)
     invitation.save(force_insert=True)
+
+
+def check_groups(group_ids: Sequence[str]) -> None:
+    """Raise RecordInvalid if there are too many, or one does not exist any more."""
+    keys = set(group_ids)
+    if len(keys) > MAX_GROUPS_OF_USER:
+        text = _("A person may be in %(most)d groups at most.") % {"most": MAX_GROUPS_OF_USER}
+        raise RecordInvalid({"groups": [text]})
+    if len(groups_with_ids(keys)) < len(keys):
+        raise RecordInvalid({"groups": [_("This group does not exist any more.")]})
 
 
 def _mail(invitation: Invitation, url: str) -> None:

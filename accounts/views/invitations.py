@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from accounts.forms import InvitationForm
 from accounts.models import Invitation, User
+from accounts.services.groups.reading import groups_with_ids
 from accounts.services.invitations import (
     accept_as,
     accept_invitation,
@@ -84,6 +85,7 @@ def _page(
         "has_account": has_account and request.method != "POST",
         "email": invitation.email,
         "role": invitation.get_role_display(),
+        "groups": groups_with_ids(invitation.group_ids),
         "inviter": inviter_name(invitation),
         "expires_at": invitation.expires_at,
     }

@@ -36,10 +36,11 @@ from accounts.services.bulk.planning import (
     sentence,
 )
 from accounts.services.groups.members import MAX_GROUPS_OF_USER
+from accounts.services.groups.reading import find_groups
 from accounts.user_files.address_list import Recipient, parse_recipient
 from accounts.user_files.rows import RowError
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import ExactMoment, Shape, StrictSerializer
+from api.serializers import ExactMoment, NamesOfGroups, Shape, StrictSerializer
 from api.validation import refuse_unknown_parameters, time_until, validate, validate_query
 from core.errors import RecordInvalid
 from core.text.email_addresses import gettext_noop
@@ -211,6 +212,7 @@ class InvitationList(StrictSerializer):
     role_after = serializers.ChoiceField(
         ROLE_LABELS, default="", allow_blank=True, help_text="A lower role; with `role_until`."
     )
+    groups = NamesOfGroups()
     expires_at = ExactMoment(
         required=False, help_text="In 1 minute to 30 days; in 7 days by default."
     )
@@ -340,6 +342,7 @@ class InvitationListView(APIView):
         wanted: dict[str, Any] = {
             "actor": auth_of(request).user,
             **{name: given[name] for name in ("role", "role_until", "role_after", "resend")},
+            "group_ids": [str(group.pk) for group in find_groups(given["groups"])],
         }
         if given["dry_run"]:
             lines = plan_invitations(people, **wanted)

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from accounts.models import ROLE_LABELS, Invitation
 from accounts.roles import Role
 from accounts.services import invitations
+from accounts.services.groups.reading import find_groups, groups_with_ids
 from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import (
@@ -21,6 +22,7 @@ from api.serializers import (
     ExactMoment,
     InvitationRecord,
     IssuedInvitationRecord,
+    NamesOfGroups,
     Seconds,
     page_of,
     record,
@@ -56,6 +58,7 @@ class NewInvitation(EndsOnce):
     role_after = serializers.ChoiceField(
         ROLE_LABELS, default="", allow_blank=True, help_text="A lower role; with `role_until`."
     )
+    groups = NamesOfGroups()
     expires_at = ExactMoment(
         required=False, help_text="In 1 minute to 30 days; in 7 days by default."
     )
@@ -115,6 +118,7 @@ class InvitationsView(APIView):
             name=given["name"],
             role_until=given["role_until"],
             role_after=given["role_after"],
+            group_ids=ids_of_groups(given["groups"]),
             lifetime=given.get("lifetime"),
             expires_at=given.get("expires_at"),
         )
@@ -134,8 +138,17 @@ def _check(given: dict[str, Any]) -> None:
         _check_end(given)
     except RecordInvalid as error:
         errors |= error.errors
+    try:
+        find_groups(given.get("groups", ()))
+    except RecordInvalid as error:
+        errors |= error.errors
     if errors:
         raise RecordInvalid(errors)
+
+
+def ids_of_groups(texts: list[str]) -> list[str]:
+    """The ids of groups, for the services. Raises RecordInvalid."""
+    return [str(group.pk) for group in find_groups(texts)]
 
 
 def _check_end(given: dict[str, Any]) -> None:
@@ -150,7 +163,9 @@ def _check_end(given: dict[str, Any]) -> None:
 def _record(
     invitation: Invitation, kind: type[InvitationRecord] = InvitationRecord, /, **more: Any
 ) -> dict[str, Any]:
-    return record(kind, invitation, state=invitation.state(timezone.now()), **more)
+    names = [group.name for group in groups_with_ids(invitation.group_ids)]
+    state = invitation.state(timezone.now())
+    return record(kind, invitation, state=state, groups=names, **more)
 
 
 class InvitationView(APIView):

@@ -10,7 +10,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.html import escape
 
+from accounts.actors import SYSTEM
 from accounts.models import Invitation, User
+from accounts.services.groups.changes import create_group
 from accounts.services.invitations import invite, withdraw
 from audit.models import AuditEvent
 from mail.models import OutboxMail
@@ -200,3 +202,29 @@ def test_chosen_invitations_are_sent_again(as_role: AsRole) -> None:
     assert "1 entry was not invited" in text
     assert "This invitation has already ended." in text
     assert Invitation.objects.filter(email="a@example.com").count() == 2
+
+
+def test_groups_are_named_on_both_pages(as_role: AsRole, db: None) -> None:
+    client, _owner = as_role("owner")
+    keys = [str(create_group(actor=SYSTEM, name=name).pk) for name in ("finance", "lab")]
+    typed = {"role": "viewer", "days": "7", "groups": "finance; Lab"}
+
+    one = client.post(f"{LIST}add/", {**typed, "email": "nina@example.com"})
+    wrong = client.post(PAGE, {**typed, "people": "a@example.com", "groups": "finanse, lab"})
+    text = client.post(PAGE, {**typed, "people": "a@example.com\nnope"}).content.decode()
+    found = re.search(r'name="checked" value="([^"]+)"', text)
+    assert found is not None
+    fields = {**typed, "people": "a@example.com\nnope", "checked": found[1]}
+    changed = client.post(SEND, {**fields, "groups": "lab"})
+    sent = client.post(SEND, fields).content.decode()
+
+    assert one.status_code == 200
+    assert (
+        "There is no group &#x27;finanse&#x27;. Did you mean “finance”?" in wrong.content.decode()
+    )
+    assert 'value="finance; Lab"' in text
+    assert "The list has changed since it was checked." in changed.content.decode()
+    assert '<input type="hidden" name="groups" value="finance; Lab">' in sent
+    assert [row.group_ids for row in Invitation.objects.all()] == [keys] * 2
+    row = Invitation.objects.get(email="nina@example.com")
+    assert "finance, lab" in client.get(f"{LIST}{row.pk}/change/").content.decode()

@@ -1,24 +1,28 @@
 """Forms of the user pages. They parse input; accounts.services validates and writes."""
 
+import re
 from copy import copy
 from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
 from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWidget
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import SYSTEM, Actor
 from accounts.forms import EndField, ServiceErrorsMixin, add_check_errors
-from accounts.models import ROLE_LABELS, User
+from accounts.models import ROLE_LABELS, Group, User
 from accounts.roles import Role, grantable
 from accounts.services.end_dates import check_end, check_role_end
+from accounts.services.groups.reading import find_groups
 from accounts.services.users import Profile, check_profile
-from core.errors import GatehouseError
+from core.errors import GatehouseError, RecordInvalid
 from core.text import email_addresses
 
 NAMES = ("email", "name", "username")
+MAX_TYPED_GROUPS, SHOWN_GROUPS = 2100, 12
 
 
 def role_choices(actor: Actor) -> list[tuple[str, Any]]:
@@ -30,6 +34,40 @@ def role_choices(actor: Actor) -> list[tuple[str, Any]]:
 def following_choices(actor: Actor) -> list[tuple[str, Any]]:
     """The roles that may follow one with an end; "" for a role without an end."""
     return [("", _("None: no end")), *role_choices(actor)[1:]]
+
+
+class GroupsField(forms.CharField):
+    """Names of groups, cleaned to the ids of them, as texts.
+
+    A text and not a list of boxes: there may be hundreds, and a page may have to keep what was
+    typed in a hidden field.
+    """
+
+    widget = AdminTextInputWidget(
+        attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+    )
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, max_length=MAX_TYPED_GROUPS, **options)
+
+    def clean(self, value: Any) -> list[str]:
+        names = [part.strip() for part in re.split("[,;\\n]", super().clean(value)) if part.strip()]
+        try:
+            return [str(group.pk) for group in find_groups(names)]
+        except RecordInvalid as error:
+            raise ValidationError(error.errors["groups"]) from None
+
+
+def offer_groups(field: forms.Field) -> None:
+    """Let the field say which groups there are; see GroupsField."""
+    names = list(Group.objects.order_by("name").values_list("name", flat=True)[: SHOWN_GROUPS + 1])
+    if not names:
+        field.help_text = _("There is no group yet.")
+        return
+    more = " …" if len(names) > SHOWN_GROUPS else ""
+    field.help_text = _("Names with commas between them. There are: %(names)s.") % {
+        "names": ", ".join(names[:SHOWN_GROUPS]) + more
+    }
 
 
 class UserForm(ServiceErrorsMixin, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time

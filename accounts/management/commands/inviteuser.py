@@ -20,6 +20,7 @@ from accounts.services.bulk.invitations import (
     invite_many,
     plan_invitations,
 )
+from accounts.services.groups.reading import find_groups, groups_with_ids
 from accounts.services.invitations import LIFETIME, IssuedInvitation, invite
 from accounts.user_files.address_list import parse_recipients, read_recipients
 from accounts.user_files.tables import FileInvalid
@@ -62,6 +63,14 @@ class Command(AccountCommand):
             help="the lower role that follows; with --role-until",
         )
         parser.add_argument(
+            "--group",
+            action="append",
+            default=[],
+            metavar="GROUP",
+            dest="groups",
+            help="a group that they join by accepting; may be repeated",
+        )
+        parser.add_argument(
             "--name", default="", help="initial value of the name in the form, for one address"
         )
         parser.add_argument(
@@ -93,6 +102,7 @@ class Command(AccountCommand):
             role=options["role"],
             lifetime=lifetime,
             name=options["name"],
+            group_ids=[str(group.pk) for group in find_groups(options["groups"])],
             **self._ends(options),
         )
         self.stdout.write(issued.url)
@@ -109,6 +119,7 @@ class Command(AccountCommand):
             "actor": SYSTEM,
             "role": options["role"],
             "resend": options["resend"],
+            "group_ids": [str(group.pk) for group in find_groups(options["groups"])],
             **self._ends(options),
         }
         if options["dry_run"]:
@@ -160,5 +171,6 @@ def _summary(issued: IssuedInvitation) -> str:
     invitation = issued.invitation
     delivery = "mailed, too" if issued.mailed else "not mailed: hand it over"
     end = date_format(issued.expires_at, "c")
-    role = describe_role(invitation)
+    names = [group.name for group in groups_with_ids(invitation.group_ids)]
+    role = "; ".join(filter(None, [describe_role(invitation), ", ".join(names)]))
     return f"For {invitation.email} ({role}); works once, until {end}; {delivery}."

@@ -16,11 +16,13 @@ from accounts.roles import Role, can_give, grantable
 from accounts.services.accept_invitation import role_offered
 from accounts.services.approvals.rule import TwoPersonRequired
 from accounts.services.end_dates import check_role_end
+from accounts.services.groups.reading import groups_with_ids
 from accounts.services.invitations import (
     LIFETIME,
     MAX_LIFETIME,
     MIN_LIFETIME,
     IssuedInvitation,
+    check_groups,
     invite,
 )
 from accounts.user_files.address_list import Recipient
@@ -66,14 +68,16 @@ def plan_invitations(
     resend: bool = False,
     role_until: datetime | None = None,
     role_after: str = "",
+    group_ids: Sequence[str] = (),
 ) -> list[InvitationLine]:
     """What invite_many() would do now. Sends nothing. Raises Forbidden, RecordInvalid.
 
     resend: a new link for addresses that have an open invitation; otherwise it stays. role_until,
-    role_after: see change_role().
+    role_after: see change_role(). group_ids: see invite().
     """
     _check_role(actor, role)
     check_role_end(actor, role, role_until, role_after, timezone.now())
+    check_groups(group_ids)
     emails = {recipient.email for recipient in recipients if recipient.email}
     accounts = set(User.objects.filter(email__in=emails).values_list("email", flat=True))
     invited = _open_invitations(actor, emails)
@@ -105,6 +109,7 @@ def invite_many(
     resend: bool = False,
     role_until: datetime | None = None,
     role_after: str = "",
+    group_ids: Sequence[str] = (),
 ) -> list[InvitationLine]:
     """Invite every address of the list that has neither an account nor an open invitation.
 
@@ -116,7 +121,7 @@ def invite_many(
     if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:
         raise RecordInvalid({"lifetime": [_("Choose between 1 minute and 30 days.")]})
     role_and_end: dict[str, Any] = {
-        "role": role, "role_until": role_until, "role_after": role_after,
+        "role": role, "role_until": role_until, "role_after": role_after, "group_ids": group_ids,
     }  # fmt: skip
     lines = plan_invitations(recipients, actor=actor, resend=resend, **role_and_end)
     for line in lines:
@@ -126,7 +131,7 @@ def invite_many(
 
 
 def send_again(invitations: Iterable[Invitation], *, actor: Actor) -> list[InvitationLine]:
-    """Replace open or expired invitations by new ones with the same role, its end, and the name.
+    """Replace open or expired invitations by new ones with the same role, its end, groups and name.
 
     The new one works as long as the old one did.
 
@@ -140,7 +145,9 @@ def send_again(invitations: Iterable[Invitation], *, actor: Actor) -> list[Invit
         lines.append(line)
         if invitation.state(now) in ("live", "expired"):
             lifetime = invitation.expires_at - invitation.created_at
-            _invite(line, actor=actor, lifetime=lifetime, **role_offered(invitation))
+            keys = [str(group.pk) for group in groups_with_ids(invitation.group_ids)]
+            offer = {**role_offered(invitation), "group_ids": keys}
+            _invite(line, actor=actor, lifetime=lifetime, **offer)
         else:
             _refuse(line, _("This invitation has already ended."))
     return lines
@@ -174,7 +181,7 @@ def _invite(
 ) -> None:
     """Issue the invitation; what the service refuses is told on the line.
 
-    role_and_end: as role_offered() returns them.
+    role_and_end: as role_offered() returns them, and group_ids.
     """
     recipient = line.recipient
     wait = mail_wait("invitation", recipient.email)

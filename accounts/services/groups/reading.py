@@ -3,14 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from typing import NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.group_names import folded
 from accounts.models import Group, Membership, User, UserQuerySet
-from core.errors import NotFound
+from core.errors import NotFound, RecordInvalid
+from core.text.plain_text import echo
 
 
 class CurrentGroups(NamedTuple):
@@ -50,6 +53,42 @@ def in_group(users: UserQuerySet, group: Group, now: datetime) -> UserQuerySet:
     """Those of `users` who are in the group."""
     rows = Membership.objects.filter(group=group).current(now)
     return users.filter(pk__in=rows.values("user"))
+
+
+def find_groups(texts: Iterable[str]) -> list[Group]:
+    """The groups with these names or ids, without duplicates.
+
+    Raises RecordInvalid, with one message for each that does not exist.
+    """
+    found: dict[UUID, Group] = {}
+    errors = []
+    for text in texts:
+        try:
+            group = find_group(text)
+        except NotFound:
+            errors.append(_no_group(text))
+        else:
+            found[group.pk] = group
+    if errors:
+        raise RecordInvalid({"groups": errors})
+    return list(found.values())
+
+
+def groups_with_ids(keys: Iterable[str]) -> list[Group]:
+    """Those of the groups with these ids that exist, in the order of their names."""
+    ids = list(keys)
+    return list(Group.objects.filter(pk__in=ids).order_by("name")) if ids else []
+
+
+def _no_group(text: str) -> str:
+    names = Group.objects.values_list("name", flat=True)
+    near = get_close_matches(folded(text), names, n=1)
+    if not near:
+        return _("There is no group %(value)s. Create it first.") % {"value": echo(text)}
+    return _("There is no group %(value)s. Did you mean “%(near)s”?") % {
+        "value": echo(text),
+        "near": near[0],
+    }
 
 
 def find_group(text: str) -> Group:
