@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from applications.client_keys import keys_of, keys_url_of
 from applications.opening_hours import hours_of
 from applications.redirect_uris import notice_uri_of, uris_of
 from core.text.cleaning import clean_each
@@ -158,6 +159,11 @@ def group_ids_of(values: Iterable[str]) -> list[str]:
     return found
 
 
+def account_id_of(text: str) -> str:
+    """The id of a user; "" for none."""
+    return user_ids_of([text])[0] if text else ""
+
+
 def initials_of(name: str) -> str:
     """The first letters of the first two words, else of the one word."""
     words: list[str] = _WORD.findall(unicodedata.normalize("NFC", name))
@@ -203,4 +209,7 @@ _CLEANERS: dict[str, Callable[[Any], Any]] = {
     "openid_group_ids": group_ids_of,
     "openid_networks": networks_of,
     "openid_hours": hours_of,
+    "service_account": account_id_of,
+    "client_keys": keys_of,
+    "client_keys_url": keys_url_of,
 }

@@ -16,6 +16,10 @@ from applications.addresses import initials_of, split_address
 from core.uuid7 import uuid7
 
 CLIENT_ID_LENGTH = 20
+# The kind of an app that gets tokens for itself, by client credentials.
+SERVICE = "service"
+# How an app proves to be itself: by a secret, or by an assertion that it signs.
+SECRET, ASSERTION = "secret", "private_key_jwt"
 
 
 def make_client_id() -> str:
@@ -39,11 +43,16 @@ class App(models.Model):
         ("backend", _("none: its backend verifies tokens")),
     ]
 
-    # How the app signs people in through OpenID Connect; "" for not at all.
+    # How the app gets tokens through OpenID Connect; "" for not at all.
     OPENID_KINDS = [
         ("web", _("web app with a server: it keeps a secret")),
         ("spa", _("single-page app: no secret, only PKCE")),
         ("native", _("desktop or phone app: no secret, only PKCE")),
+        (SERVICE, _("program: signs nobody in, and acts as a service account")),
+    ]
+    AUTHENTICATION = [
+        (SECRET, _("by a secret")),
+        (ASSERTION, _("by a key of its own (private_key_jwt)")),
     ]
     ALGORITHMS = [("ES256", "ES256"), ("RS256", "RS256")]
     LEVELS = [
@@ -93,7 +102,7 @@ class App(models.Model):
         help_text=_("Host and port, for example 127.0.0.1:9000."),
     )  # fmt: skip
     openid_kind = models.CharField(
-        _("signs people in by OpenID Connect"), max_length=8, choices=OPENID_KINDS, blank=True,
+        _("kind for OpenID Connect"), max_length=8, choices=OPENID_KINDS, blank=True,
         help_text=_("Empty: it does not."),
     )  # fmt: skip
     redirect_uris = models.JSONField(
@@ -164,6 +173,24 @@ class App(models.Model):
             "At its end, sign-ins to the app end, too. Empty: at any time."
         ),
     )  # fmt: skip
+    client_authentication = models.CharField(
+        _("proves to be itself"), max_length=16, choices=AUTHENTICATION, default=SECRET,
+        help_text=_("With a key of its own, the app keeps the private key, and no secret works."),
+    )  # fmt: skip
+    # Public JWKs.
+    client_keys = models.JSONField(
+        _("public keys"), default=list, blank=True,
+        help_text=_("A JSON Web Key Set. Or enter where the app publishes it."),
+    )  # fmt: skip
+    client_keys_url = models.CharField(
+        _("address of the public keys"), max_length=500, blank=True,
+        help_text=_("Starts with https://. Gatehouse fetches the keys from there."),
+    )  # fmt: skip
+    # The id of a service account, as text; it stays when the account is deleted.
+    service_account = models.CharField(
+        _("acts as"), max_length=36, blank=True,
+        help_text=_("The service account of a program. Its tokens say what this account may do."),
+    )  # fmt: skip
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     class Meta:
@@ -176,8 +203,13 @@ class App(models.Model):
 
     @property
     def is_openid_client(self) -> bool:
-        """Whether people may sign in to it by OpenID Connect."""
+        """Whether it may ask the endpoints of OpenID Connect."""
         return bool(self.openid_kind)
+
+    @property
+    def signs_people_in(self) -> bool:
+        """Whether people may sign in to it by OpenID Connect."""
+        return self.openid_kind not in ("", SERVICE)
 
     @property
     def is_public_client(self) -> bool:
@@ -223,3 +255,17 @@ class AppSecret(models.Model):
         if self.revoked_at:
             return "revoked"
         return "expired" if self.expires_at and self.expires_at <= now else "live"
+
+
+class UsedAssertion(models.Model):
+    """An assertion that an app has sent, until it expires by itself: it is accepted once."""
+
+    digest = models.CharField(max_length=64, primary_key=True, editable=False)
+    expires_at = models.DateTimeField(_("ends"), editable=False, db_index=True)
+
+    class Meta:
+        verbose_name = _("used assertion")
+        verbose_name_plural = _("used assertions")
+
+    def __str__(self) -> str:
+        return self.digest[:8]

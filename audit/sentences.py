@@ -27,7 +27,9 @@ _IDS = ("app_id", "group_ids", "openid_group_ids")
 _OF_CLIENTS = frozenset({"redirect_uris", "logout_uris", "is_trusted", "openid_role",
                          "openid_people", "openid_second_factor", "id_token_algorithm",
                          "signed_userinfo", "openid_networks", "openid_hours",
-                         "backchannel_logout_uri", "frontchannel_logout_uri"})  # fmt: skip
+                         "backchannel_logout_uri", "frontchannel_logout_uri",
+                         "service_account", "client_authentication",
+                         "client_keys", "client_keys_url"})  # fmt: skip
 # A reason of `syncldap` begins with the id of its run.
 _RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
 

@@ -174,7 +174,7 @@ RULE_FIELDS = {
     "label": _("label"),
     "proxy": _("proxy"),
     "upstream": _("where the proxy reaches it"),
-    "openid_kind": _("signs people in by OpenID Connect"),
+    "openid_kind": _("kind for OpenID Connect"),
     "redirect_uris": _("redirect URIs"),
     "logout_uris": _("addresses after signing out"),
     "is_trusted": _("part of the team"),
@@ -187,6 +187,10 @@ RULE_FIELDS = {
     "frontchannel_logout_uri": _("loaded when people sign out"),
     "openid_networks": _("only from these networks"),
     "openid_hours": _("only at these hours"),
+    "service_account": _("acts as"),
+    "client_authentication": _("proves to be itself"),
+    "client_keys": _("public keys"),
+    "client_keys_url": _("address of the public keys"),
 }
 
 _CHANGE_EMAIL = Wording(

@@ -27,6 +27,7 @@ from accounts.sessions.store import SessionStore
 from accounts.signals import address_requested
 from api.apikeys import services
 from api.tokens import refresh_tokens, signing_keys
+from applications.services import client_assertions
 from config.server.subpath import use_in_this_thread
 from core import cache
 from core.locks import delete_free
@@ -116,6 +117,7 @@ def purge() -> None:
         lambda: refresh_tokens.purge_families(before),
         lambda: signing_keys.purge_keys(before),
         codes.purge_codes,
+        client_assertions.purge_assertions,
         lambda: grants.purge_grants(before),
         lambda: logout_notices.purge_notices(before),
         signing_keys.rotate_when_due,

@@ -1,4 +1,7 @@
-"""Decides who may sign in to an app: when a code is made, and each time a token is used."""
+"""Decides who may sign in to an app: when a code is made, and each time a token is used.
+
+And as whom a program may act: when it gets a token, and each time that token is used.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,7 +16,7 @@ from accounts.access_policy import DenialReason
 from accounts.group_names import is_id
 from accounts.models import Membership, User
 from accounts.roles import Role
-from applications.models import App
+from applications.models import SERVICE, App
 from applications.opening_hours import open_until, spoken
 from applications.services.apps import names_of_groups
 from core.web.client_ip import is_in, parse_address
@@ -104,3 +107,25 @@ def _factor_denial(app: App, *, has_second_factor: bool) -> DenialReason | None:
         _("The app needs a second factor. Set one up on your account page if you have none, "
           "sign out, and sign in with it."),
     )  # fmt: skip
+
+
+def program_denial(
+    app: App, user: User | None, *, credential_at: datetime | None = None
+) -> DenialReason | None:
+    """Why a program may not act as this service account now, or None.
+
+    The access policy refuses a service account all but API keys, so this asks about the account,
+    and about both times before which credentials are revoked. An account without a role is refused
+    as at forward auth. credential_at: when the token was made.
+    """
+    is_its_own = user is not None and str(user.pk) == app.service_account
+    if app.openid_kind != SERVICE or user is None or not user.is_service or not is_its_own:
+        return DenialReason("forbidden", _("The app does not act as a service account."))
+    denial = access_policy.account_denial(user)
+    if denial is not None:
+        return denial
+    if Role(user.role) is Role.NONE:
+        return DenialReason("forbidden", _("This service account has no role."))
+    if credential_at is not None and credential_at < user.issue_time(credential_at):
+        return DenialReason("token_invalid", _("The access of this token has been revoked."))
+    return None

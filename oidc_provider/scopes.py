@@ -29,6 +29,10 @@ NAMES = tuple(scope.name for scope in SCOPES)
 CLAIMS = tuple(claim for scope in SCOPES for claim in scope.claims)
 
 
+# What tokens of programs may have: nobody has signed in, so nothing about a sign-in.
+OF_PROGRAMS = ("profile", "groups")
+
+
 def known(requested: Iterable[str]) -> tuple[str, ...]:
     """The scopes that exist, in the order of the table; others are ignored (Core, 3.1.2.1)."""
     wanted = set(requested)

@@ -1,5 +1,6 @@
 """The table of apps. Admins read it, owners change it; a new app comes through the wizard."""
 
+import json
 from typing import Any, ClassVar, cast
 
 from django import forms
@@ -18,9 +19,11 @@ from accounts.admin.columns import NOTHING, badge
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.models import Group, User
+from accounts.models.users import Kind
 from accounts.roles import Role
 from applications.addresses import clean_app
 from applications.admin.sections import pages_of, remainder_of, sections_of
+from applications.client_keys import MAX_KEYS_TEXT, keys_of
 from applications.models import App
 from applications.services.apps import FIELDS, MAX_APPS, delete_app, edit_app, openid_errors
 from core.errors import GatehouseError
@@ -30,7 +33,8 @@ WIZARD = "admin:applications_app_protect"
 OPENID = (
     *("openid_kind", "redirect_uris", "logout_uris"),
     *("backchannel_logout_uri", "frontchannel_logout_uri"),
-    *("id_token_algorithm", "signed_userinfo"),
+    *("id_token_algorithm", "signed_userinfo", "service_account"),
+    *("client_authentication", "client_keys", "client_keys_url"),
     *("openid_role", "openid_group_ids", "openid_people", "openid_second_factor"),
     *("openid_networks", "openid_hours", "is_trusted"),
 )
@@ -81,6 +85,41 @@ class PeopleField(LinesField):
             return True
 
 
+class ServiceAccountField(forms.ChoiceField):
+    """The service accounts by their names; stored is an id. One that is gone may stay."""
+
+    def offer(self, current: str) -> None:
+        """Read the choices. current: what is stored."""
+        accounts = User.objects.filter(kind=Kind.SERVICE).order_by("username")
+        names = {str(pk): name for pk, name in accounts.values_list("pk", "username")}
+        gone = {current: _("an account that is gone")} if current and current not in names else {}
+        self.choices = [("", "---------"), *(names | gone).items()]
+
+
+class KeysField(forms.CharField):
+    """Public keys as the text of a JWK set; applications.client_keys reads it."""
+
+    widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return json.dumps({"keys": value}, indent=1) if value else ""
+
+    def clean(self, value: Any) -> Any:
+        """The keys. Raises ValidationError."""
+        try:
+            return keys_of(super().clean(value))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool((initial or []) != self.clean(data or ""))
+        except forms.ValidationError:
+            return True
+
+
 class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """applications.addresses validates the fields."""
 
@@ -114,6 +153,14 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         label=gettext_lazy("Only at these hours"), required=False,
         help_text=App._meta.get_field("openid_hours").help_text,
     )  # fmt: skip
+    service_account = ServiceAccountField(
+        label=gettext_lazy("Acts as"), required=False,
+        help_text=App._meta.get_field("service_account").help_text,
+    )  # fmt: skip
+    client_keys = KeysField(
+        label=gettext_lazy("Public keys"), required=False, max_length=MAX_KEYS_TEXT,
+        help_text=App._meta.get_field("client_keys").help_text,
+    )  # fmt: skip
 
     class Meta:
         model = App
@@ -126,7 +173,10 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
                 self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
         if "openid_group_ids" in self.fields:
             self._offer_groups(cast("forms.MultipleChoiceField", self.fields["openid_group_ids"]))
-        for name in ("slug", "openid_role"):
+        account = self.fields.get("service_account")
+        if isinstance(account, ServiceAccountField):
+            account.offer(self.instance.service_account)
+        for name in ("slug", "openid_role", "client_authentication"):
             if name in self.fields:
                 self.fields[name].required = False
 
@@ -143,7 +193,8 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         """Normalize the fields, and add the errors."""
         typed: dict[str, Any] = super().clean() or self.cleaned_data
         if "openid_role" in typed:
-            typed["openid_role"] = typed["openid_role"] or self.instance.openid_role
+            for name in ("openid_role", "client_authentication"):
+                typed[name] = typed[name] or getattr(self.instance, name)
         cleaned, errors = clean_app(typed)
         if not errors and "openid_kind" in cleaned:
             errors = openid_errors(

@@ -26,7 +26,8 @@ from applications.addresses import (
     MAX_URL,
     clean_app,
 )
-from applications.models import App
+from applications.client_keys import MAX_KEYS, MAX_KEYS_URL
+from applications.models import SECRET, App
 from applications.opening_hours import MAX_LINE, MAX_LINES
 from applications.redirect_uris import MAX_URI, MAX_URIS
 from applications.services import apps
@@ -43,7 +44,8 @@ PROXY_HELP = (
 UPSTREAM_HELP = "Host and port at which the proxy reaches it."
 LISTED_HELP = "Those who may open it find it on their account page."
 KIND_HELP = (
-    "How it signs people in by OpenID Connect: `web` (keeps a secret), `spa`, `native`. Empty: not."
+    "How it gets tokens by OpenID Connect: `web` (keeps a secret), `spa` and `native` sign people "
+    "in, `service` acts as a service account. Empty: not at all."
 )
 REDIRECT_HELP = "Where people return after the sign-in, exactly as the app sends it."
 LOGOUT_HELP = "Where people may return after signing out."
@@ -59,6 +61,10 @@ HOURS_HELP = (
 )
 FACTOR_HELP = "Only people who have signed in with a second factor."
 ALGORITHM_HELP = "By which its ID tokens are signed. Empty: `JWT_ALGORITHM`."
+ACCOUNT_HELP = "The id of the service account that an app of the kind `service` acts as."
+PROOF_HELP = "How it proves to be itself: by a `secret`, or by `private_key_jwt` (RFC 7523)."
+KEYS_HELP = "Its public keys (JWKs) for `private_key_jwt`."
+KEYS_URL_HELP = "Where it publishes them, instead; starts with `https://`."
 USERINFO_HELP = "Userinfo is answered with a signed token instead of JSON."
 
 
@@ -92,6 +98,10 @@ class AppRecord(Shape):
     openid_group_ids = serializers.ListField(child=serializers.CharField(), help_text=GROUPS_HELP)
     openid_networks = serializers.ListField(child=serializers.CharField(), help_text=NETWORKS_HELP)
     openid_hours = serializers.ListField(child=serializers.CharField(), help_text=HOURS_HELP)
+    service_account = serializers.CharField(allow_blank=True, help_text=ACCOUNT_HELP)
+    client_authentication = serializers.CharField(help_text=PROOF_HELP)
+    client_keys = serializers.ListField(child=serializers.JSONField(), help_text=KEYS_HELP)
+    client_keys_url = serializers.CharField(allow_blank=True, help_text=KEYS_URL_HELP)
     created_at = serializers.DateTimeField()
 
 
@@ -169,6 +179,18 @@ class AppFields(StrictSerializer):
         default=list,
         max_length=MAX_LINES,
         help_text=HOURS_HELP,
+    )
+    service_account = serializers.CharField(
+        default="", allow_blank=True, max_length=36, help_text=ACCOUNT_HELP
+    )
+    client_authentication = serializers.ChoiceField(
+        App.AUTHENTICATION, default=SECRET, help_text=PROOF_HELP
+    )
+    client_keys = serializers.ListField(
+        child=serializers.JSONField(), default=list, max_length=MAX_KEYS, help_text=KEYS_HELP
+    )
+    client_keys_url = serializers.CharField(
+        default="", allow_blank=True, max_length=MAX_KEYS_URL, help_text=KEYS_URL_HELP
     )
 
 

@@ -16,7 +16,8 @@ from api.validation import validate
 from applications.answer_cache import keep_answer
 from applications.errors import NotForm
 from applications.secret_format import MAX_CLIENT_ID_LENGTH, MAX_SECRET_LENGTH
-from applications.services.client_credentials import require_secret
+from applications.services.client_assertions import MAX_LENGTH
+from applications.services.client_authentication import require_client
 from applications.services.introspection import introspect
 from core.row_cache import reuse_rows
 from core.web.single_values import require_single
@@ -49,6 +50,8 @@ class Question(StrictSerializer):
     client_secret = serializers.CharField(
         required=False, trim_whitespace=False, max_length=MAX_SECRET_LENGTH
     )
+    client_assertion_type = serializers.CharField(required=False, max_length=MAX_HINT)
+    client_assertion = serializers.CharField(required=False, max_length=MAX_LENGTH)
 
 
 class IntrospectionRecord(Shape):
@@ -105,19 +108,20 @@ class IntrospectionView(APIView):
     def post(self, request: Request) -> Response:
         """Who a credential belongs to, and what it may do now. For apps, with their credentials.
 
-        Client id and secret come as `Authorization: Basic`, or as fields. Every credential that
+        Client id and secret come as `Authorization: Basic`, or as fields; or the app sends a signed
+        assertion (RFC 7523). Every credential that
         lets nobody in gets the same answer.
         """
         form = _form_of(request)
         # The rows say what holds now; only the last use of the secret and of a key is written.
         with reuse_rows():
-            secret = require_secret(request._request, form)
+            client = require_client(request._request, form)
             given = validate(Question, form)
-            answer = introspect(given["token"], secret.app, given.get("client_ip", ""))
+            answer = introspect(given["token"], client.app, given.get("client_ip", ""))
         if answer is None:
             return Response({"active": False})
-        if answer.is_kept:
-            keep_answer(request.META, min(answer.until, secret.expires_at or answer.until))
+        if answer.is_kept and client.is_repeatable:
+            keep_answer(request.META, min(answer.until, client.ends or answer.until))
         return Response(answer.claims)
 
 

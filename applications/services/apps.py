@@ -14,11 +14,12 @@ from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
 from accounts.group_names import is_id
-from accounts.models import Group
+from accounts.models import Group, User
+from accounts.models.users import Kind
 from accounts.roles import Role
 from accounts.services.groups.uses import GroupUse
 from applications.addresses import clean_app, slug_for, split_address
-from applications.models import App
+from applications.models import ASSERTION, SERVICE, App
 from applications.redirect_uris import private_schemes
 from audit import audit_log
 from core.errors import Forbidden, NotFound, RecordInvalid
@@ -29,9 +30,10 @@ FIELDS = (
     "upstream",
     *("openid_kind", "redirect_uris", "logout_uris", "is_trusted"),
     *("openid_role", "openid_people", "openid_second_factor"),
-    *("id_token_algorithm", "signed_userinfo"),
     *("backchannel_logout_uri", "frontchannel_logout_uri"),
     *("openid_group_ids", "openid_networks", "openid_hours"),
+    *("id_token_algorithm", "signed_userinfo", "service_account"),
+    *("client_authentication", "client_keys", "client_keys_url"),
 )
 # So the launcher and lists need no pages.
 MAX_APPS = 200
@@ -145,6 +147,12 @@ def openid_errors(app: App) -> dict[str, list[str]]:
     """What of the fields of OpenID Connect does not fit together."""
     if not app.is_openid_client:
         return {}
+    if app.client_authentication == ASSERTION:
+        errors = _key_errors(app)
+        if errors:
+            return errors
+    if app.openid_kind == SERVICE:
+        return _account_errors(app)
     if not app.redirect_uris:
         return {"redirect_uris": [_("Enter at least one address to which people return.")]}
     private = [] if app.openid_kind == "native" else private_schemes(app.redirect_uris)
@@ -195,6 +203,21 @@ def _require_groups(app: App, before: Sequence[str] = ()) -> None:
     found = names_of_groups(app)
     if any(key not in found and key not in before for key in app.openid_group_ids):
         raise RecordInvalid({"openid_group_ids": [_("There is no such group.")]})
+
+
+def _key_errors(app: App) -> dict[str, list[str]]:
+    if app.is_public_client:
+        return {"client_authentication": [_("An app of this kind can keep neither.")]}
+    if bool(app.client_keys) is bool(app.client_keys_url):
+        return {"client_keys": [_("Enter either the public keys or their address.")]}
+    return {}
+
+
+def _account_errors(app: App) -> dict[str, list[str]]:
+    accounts = User.objects.filter(kind=Kind.SERVICE, pk__in=filter(None, [app.service_account]))
+    if accounts.exists():
+        return {}
+    return {"service_account": [_("Choose the service account that the program acts as.")]}
 
 
 def _require_free_slug(app: App, others: Iterable[App]) -> None:

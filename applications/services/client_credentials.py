@@ -56,7 +56,7 @@ def require_secret(request: HttpRequest, form: Mapping[str, str]) -> AppSecret:
     secret = secret_of_credentials(*given)
     if secret is None:
         check_rate_limit(request, LIMIT)
-        _record_failure(given.client_id)
+        record_failure(given.client_id)
         raise InvalidClient
     return secret
 
@@ -92,7 +92,7 @@ def _basic(header: str) -> ClientCredentials | None:
     return ClientCredentials(unquote_plus(client_id), unquote_plus(secret))
 
 
-def _record_failure(client_id: str) -> None:
+def record_failure(client_id: str) -> None:
     """Write an audit row about the app that was named, if there is one."""
     if "\0" in client_id or len(client_id) > MAX_CLIENT_ID_LENGTH:
         return

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
-from applications.models import App, AppSecret
+from applications.models import SECRET, App, AppSecret
 from applications.secret_format import (
     MAX_CLIENT_ID_LENGTH,
     MAX_SECRET_LENGTH,
@@ -61,6 +61,9 @@ def create_secret(*, actor: Actor, app: App, overlap: timedelta = OVERLAP) -> Is
     now = timezone.now()
     with transaction.atomic():
         current = current_app(app)
+        if current.client_authentication != SECRET:
+            problem = _("This app proves itself by a key of its own, and has no secret.")
+            raise RecordInvalid({"record": [problem]})
         live = live_secrets(current, now)
         if len(live) >= MAX_LIVE and overlap:
             problem = _("This app has %(number)d secrets that work. Revoke one of them first.")
@@ -133,7 +136,7 @@ def secret_of_credentials(client_id: str, secret: str) -> AppSecret | None:
     # The database found it by the digest; collations are no concern of this comparison.
     is_right = hmac.compare_digest(row.digest, given)
     now = timezone.now()
-    if not is_right or row.state(now) != "live":
+    if not is_right or row.state(now) != "live" or row.app.client_authentication != SECRET:
         return None
     if row.last_used_at is None or now - row.last_used_at >= NOTE_EVERY:
         sql.change(

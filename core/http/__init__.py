@@ -1,7 +1,8 @@
 """HTTP requests to other servers: bounded in time and size.
 
-Only addresses from the settings, or from a document that was fetched from one, may come here;
-never one that a token or a user names. For those there is send_guarded().
+Only addresses from the settings, from a document that was fetched from one, and those by https
+that owners have stored for the keys of apps may come here; never one that a token or a user names.
+For those there is send_guarded().
 """
 
 import http.client

@@ -13,7 +13,7 @@ from accounts.admin.columns import NOTHING, badge, moment, user_link
 from accounts.admin.users.sections import Content, Row
 from accounts.models import User
 from applications.admin.sections import add_section
-from applications.models import App
+from applications.models import SERVICE, App
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
 from oidc_provider.models import LogoutNotice
@@ -37,6 +37,8 @@ def setup(_request: HttpRequest, app: App) -> Content:
         return Content(empty=OFF)
     if not is_available():
         return Content(empty=UNAVAILABLE)
+    if app.openid_kind == SERVICE:
+        return _program(app)
     well_known = f"{settings.PUBLIC_URL}/.well-known/openid-configuration"
     values: list[tuple[Any, Any]] = [
         (_("Issuer"), settings.PUBLIC_URL),
@@ -49,6 +51,24 @@ def setup(_request: HttpRequest, app: App) -> Content:
         (_("Logout endpoint"), url_of("end-session")),
         (_("Signature of ID tokens"), algorithm_of(app)),
     ]
+    return _fields(app, values)
+
+
+def _program(app: App) -> Content:
+    """What a program needs: it asks for a token, and sends it to whoever asks about it here."""
+    account = User.objects.filter(pk=app.service_account).first()
+    name = account.username if account is not None else _("an account that is gone")
+    values = [
+        (_("Token endpoint"), url_of("token")),
+        (_("Grant type"), "client_credentials"),
+        (_("Client id"), app.client_id),
+        (_("Scopes"), " ".join(scopes.OF_PROGRAMS)),
+        (_("Acts as"), name),
+    ]
+    return _fields(app, values)
+
+
+def _fields(app: App, values: list[tuple[Any, Any]]) -> Content:
     rows = [Row((name, format_html("<code>{}</code>", value))) for name, value in values]
     last = app.grants.aggregate(last=Max("refreshed_at"))["last"]
     rows.append(Row((_("Last use"), moment(last) if last else _("never"))))
@@ -58,7 +78,7 @@ def setup(_request: HttpRequest, app: App) -> Content:
 def preview(request: HttpRequest, app: App) -> Content:
     """The claims that the app would get about the administrator who looks."""
     user = request.user
-    if not app.is_openid_client or not isinstance(user, User):
+    if not app.signs_people_in or not isinstance(user, User):
         return Content(empty=OFF)
     claims = claims_of(user, scopes.NAMES)
     named = {claim: scope.name for scope in scopes.SCOPES for claim in scope.claims}

@@ -15,12 +15,13 @@ from django.utils import timezone
 
 from accounts import access_policy
 from accounts.models import BrowserSession, User
+from accounts.models.users import Kind
 from applications.models import App
 from audit import audit_log
 from core import sql
 from core.locks import delete_free, lock_users
 from oidc_provider import tokens
-from oidc_provider.entry import entry_denial
+from oidc_provider.entry import entry_denial, program_denial
 from oidc_provider.errors import ProtocolError
 from oidc_provider.id_tokens import id_token
 from oidc_provider.models import AuthorizationCode, Grant
@@ -120,9 +121,15 @@ def require_live(grant: Grant) -> None:
     Everything is asked anew for each token: the app, who may enter it, the access policy.
     """
     now = timezone.now()
-    if grant.ended_at is not None or grant.expires_at <= now or not grant.app.is_openid_client:
+    if grant.ended_at is not None or grant.expires_at <= now:
         raise _invalid()
     user = grant.user
+    if user.is_service:
+        if program_denial(grant.app, user, credential_at=grant.created_at) is not None:
+            raise _invalid()
+        return
+    if not grant.app.signs_people_in:
+        raise _invalid()
     if access_policy.get_denial(user, credential_at=grant.created_at) is not None:
         raise _invalid()
     denial = entry_denial(grant.app, user, has_second_factor=grant.has_second_factor, ip=grant.ip)
@@ -166,8 +173,15 @@ def newest_credential(user: User, after: datetime, **_of_signal: Any) -> datetim
 
 
 def purge_grants(before: datetime) -> int:
-    """Delete grants that ended or expired before `before`; returns how many."""
-    return delete_free(Grant.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before)))
+    """Delete grants that ended or expired before `before`; returns how many.
+
+    Those of programs as soon as they have expired: there may be many, and none is ever refreshed.
+    """
+    accounts = User.objects.filter(kind=Kind.SERVICE)
+    of_programs = Q(user__in=accounts, expires_at__lt=timezone.now())
+    return delete_free(
+        Grant.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before) | of_programs)
+    )
 
 
 def _grant_of(token: tokens.ParsedToken | None, kind: str) -> Grant | None:

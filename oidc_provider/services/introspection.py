@@ -2,7 +2,8 @@
 
 Only the app of the grant is told, so that a token that reaches another app tells nothing there
 (RFC 7662, section 4; RFC 9700, section 2.3). Of the user it learns what the scope of the token lets
-it know at userinfo, and no more.
+it know at userinfo, and no more. The token of a program is different: it is there to be sent to
+other apps, and each of them may ask.
 """
 
 from datetime import UTC, datetime
@@ -38,6 +39,12 @@ def read_openid_token(text: str, _client_ip: str, now: datetime) -> Credential |
 def _credential(
     grant: Grant, kind: str, scope: tuple[str, ...], ends: datetime, now: datetime
 ) -> Credential:
+    hidden = frozenset(
+        name for each in SCOPES if each.name not in scope for name in _OF_SCOPES.get(each.name, ())
+    )
+    if grant.user.is_service:
+        of_program = {"scope": " ".join(scope), "client_id": grant.app.client_id}
+        return Credential(grant.user, kind, of_program, (ends,), hidden=hidden, is_kept=False)
     closes = closes_at(grant.app, now)
     claims: dict[str, Any] = {
         "scope": " ".join(scope),
@@ -51,12 +58,7 @@ def _credential(
         kind,
         claims,
         (ends,) if closes is None else (ends, closes),
-        hidden=frozenset(
-            name
-            for each in SCOPES
-            if each.name not in scope
-            for name in _OF_SCOPES.get(each.name, ())
-        ),
+        hidden=hidden,
         only_for=grant.app_id,
         is_kept=False,
     )

@@ -209,8 +209,8 @@ def _target(given: Given) -> Target:
             _("This server cannot sign people in to apps, because JWT_SECRET is set.")
         )
     client_id = given.get("client_id", "")
-    app = App.objects.filter(client_id=client_id[:255]).exclude(openid_kind="").first()
-    if app is None:
+    app = App.objects.filter(client_id=client_id[:255]).first()
+    if app is None or not app.signs_people_in:
         raise RequestUnusable(_("No app has this client id. Ask whoever set the app up."))
     redirect_uri = given.get("redirect_uri", "")
     is_native = app.openid_kind == "native"

@@ -10,7 +10,9 @@ from django.views.decorators.csrf import csrf_exempt
 from accounts.rate_limits import check_rate_limit
 from applications.errors import InvalidClient
 from applications.models import App
-from applications.services.client_credentials import LIMIT, require_app
+from applications.services.client_assertions import ASSERTION_FIELD, TYPE_FIELD
+from applications.services.client_authentication import require_client
+from applications.services.client_credentials import LIMIT, SECRET_FIELD
 from core.errors import GatehouseError, RateLimited, RecordInvalid
 from core.web.single_values import may_repeat
 from oidc_provider.errors import ProtocolError
@@ -19,7 +21,10 @@ View = Callable[[HttpRequest], HttpResponse]
 TOKEN_FIELDS = (
     *("grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"),
     *("refresh_token", "scope", "token", "token_type_hint", "access_token"),
+    *(TYPE_FIELD, ASSERTION_FIELD),
 )
+# Fields by which a client proves to be itself.
+PROOFS = frozenset({SECRET_FIELD, TYPE_FIELD, ASSERTION_FIELD})
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "WWW-Authenticate, Retry-After",
@@ -68,12 +73,12 @@ def single_fields(request: HttpRequest) -> dict[str, str]:
 
 
 def client_of(request: HttpRequest, form: dict[str, str]) -> App:
-    """The app that asks: by its secret, or by its client id if it has none to keep.
+    """The app that asks: by its secret or assertion, or by its id if it can keep neither.
 
     Raises ProtocolError, RateLimited.
     """
-    if "HTTP_AUTHORIZATION" in request.META or "client_secret" in form:
-        app = _by_secret(request, form)
+    if "HTTP_AUTHORIZATION" in request.META or PROOFS & form.keys():
+        app = _by_proof(request, form)
     else:
         app = _without_secret(request, form)
     if not app.is_openid_client:
@@ -89,9 +94,9 @@ def _without_secret(request: HttpRequest, form: dict[str, str]) -> App:
     return found
 
 
-def _by_secret(request: HttpRequest, form: dict[str, str]) -> App:
+def _by_proof(request: HttpRequest, form: dict[str, str]) -> App:
     try:
-        return require_app(request, form)
+        return require_client(request, form).app
     except InvalidClient:
         raise _unknown_client() from None
     except RecordInvalid as error:
@@ -104,7 +109,7 @@ def _not_stored(response: HttpResponse) -> HttpResponse:
 
 
 def _unknown_client() -> ProtocolError:
-    return ProtocolError("invalid_client", "Client id and secret do not belong together.", 401)
+    return ProtocolError("invalid_client", "The credentials of the client do not work.", 401)
 
 
 def _answer(request: HttpRequest, view: View, methods: tuple[str, ...]) -> HttpResponse:

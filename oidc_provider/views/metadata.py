@@ -6,6 +6,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 
+from applications.client_keys import ALGORITHMS as ASSERTION_ALGORITHMS
+from applications.models import ASSERTION
 from core.errors import NotFound
 from core.web.problem_details import problem_of
 from oidc_provider import authentication, parameters, scopes
@@ -14,8 +16,8 @@ from oidc_provider.views.machine import CORS_HEADERS
 from oidc_provider.views.tokens import GRANT_TYPES
 
 MAX_AGE_SECONDS = 300
-BY_SECRET = ("client_secret_basic", "client_secret_post")
-CLIENT_AUTHENTICATION = (*BY_SECRET, "none")
+BY_PROOF = ("client_secret_basic", "client_secret_post", ASSERTION)
+CLIENT_AUTHENTICATION = (*BY_PROOF, "none")
 INTROSPECTION = "applications_api:introspect"
 
 
@@ -40,7 +42,11 @@ def metadata() -> dict[str, Any]:
         "userinfo_signing_alg_values_supported": list(algorithms()),
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
-        "introspection_endpoint_auth_methods_supported": list(BY_SECRET),
+        "introspection_endpoint_auth_methods_supported": list(BY_PROOF),
+        **{
+            f"{name}_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS)
+            for name in ("token", "revocation", "introspection")
+        },
         "claim_types_supported": ["normal"],
         "claims_supported": [
             *scopes.CLAIMS,

@@ -7,7 +7,7 @@ from applications.models import App
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
 from oidc_provider.errors import ProtocolError
-from oidc_provider.services import codes, grants
+from oidc_provider.services import codes, grants, programs
 from oidc_provider.signing import signed_for
 from oidc_provider.views.machine import (
     client_of,
@@ -20,12 +20,14 @@ from oidc_provider.views.machine import (
 
 @endpoint("POST")
 def token(request: HttpRequest) -> HttpResponse:
-    """Exchange a code or a refresh token for tokens (RFC 6749, sections 4.1.3 and 6)."""
+    """Exchange a code, a refresh token or a program's own credentials for tokens (RFC 6749)."""
     form = single_fields(request)
     app = client_of(request, form)
     exchange = GRANT_TYPES.get(form.get("grant_type", ""))
     if exchange is None:
         raise ProtocolError("unsupported_grant_type")
+    if (exchange is _by_client_credentials) is app.signs_people_in:
+        raise ProtocolError("unauthorized_client", "The kind of the app has another grant type.")
     return json_response(exchange(app, form))
 
 
@@ -34,8 +36,10 @@ def userinfo(request: HttpRequest) -> HttpResponse:
     """The claims about the user of an access token (Core, section 5.3)."""
     text = _bearer(request)
     found = grants.find_access(text) if text else None
-    if found is None or scopes.OPENID not in found.scope:
+    if found is None:
         return _refused(text)
+    if scopes.OPENID not in found.scope:
+        return _without_openid()
     claims = claims_of(found.grant.user, found.scope)
     if not found.grant.app.signed_userinfo:
         return json_response(claims)
@@ -79,8 +83,19 @@ def _by_refresh_token(app: App, form: dict[str, str]) -> dict[str, object]:
     return grants.token_response(grant, scope=scope)
 
 
+def _by_client_credentials(app: App, form: dict[str, str]) -> dict[str, object]:
+    wanted = form.get("scope", "").split()
+    if not {*wanted} <= {*scopes.OF_PROGRAMS}:
+        raise ProtocolError("invalid_scope", "A program may not have this scope.")
+    return programs.issue_token(app, scopes.known(wanted or scopes.OF_PROGRAMS))
+
+
 # Discovery names these, so it cannot name one that does not work.
-GRANT_TYPES = {"authorization_code": _by_code, "refresh_token": _by_refresh_token}
+GRANT_TYPES = {
+    "authorization_code": _by_code,
+    "refresh_token": _by_refresh_token,
+    "client_credentials": _by_client_credentials,
+}
 
 
 def _bearer(request: HttpRequest) -> str:
@@ -94,6 +109,15 @@ def _bearer(request: HttpRequest) -> str:
     if in_header and in_body:
         raise ProtocolError("invalid_request", "Send the access token once.")
     return in_header or in_body
+
+
+def _without_openid() -> HttpResponse:
+    """403: the token works, but tells of nobody who has signed in (RFC 6750, section 3.1)."""
+    response = json_response({"error": "insufficient_scope"}, 403)
+    response["WWW-Authenticate"] = (
+        'Bearer realm="Gatehouse", error="insufficient_scope", scope="openid"'
+    )
+    return response
 
 
 def _refused(text: str) -> HttpResponse:

@@ -7,12 +7,15 @@ from uuid import uuid4
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from accounts.actors import SYSTEM
+from accounts.services.service_accounts import create_service_account
 from applications.models import App
+from applications.services import client_assertions
 from applications.services.client_credentials import require_app
 from core.errors import AccessDenied, GatehouseError
 from oidc_provider.authentication import SessionAuthentication
 from oidc_provider.errors import ProtocolError
-from oidc_provider.services import codes, grants
+from oidc_provider.services import codes, grants, programs
 from tests.accounts.lock_actions_of_sign_in import signed_in
 from tests.accounts.lock_table import act, person
 from tests.oidc_provider.relying_party import VERIFIER, RelyingParty, answer_of, decide
@@ -68,6 +71,19 @@ def reuse_a_token_of_an_app() -> None:
             grant, _scope = grants.refresh(app, tokens["refresh_token"], ())
             tokens = grants.token_response(grant)
         grants.refresh(app, first["refresh_token"], ())
+
+
+@act
+def get_a_token_as_a_program() -> None:
+    app = client_app()
+    with suppress(ProtocolError, GatehouseError):
+        account = create_service_account(
+            actor=SYSTEM, username=f"job-{uuid4().hex[:12]}", responsible=person("anna")
+        )
+        app.openid_kind, app.service_account = "service", str(account.pk)
+        programs.issue_token(app, ("groups",))
+    grants.purge_grants(timezone.now())
+    client_assertions.purge_assertions()
 
 
 @act

@@ -34,6 +34,8 @@ EXCEPTIONS = {
     "applications.services.introspection.read_token": "context_for_token(), which has acts",
     "applications.services.client_credentials.require_app": "one audit row of a refusal",
     "applications.services.client_credentials.require_secret": "one audit row of a refusal",
+    "applications.services.client_credentials.record_failure": "one audit row of a refusal",
+    "applications.services.client_authentication.require_client": "one audit row of a refusal",
     "federation.views.oauth.callback": "one audit row of a denial; its services have actions",
     "operations.backup.post_restore.finish_restore": "runs before the server starts",
     "operations.upgrade.smoke.main": "on a copy of the database",

@@ -56,6 +56,10 @@ def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -
         "openid_group_ids": [],
         "openid_networks": [],
         "openid_hours": [],
+        "service_account": "",
+        "client_authentication": "secret",
+        "client_keys": [],
+        "client_keys_url": "",
     }
     assert call(browser, "GET", "apps").json()["results"][0]["id"] == str(app.pk)
 
