@@ -173,6 +173,10 @@ class App(models.Model):
             "At its end, sign-ins to the app end, too. Empty: at any time."
         ),
     )  # fmt: skip
+    requires_pushed_requests = models.BooleanField(
+        _("only pushed requests"), default=False,
+        help_text=_("Sign-ins have to begin with a request that the app itself has sent (PAR)."),
+    )  # fmt: skip
     client_authentication = models.CharField(
         _("proves to be itself"), max_length=16, choices=AUTHENTICATION, default=SECRET,
         help_text=_("With a key of its own, the app keeps the private key, and no secret works."),

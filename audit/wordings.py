@@ -191,6 +191,7 @@ RULE_FIELDS = {
     "client_authentication": _("proves to be itself"),
     "client_keys": _("public keys"),
     "client_keys_url": _("address of the public keys"),
+    "requires_pushed_requests": _("only pushed requests"),
 }
 
 _CHANGE_EMAIL = Wording(

@@ -48,6 +48,21 @@ class AuthorizationCode(SingleUseToken, Authentication):
         return str(self.pk)
 
 
+class PushedRequest(SingleUseToken):
+    """An authorization request that an app has sent before the browser comes (RFC 9126)."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, editable=False, related_name="+")
+    # By name. The browser brings none of them.
+    parameters = models.JSONField(default=dict, editable=False)
+
+    class Meta:
+        verbose_name = _("pushed authorization request")
+        verbose_name_plural = _("pushed authorization requests")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class Grant(Authentication):
     """What one sign-in has given to an app. No token is stored: see tokens.py."""
 

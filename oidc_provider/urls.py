@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from oidc_provider.views import authorize, logout, signed_out, tokens
+from oidc_provider.views import authorize, logout, pushed, signed_out, tokens
 
 app_name = "oidc_provider"
 urlpatterns = [
     path("openid/authorize", authorize.authorize, name="authorize"),
+    path("openid/par", pushed.par, name="par"),
     path("openid/consent", authorize.decide, name="decide"),
     path("openid/token", tokens.token, name="token"),
     path("openid/userinfo", tokens.userinfo, name="userinfo"),

@@ -35,6 +35,7 @@ OPENID = (
     *("backchannel_logout_uri", "frontchannel_logout_uri"),
     *("id_token_algorithm", "signed_userinfo", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
+    "requires_pushed_requests",
     *("openid_role", "openid_group_ids", "openid_people", "openid_second_factor"),
     *("openid_networks", "openid_hours", "is_trusted"),
 )

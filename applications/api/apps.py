@@ -62,6 +62,7 @@ HOURS_HELP = (
 FACTOR_HELP = "Only people who have signed in with a second factor."
 ALGORITHM_HELP = "By which its ID tokens are signed. Empty: `JWT_ALGORITHM`."
 ACCOUNT_HELP = "The id of the service account that an app of the kind `service` acts as."
+PUSHED_HELP = "Sign-ins have to begin with a pushed request (RFC 9126)."
 PROOF_HELP = "How it proves to be itself: by a `secret`, or by `private_key_jwt` (RFC 7523)."
 KEYS_HELP = "Its public keys (JWKs) for `private_key_jwt`."
 KEYS_URL_HELP = "Where it publishes them, instead; starts with `https://`."
@@ -102,6 +103,7 @@ class AppRecord(Shape):
     client_authentication = serializers.CharField(help_text=PROOF_HELP)
     client_keys = serializers.ListField(child=serializers.JSONField(), help_text=KEYS_HELP)
     client_keys_url = serializers.CharField(allow_blank=True, help_text=KEYS_URL_HELP)
+    requires_pushed_requests = serializers.BooleanField(help_text=PUSHED_HELP)
     created_at = serializers.DateTimeField()
 
 
@@ -192,6 +194,7 @@ class AppFields(StrictSerializer):
     client_keys_url = serializers.CharField(
         default="", allow_blank=True, max_length=MAX_KEYS_URL, help_text=KEYS_URL_HELP
     )
+    requires_pushed_requests = serializers.BooleanField(default=False, help_text=PUSHED_HELP)
 
 
 class AppChange(AppFields):

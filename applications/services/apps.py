@@ -34,6 +34,7 @@ FIELDS = (
     *("openid_group_ids", "openid_networks", "openid_hours"),
     *("id_token_algorithm", "signed_userinfo", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
+    "requires_pushed_requests",
 )
 # So the launcher and lists need no pages.
 MAX_APPS = 200

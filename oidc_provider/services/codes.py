@@ -18,10 +18,11 @@ from core.locks import delete_free, lock_users
 from oidc_provider.authentication import SessionAuthentication
 from oidc_provider.entry import entry_denial
 from oidc_provider.errors import ProtocolError
-from oidc_provider.models import AuthorizationCode, Consent, Grant
+from oidc_provider.models import AuthorizationCode, Consent, Grant, PushedRequest
 from oidc_provider.parameters import AuthorizationRequest, is_verified
 from oidc_provider.scopes import OFFLINE
 from oidc_provider.services.grants import REUSED, end_grant
+from oidc_provider.services.pushed_requests import use_up
 
 PURPOSE = "openid-code"
 # RFC 6749, section 4.1.2, allows ten minutes; the app redeems it at once.
@@ -45,11 +46,13 @@ def issue_code(
     asked: AuthorizationRequest,
     authentication: SessionAuthentication,
     remember: bool,
+    pushed: PushedRequest | None = None,
 ) -> str:
     """A code for `user`, whose entry was decided a moment ago.
 
-    remember: the user has just allowed what is asked, and is not asked again. Writes one audit row.
-    Raises AccessDenied if the session or the access of the user has ended meanwhile.
+    remember: the user has just allowed what is asked, and is not asked again. pushed: the request
+    that this answers; it is used up. Writes one audit row. Raises AccessDenied if the session or
+    the access of the user has ended meanwhile, and RequestUnusable if another answer was first.
     """
     code, scope = make_token(), " ".join(asked.scopes)
     with transaction.atomic():
@@ -62,6 +65,8 @@ def issue_code(
         denial = access_policy.get_denial(current if session.exists() else None)
         if denial is not None or current is None:
             raise (denial or access_policy.DenialReason("not_authenticated", "")).as_error()
+        if pushed is not None:
+            use_up(pushed)
         if remember:
             _remember(user, app, scope)
         now = current.issue_time(timezone.now())

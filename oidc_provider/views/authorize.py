@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access_policy import DenialReason
 from accounts.models import User
+from accounts.sent_forms import DOUBLE_CLICK, do_once, show_once
 from accounts.views.common import signed_in
 from applications.models import App
 from applications.redirect_uris import is_registered
@@ -29,24 +30,33 @@ from oidc_provider.authentication import SessionAuthentication, authentication_o
 from oidc_provider.entry import entry_denial
 from oidc_provider.errors import ProtocolError, RequestUnusable
 from oidc_provider.id_tokens import read_hint
+from oidc_provider.models import PushedRequest
 from oidc_provider.parameters import (
     PARAMETERS,
+    STEP,
     AuthorizationRequest,
     read_request,
     response_mode_of,
 )
 from oidc_provider.services import codes
+from oidc_provider.services.pushed_requests import PREFIX, find, use_up
 from oidc_provider.signing import is_available
 from oidc_provider.views.answers import Target, answer, as_get
 from oidc_provider.views.steps import came_from_form, marked, needs_sign_in, to_sign_in
 
 MAX_QUERY = 8000
+# All that the browser brings if the app has pushed its request.
+NAMES_PUSHED = ("client_id", "request_uri")
 ALLOW, DENY = "allow", "deny"
 Given = Mapping[str, str]
 
 
 class Visit(NamedTuple):
-    """The signed-in user at a request of an app. choice: what they chose on the page, or ""."""
+    """The signed-in user at a request of an app. choice: what they chose on the page, or "".
+
+    given: what the browser brings, and brings again from our pages. pushed: the request that it
+    names, if the app has pushed one.
+    """
 
     target: Target
     asked: AuthorizationRequest
@@ -54,6 +64,7 @@ class Visit(NamedTuple):
     user: User
     authentication: SessionAuthentication
     choice: str
+    pushed: PushedRequest | None
 
 
 @csrf_exempt
@@ -79,23 +90,69 @@ def decide(request: HttpRequest) -> HttpResponse:
     if user is None or str(user.pk) != request.POST.get("account") or choice not in (ALLOW, DENY):
         # Signed out, or signed in as someone else in another tab: the question is asked anew.
         return see_other(f"{reverse('oidc_provider:authorize')}?{given.urlencode()}")
-    return _handle(request, given, choice=choice)
+    if "request_uri" not in given:
+        return _handle(request, given, choice=choice)
+    return _decide_once(request, given, choice)
+
+
+def _decide_once(request: HttpRequest, given: QueryDict, choice: str) -> HttpResponse:
+    """A pushed request is answered once, so the second of a double click gets the same page.
+
+    Not a page that posts the answer, whose policy of content would be lost.
+    """
+
+    def work() -> HttpResponse:
+        response = _handle(request, given, choice=choice)
+        if response.status_code == 200 and "Content-Security-Policy" not in response:
+            show_once(response, reverse("accounts:profile"))
+        return response
+
+    def lead_back(url: str) -> HttpResponse:
+        return see_other(url or reverse("accounts:profile"))
+
+    return do_once(request, work, lead_back, lifetime=DOUBLE_CLICK)
 
 
 def _handle(request: HttpRequest, given: QueryDict, *, choice: str) -> HttpResponse:
     fields = _fields(given)
-    target = _target(fields)
+    pushed = _pushed(fields)
+    if pushed is not None:
+        # Whatever else the browser brings was not pushed, and is not read (RFC 9126, section 4).
+        fields = {name: fields[name] for name in (*NAMES_PUSHED, STEP) if name in fields}
+    parameters = fields if pushed is None else pushed.parameters
+    target = _target(parameters)
     after_form = bool(choice) or came_from_form(fields)
     try:
         _require_single(given)
-        asked = read_request(fields, is_public=target.app.is_public_client)
-        return _ask_or_answer(request, target, asked, fields, choice)
+        _require_pushed(target.app, pushed)
+        asked = read_request(parameters, is_public=target.app.is_public_client)
+        return _ask_or_answer(request, target, asked, fields, choice, pushed)
     except ProtocolError as error:
+        if pushed is not None:
+            use_up(pushed)
         return answer(request, target, error.members, after_form=after_form)
 
 
+def _require_pushed(app: App, pushed: PushedRequest | None) -> None:
+    if pushed is None and app.requires_pushed_requests:
+        raise ProtocolError("invalid_request", "This app has to push its requests.")
+
+
+def _pushed(fields: Given) -> PushedRequest | None:
+    """The pushed request that the browser names; None for none. Raises RequestUnusable."""
+    uri = fields.get("request_uri", "")
+    if not uri.startswith(PREFIX):
+        return None
+    return find(fields.get("client_id", ""), uri, was_opened=came_from_form(fields))
+
+
 def _ask_or_answer(
-    request: HttpRequest, target: Target, asked: AuthorizationRequest, given: Given, choice: str
+    request: HttpRequest,
+    target: Target,
+    asked: AuthorizationRequest,
+    given: Given,
+    choice: str,
+    pushed: PushedRequest | None,
 ) -> HttpResponse:
     """Raises ProtocolError, which goes to the app."""
     user = signed_in(request)
@@ -106,7 +163,7 @@ def _ask_or_answer(
         return to_sign_in(given, asked, user=user, authentication=authentication)
     if user is None or authentication is None:
         raise ProtocolError("login_required")
-    visit = Visit(target, asked, given, user, authentication, choice)
+    visit = Visit(target, asked, given, user, authentication, choice, pushed)
     denial = entry_denial(
         target.app,
         user,
@@ -134,9 +191,20 @@ def _consented(request: HttpRequest, visit: Visit) -> HttpResponse:
         asked=asked,
         authentication=visit.authentication,
         remember=visit.choice == ALLOW,
+        pushed=visit.pushed,
     )
     after_form = bool(visit.choice) or came_from_form(visit.given)
     return answer(request, target, {"code": code}, after_form=after_form)
+
+
+def _brought_again(visit: Visit) -> str:
+    """What the form of a page brings again; with a mark that a pushed request was opened in time.
+
+    A mark that is there stays: a sign-in after it is the one that was asked for.
+    """
+    if visit.pushed is None or came_from_form(visit.given):
+        return urlencode(dict(visit.given))
+    return urlencode(marked(visit.given))
 
 
 def _must_ask(visit: Visit) -> bool:
@@ -159,7 +227,7 @@ def _consent_page(request: HttpRequest, visit: Visit) -> HttpResponse:
         "app": visit.target.app,
         "labels": scopes.labels(visit.asked.scopes),
         "host": visit.target.redirect_uri.partition("?")[0],
-        "request_fields": urlencode(dict(visit.given)),
+        "request_fields": _brought_again(visit),
         "other_account": f"{reverse('account_logout')}?{urlencode({'next': back})}",
         "is_question": not visit.target.app.is_trusted or "consent" in visit.asked.prompts,
     }
@@ -179,7 +247,7 @@ def _refuse(request: HttpRequest, visit: Visit, denial: DenialReason) -> HttpRes
         "app": app,
         "reason": denial.message,
         "reference": reference,
-        "request_fields": urlencode(dict(visit.given)),
+        "request_fields": _brought_again(visit),
     }
     with _language(visit.asked):
         return render(request, "oidc_provider/refused.html", context, status=403)

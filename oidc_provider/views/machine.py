@@ -16,6 +16,7 @@ from applications.services.client_credentials import LIMIT, SECRET_FIELD
 from core.errors import GatehouseError, RateLimited, RecordInvalid
 from core.web.single_values import may_repeat
 from oidc_provider.errors import ProtocolError
+from oidc_provider.parameters import PARAMETERS
 
 View = Callable[[HttpRequest], HttpResponse]
 TOKEN_FIELDS = (
@@ -41,7 +42,7 @@ def endpoint(*methods: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @csrf_exempt
-        @may_repeat(*TOKEN_FIELDS)
+        @may_repeat(*TOKEN_FIELDS, *PARAMETERS)
         @wraps(view)
         def wrapped(request: HttpRequest) -> HttpResponse:
             response = _answer(request, view, methods)

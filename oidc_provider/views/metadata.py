@@ -28,6 +28,9 @@ def metadata() -> dict[str, Any]:
         "authorization_endpoint": url_of("authorize"),
         "token_endpoint": url_of("token"),
         "userinfo_endpoint": url_of("userinfo"),
+        "pushed_authorization_request_endpoint": url_of("par"),
+        # Apps can be set up so that they have to.
+        "require_pushed_authorization_requests": False,
         "revocation_endpoint": url_of("revoke"),
         "introspection_endpoint": f"{settings.PUBLIC_ORIGIN}{reverse(INTROSPECTION)}",
         "end_session_endpoint": url_of("end-session"),

@@ -15,7 +15,7 @@ from applications.services.client_credentials import require_app
 from core.errors import AccessDenied, GatehouseError
 from oidc_provider.authentication import SessionAuthentication
 from oidc_provider.errors import ProtocolError
-from oidc_provider.services import codes, grants, programs
+from oidc_provider.services import codes, grants, programs, pushed_requests
 from tests.accounts.lock_actions_of_sign_in import signed_in
 from tests.accounts.lock_table import act, person
 from tests.oidc_provider.relying_party import VERIFIER, RelyingParty, answer_of, decide
@@ -57,6 +57,7 @@ def sign_in_to_an_app() -> None:
         codes.redeem(app, codes.Redemption(code, party.callback, VERIFIER))
     grants.purge_grants(timezone.now() - timedelta(days=1))
     codes.purge_codes()
+    pushed_requests.purge_pushed_requests()
 
 
 @act

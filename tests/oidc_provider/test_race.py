@@ -1,7 +1,8 @@
-"""32 clients over two or three server processes redeem one code at the same moment."""
+"""32 clients over two or three server processes use one code or pushed request at one moment."""
 
 import json
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
 
@@ -10,36 +11,46 @@ from devtools.servers.gatehouse import Gatehouse
 from tests.servers.race import RaceRequest, Racers
 
 pytestmark = pytest.mark.race
-ROUNDS, CLIENTS = 5, 32
+ROUNDS, PUSHED_ROUNDS, CLIENTS = 4, 2, 32
 CALLBACK = "https://wiki.example.com/callback"
-# One user with a session, an app without a secret, and ROUNDS codes; prints both.
+# One user with a session, an app without a secret, ROUNDS codes, and PUSHED_ROUNDS requests.
 MAKE_CODES = f"""
-import uuid
-from datetime import timedelta
+from django.test import Client
 from django.utils import timezone
 from accounts.models import BrowserSession, User
 from oidc_provider.authentication import SessionAuthentication
 from oidc_provider.parameters import read_request
 from oidc_provider.services.codes import issue_code
+from oidc_provider.services.pushed_requests import push
 from tests.oidc_provider.relying_party import CHALLENGE, make_client
 now = timezone.now()
-user = User.objects.create(email="anna@example.com", role="viewer", email_verified_at=now)
-session = BrowserSession.objects.create(
-    session_key="x", user=user, expire_date=now + timedelta(hours=1), public_id=uuid.uuid4()
-)
+user = User(email="anna@example.com", role="viewer", email_verified_at=now)
+user.set_password("seven quiet rivers under glass")
+user.save(force_insert=True)
+browser = Client(headers={{"host": "localhost:8000"}})
+login = {{"login": user.email, "password": "seven quiet rivers under glass"}}
+assert browser.post("/sign-in", login).status_code == 302
+session = BrowserSession.objects.get()
 app = make_client()
-asked = read_request(
-    {{"response_type": "code", "scope": "openid", "code_challenge": CHALLENGE.decode(),
-      "code_challenge_method": "S256"}},
-    is_public=True,
-)
+given = {{"response_type": "code", "scope": "openid", "code_challenge": CHALLENGE.decode(),
+         "code_challenge_method": "S256"}}
+asked = read_request(given, is_public=True)
+requests = [
+    push(app, {{**given, "redirect_uri": "{CALLBACK}", "client_id": app.client_id}})
+    for _number in range({PUSHED_ROUNDS})
+]
 done = SessionAuthentication(session.public_id, now, ["pwd"], False)
 codes = [
     issue_code(app=app, user=user, redirect_uri="{CALLBACK}", asked=asked, authentication=done,
                remember=False)
     for _number in range({ROUNDS})
 ]
-result = {{"client_id": app.client_id, "codes": codes}}
+result = {{
+    "client_id": app.client_id,
+    "codes": codes,
+    "requests": requests,
+    "cookies": {{name: cookie.value for name, cookie in browser.cookies.items()}},
+}}
 """
 COUNT = """
 from audit import audit_log
@@ -53,7 +64,7 @@ result = {
 """
 
 
-def test_one_code_gives_tokens_once_and_every_other_redemption_ends_them(
+def test_a_code_and_a_pushed_request_work_once_whoever_sends_them(
     any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
     gatehouse = racing_instance(any_data)
@@ -81,5 +92,14 @@ def test_one_code_gives_tokens_once_and_every_other_redemption_ends_them(
                 "/openid/userinfo", {"Authorization": f"Bearer {access}"}
             )
             assert told.status == 401
+
+    for uri in made["requests"]:
+        brought = urlencode({"client_id": made["client_id"], "request_uri": uri})
+        path = f"/openid/authorize?{brought}"
+        urls = [gatehouse.urls[place % len(gatehouse.urls)] for place in range(CLIENTS)]
+        answers = racers.run(
+            [RaceRequest(url, "GET", path, cookies=made["cookies"]) for url in urls]
+        )
+        assert sorted(answer.status for answer in answers) == [303] + [400] * (CLIENTS - 1)
 
     assert any_data.shell(COUNT) == {"grants": ["reused"] * ROUNDS, "reuses": ROUNDS}
