@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access_reviews.access import Access
+from accounts.group_names import MAX_NAME_LENGTH
 from accounts.models import ROLE_LABELS, User
 from core.uuid7 import uuid7
 
@@ -38,12 +39,16 @@ class AccessReview(models.Model):
         NO_SECOND_FACTOR = "no-second-factor", _("People without a second factor")
         UNUSED = "unused", _("Not signed in for 90 days")
         API_KEYS = "api-keys", _("Owners of API keys")
+        GROUP = "group", _("Members of a group")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(_("name"), max_length=NAME_MAX_LENGTH)
     scope = models.CharField(_("who is reviewed"), max_length=16, choices=Scope.choices)
     # With the scope `role`; "" otherwise.
     min_role = models.CharField(_("role"), max_length=8, choices=ROLE_LABELS, blank=True)
+    # With the scope `group`: its id, and its name then, which outlive the group.
+    group_id = models.UUIDField(null=True, editable=False)
+    group_name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True, editable=False)
     due_at = models.DateTimeField(_("due"))
     # Accounts without a decision are disabled then, with the rights of who started the review.
     disable_undecided = models.BooleanField(_("disable undecided accounts"), default=False)

@@ -37,12 +37,13 @@ def _counts(keys: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
 
 def _record(review: AccessReview, reviewers: list[UUID], counts: tuple[int, int]) -> dict[str, Any]:
     names = (
-        "id", "name", "scope", "min_role", "due_at", "disable_undecided", "started_by",
+        "id", "name", "scope", "min_role", "group_id", "due_at", "disable_undecided", "started_by",
         "created_at", "closed_at", "closed_by", "close_reason",
     )  # fmt: skip
     left = counts[1] if review.is_open else review.left_undecided
     return {
         **{name: getattr(review, name) for name in names},
+        "group": review.group_name,
         "reviewers": reviewers,
         "items": counts[0],
         "undecided": left,

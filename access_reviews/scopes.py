@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from access_reviews.access import Access, KeyAccess, iso
 from access_reviews.models import AccessReview
-from accounts.models import User
+from accounts.models import Membership, User
 from accounts.roles import Role
 from api.apikeys.services import live_condition
 from api.models import ApiKey
@@ -20,12 +20,19 @@ CHUNK = 500
 Scope = AccessReview.Scope
 
 
-def accounts_in_scope(scope: str, min_role: str, now: datetime) -> Iterator[User]:
+def accounts_in_scope(
+    scope: str, min_role: str, now: datetime, group_id: UUID | None = None
+) -> Iterator[User]:
     """The accounts that may act and that a review of this scope is about, oldest first.
+
+    min_role, group_id: with the scopes `role` and `group`.
 
     Service accounts are among them, except where the scope asks how people sign in.
     """
     found = User.objects.filter(_condition(scope, now), is_active=True, setup_completed=True)
+    if scope == Scope.GROUP:
+        members = Membership.objects.filter(group=group_id).current(now)
+        found = found.filter(pk__in=members.values("user"))
     if scope in (Scope.NO_SECOND_FACTOR, Scope.UNUSED):
         found = found.people()
     floor = Role(min_role).rank if scope == Scope.ROLE else Role.NONE.rank

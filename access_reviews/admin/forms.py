@@ -21,7 +21,7 @@ from access_reviews.services.reviews import (
 )
 from accounts.admin.base import as_uuid
 from accounts.forms import EndField, GatehouseForm, add_check_errors
-from accounts.models import ROLE_LABELS, User
+from accounts.models import ROLE_LABELS, Group, User
 
 DEFAULT_SPAN = timedelta(days=14)
 DISABLE = "disable"
@@ -51,6 +51,9 @@ class StartForm(GatehouseForm):
         choices=[("", _("Choose a role")), *ROLE_LABELS],
         help_text=_("For “A role and above”."),
     )
+    group = forms.ChoiceField(
+        label=_("Group"), required=False, help_text=_("For “Members of a group”.")
+    )
     due_at = EndField(
         label=_("Due"),
         required=True,
@@ -75,6 +78,8 @@ class StartForm(GatehouseForm):
         super().__init__(*args, **options)
         self._actor = actor
         self._possible = {str(user.pk): user for user in possible_reviewers()}
+        groups = [(group.name, str(group)) for group in Group.objects.order_by("name")]
+        self.fields["group"].choices = [("", _("Choose a group")), *groups]  # type: ignore[attr-defined]
         choices = [(key, _named(user)) for key, user in self._possible.items()]
         self.fields["reviewers"].choices = choices  # type: ignore[attr-defined]
         self.fields["reviewers"].initial = [str(actor.pk)]
@@ -99,6 +104,7 @@ class StartForm(GatehouseForm):
             due_at=typed["due_at"],
             scope=typed.get("scope", AccessReview.Scope.ALL),
             min_role=typed.get("min_role", ""),
+            group=typed.get("group", ""),
             reviewers=[UUID(key) for key in typed.get("reviewers", [])],
             disable_undecided=typed.get("disable_undecided", False),
         )

@@ -82,6 +82,8 @@ def scope_text(review: AccessReview) -> str:
     """Who is reviewed."""
     if review.scope == AccessReview.Scope.ROLE:
         return _("%(role)s and above") % {"role": role_label(review.min_role)}
+    if review.scope == AccessReview.Scope.GROUP:
+        return _("Members of the group %(group)s") % {"group": review.group_name}
     return str(review.get_scope_display())
 
 

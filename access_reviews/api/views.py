@@ -27,6 +27,7 @@ from access_reviews.services.reviews import (
     possible_reviewers,
     start_review,
 )
+from accounts.group_names import MAX_NAME_LENGTH
 from accounts.models import ROLE_LABELS
 from accounts.roles import Role
 from api.pagination import KeysetPagination, PageQuery, filters_of, paginate
@@ -52,6 +53,10 @@ class AccessReviewRecord(Shape):
     min_role = serializers.CharField(
         allow_blank=True, help_text="With the scope `role`: the lowest role that is reviewed."
     )
+    group = serializers.CharField(
+        allow_blank=True, help_text="With the scope `group`: its name when the review started."
+    )
+    group_id = serializers.UUIDField(allow_null=True)
     due_at = serializers.DateTimeField()
     disable_undecided = serializers.BooleanField(
         help_text="Whether accounts without a decision are disabled at `due_at`. Never owners."
@@ -134,6 +139,12 @@ class NewReview(StrictSerializer):
     )
     min_role = serializers.ChoiceField(
         ROLE_LABELS, default="", allow_blank=True, help_text="With the scope `role`."
+    )
+    group = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=MAX_NAME_LENGTH,
+        help_text="With the scope `group`: its name or id.",
     )
     reviewers = serializers.ListField(
         child=serializers.UUIDField(),

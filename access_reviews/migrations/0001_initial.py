@@ -21,8 +21,10 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=80, verbose_name='name')),
-                ('scope', models.CharField(choices=[('all', 'Everyone'), ('role', 'A role and above'), ('no-second-factor', 'People without a second factor'), ('unused', 'Not signed in for 90 days'), ('api-keys', 'Owners of API keys')], max_length=16, verbose_name='who is reviewed')),
+                ('scope', models.CharField(choices=[('all', 'Everyone'), ('role', 'A role and above'), ('no-second-factor', 'People without a second factor'), ('unused', 'Not signed in for 90 days'), ('api-keys', 'Owners of API keys'), ('group', 'Members of a group')], max_length=16, verbose_name='who is reviewed')),
                 ('min_role', models.CharField(blank=True, choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], max_length=8, verbose_name='role')),
+                ('group_id', models.UUIDField(editable=False, null=True)),
+                ('group_name', models.CharField(blank=True, editable=False, max_length=40)),
                 ('due_at', models.DateTimeField(verbose_name='due')),
                 ('disable_undecided', models.BooleanField(default=False, verbose_name='disable undecided accounts')),
                 ('started_by', models.UUIDField(editable=False, null=True)),

@@ -22,8 +22,9 @@ from accounts import access_policy
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
+from accounts.services.groups.reading import find_group
 from audit import audit_log
-from core.errors import Forbidden, RecordInvalid
+from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
 
 MAX_ITEMS, MAX_REVIEWERS = 20_000, 50
@@ -37,7 +38,10 @@ SHORTEST_BEFORE_DISABLING = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class ReviewRequest:
-    """The properties of a review to start. min_role: with the scope `role`. reviewers: ids."""
+    """The properties of a review to start. min_role: with the scope `role`. reviewers: ids.
+
+    group: with the scope `group`, its name or id.
+    """
 
     name: str
     due_at: datetime
@@ -45,6 +49,7 @@ class ReviewRequest:
     min_role: str = ""
     reviewers: Sequence[UUID] = ()
     disable_undecided: bool = False
+    group: str = ""
 
 
 def start_review(*, actor: Actor, wanted: ReviewRequest) -> AccessReview:
@@ -60,10 +65,13 @@ def start_review(*, actor: Actor, wanted: ReviewRequest) -> AccessReview:
         now = timezone.now()
         reviewers = possible_reviewers(wanted.reviewers)
         check_request(wanted, reviewers, now)
+        group = find_group(wanted.group) if wanted.scope == Scope.GROUP else None
         review = AccessReview.objects.create(
             name=" ".join(wanted.name.split()),
             scope=wanted.scope,
             min_role=wanted.min_role if wanted.scope == Scope.ROLE else "",
+            group_id=group.pk if group else None,
+            group_name=group.name if group else "",
             due_at=wanted.due_at,
             disable_undecided=wanted.disable_undecided,
             started_by=actor.pk,
@@ -80,6 +88,7 @@ def start_review(*, actor: Actor, wanted: ReviewRequest) -> AccessReview:
             target=review,
             name=review.name,
             scope=review.scope,
+            **({"group": group.name} if group else {}),
             items=count,
             reviewers=len(reviewers),
             disable_undecided=review.disable_undecided,
@@ -100,14 +109,25 @@ def check_request(wanted: ReviewRequest, reviewers: Sequence[User], now: datetim
         errors["due_at"] = [
             _("Choose a time at least one day away, because undecided accounts are disabled then.")
         ]
-    if wanted.scope not in Scope.values:
-        errors["scope"] = [_("Choose one of: %(names)s.") % {"names": ", ".join(Scope.values)}]
-    if wanted.scope == Scope.ROLE and wanted.min_role not in list(Role):
-        errors["min_role"] = [_("Choose the lowest role that is reviewed.")]
+    errors |= _scope_errors(wanted)
     if problem := _reviewer_problem(wanted, reviewers):
         errors["reviewers"] = [problem]
     if errors:
         raise RecordInvalid(errors)
+
+
+def _scope_errors(wanted: ReviewRequest) -> dict[str, list[str]]:
+    if wanted.scope not in Scope.values:
+        names = ", ".join(Scope.values)
+        return {"scope": [_("Choose one of: %(names)s.") % {"names": names}]}
+    if wanted.scope == Scope.ROLE and wanted.min_role not in list(Role):
+        return {"min_role": [_("Choose the lowest role that is reviewed.")]}
+    if wanted.scope == Scope.GROUP:
+        try:
+            find_group(wanted.group)
+        except NotFound:
+            return {"group": [_("Choose the group whose members are reviewed.")]}
+    return {}
 
 
 def _reviewer_problem(wanted: ReviewRequest, reviewers: Sequence[User]) -> str:
@@ -131,7 +151,7 @@ def possible_reviewers(keys: Iterable[UUID] | None = None) -> list[User]:
 
 def _make_items(review: AccessReview, now: datetime) -> int:
     """One item for each account of the scope; returns how many. Raises RecordInvalid."""
-    users = list(accounts_in_scope(review.scope, review.min_role, now))
+    users = list(accounts_in_scope(review.scope, review.min_role, now, review.group_id))
     if not users:
         raise RecordInvalid({"scope": [_("No account that can sign in is in this scope now.")]})
     if len(users) > MAX_ITEMS:

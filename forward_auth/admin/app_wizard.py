@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import acting_admin
+from accounts.admin.users.forms import GroupsField, offer_groups
 from accounts.roles import Role
 from applications.addresses import (
     MAX_DESCRIPTION,
@@ -99,6 +100,7 @@ class AccessStep(Step):
         initial=Role.VIEWER.value,
         help_text=gettext_lazy("This role and higher ones, for reading and for changing."),
     )
+    groups = GroupsField(label=gettext_lazy("Only these groups"))
     public_paths = forms.CharField(
         label=gettext_lazy("Open without signing in"),
         max_length=MAX_LINES,
@@ -115,6 +117,14 @@ class AccessStep(Step):
         widget=forms.Textarea(attrs=LINES),
         help_text=gettext_lazy("One on each line, like 10.0.0.0/8. Empty: from everywhere."),
     )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        offer_groups(
+            self.fields["groups"],
+            gettext_lazy("Only people in one of them, who also have the role. Empty: everyone "
+                         "with the role."),
+        )  # fmt: skip
 
     def clean_public_paths(self) -> tuple[str, ...]:
         """Valid paths, once each."""
@@ -139,7 +149,9 @@ class AccessStep(Step):
     def access(self) -> Access:
         """The answer of a valid form."""
         found = self.cleaned_data
-        return Access(Role(found["role"]), found["public_paths"], found["networks"])
+        return Access(
+            Role(found["role"]), found["public_paths"], found["networks"], tuple(found["groups"])
+        )
 
 
 class ProxyStep(Step):
@@ -312,9 +324,10 @@ def _rules(wizard: Wizard) -> tuple[list[RuleLine], list[RuleLine]]:
     planned = planned_rules(wizard.app, wizard.access)
     before = rules_before(wizard.app)
     made = [
-        RuleLine(row.name, audience_badge(row.effect, row.role), conditions_cell(rule_of(row)))
-        for row in planned
-    ]
+        RuleLine(rule.name, audience_badge(rule.effect, rule.role, rule.groups),
+                 conditions_cell(rule))
+        for rule in map(rule_of, planned)
+    ]  # fmt: skip
     there = [
         RuleLine(rule_link(rule.id, rule.name), audience_badge(rule.effect, rule.role, rule.groups),
                  conditions_cell(rule))

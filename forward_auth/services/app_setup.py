@@ -26,11 +26,15 @@ BACKEND = "backend"
 
 
 class Access(NamedTuple):
-    """Who may enter. public_paths: without signing in. networks: () for every network."""
+    """Who may enter. public_paths: without signing in. networks: () for every network.
+
+    group_ids: only people in one of these groups, who also have the role; () for everyone.
+    """
 
     role: Role
     public_paths: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+    group_ids: tuple[str, ...] = ()
 
 
 def protect_app(*, actor: Actor, app: App, access: Access) -> App:
@@ -57,13 +61,14 @@ def planned_rules(app: App, access: Access) -> list[AccessRule]:
               Effect.PUBLIC, path=path)
         for path in access.public_paths
     ]  # fmt: skip
+    whom = {"role": access.role, "group_ids": list(access.group_ids)}
     if not access.networks:
-        return [*planned, _rule(app, app.name, Effect.ROLE, role=access.role)]
+        return [*planned, _rule(app, app.name, Effect.ROLE, **whom)]
     inside = _("%(app)s: from these networks") % {"app": app.name}
     outside = _("%(app)s: elsewhere") % {"app": app.name}
     return [
         *planned,
-        _rule(app, inside, Effect.ROLE, role=access.role, networks=list(access.networks)),
+        _rule(app, inside, Effect.ROLE, networks=list(access.networks), **whom),
         _rule(app, outside, Effect.DENY),
     ]
 

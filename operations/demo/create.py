@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from access_reviews.models import AccessReview
 from accounts.actors import SYSTEM
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Group, User
 from accounts.passwords import password_problems
 from api.models import ApiKey
 from applications.models import App
@@ -25,6 +25,7 @@ from mail.models import OutboxMail
 from moderation.models import Ban, Violation
 from operations.demo.activity import REFUSED_MAILBOX, plan_activity
 from operations.demo.clock import history
+from operations.demo.groups import plan_groups
 from operations.demo.mailbox import demo_mail
 from operations.demo.people import MAX_PEOPLE, MIN_PEOPLE, make_people
 from operations.demo.service_accounts import plan_service_accounts
@@ -66,6 +67,7 @@ def create_demo(*, count: int, seed: int, password: str | None, progress: Progre
     story.plan_people()
     plan_activity(story)
     plan_service_accounts(story)
+    plan_groups(story)
     with transaction.atomic():
         acquire_lock(ROLES)
         _require_empty()
@@ -101,6 +103,7 @@ def _count_rows() -> dict[str, int]:
     tables = {
         "sessions": BrowserSession,
         "API keys": ApiKey,
+        "groups": Group,
         "apps": App,
         "access rules": AccessRule,
         "violations": Violation,

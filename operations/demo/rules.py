@@ -2,6 +2,7 @@
 
 from accounts.models import User
 from accounts.roles import Role
+from accounts.services.groups.reading import find_groups
 from applications.models import App
 from applications.services.apps import create_app
 from forward_auth.models import AccessRule
@@ -37,12 +38,14 @@ RULES = (
         path="/admin",
     ),
     AccessRule(name="Grafana", effect=Effect.ROLE, role=Role.VIEWER, host=f"grafana.{DOMAIN}"),
+    # make_rule() replaces the names of groups by their ids.
     AccessRule(
         name="Accounting, from the office",
         effect=Effect.ROLE,
         role=Role.EDITOR,
         host=f"accounting.{DOMAIN}",
         networks=["198.51.100.0/24"],
+        group_ids=["finance", "auditors"],
     ),
     AccessRule(name="Accounting, elsewhere", effect=Effect.DENY, host=f"accounting.{DOMAIN}"),
     AccessRule(name="Notebooks", effect=Effect.ROLE, role=Role.EDITOR, host=f"notebooks.{DOMAIN}"),
@@ -63,4 +66,5 @@ def make_rule(owner: User, number: int) -> None:
     fields = ("name", "effect", "role", "host", "path", "methods", "networks")
     values = {field: getattr(template, field) for field in fields}
     app = App.objects.filter(host=template.host).first()
-    create_rule(actor=owner, rule=AccessRule(**values, app=app))
+    groups = [str(group.pk) for group in find_groups(template.group_ids)]
+    create_rule(actor=owner, rule=AccessRule(**values, app=app, group_ids=groups))

@@ -12,7 +12,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from access_reviews.models import AccessReview
+from accounts.actors import SYSTEM
 from accounts.models import User
+from accounts.services.groups.changes import create_group
+from accounts.services.groups.members import add_member
 from tests.access_reviews.conftest import StartReview
 from tests.api.calls import call
 
@@ -39,6 +42,18 @@ def test_a_review_is_started_listed_and_shown(owner: User, admin: User, viewer: 
     assert line.startswith(str(review.pk))
     assert "open     0 of 2 decided" in line
     assert run("status", str(review.pk)).strip() == line
+
+
+def test_a_review_of_a_group_is_started(owner: User, viewer: User) -> None:
+    lab = create_group(actor=SYSTEM, name="lab")
+    add_member(actor=SYSTEM, user=viewer, group=lab)
+
+    started = run("start", "Lab", "--group", "lab", "--due", "14d", "--reviewer", owner.email)
+
+    review = AccessReview.objects.get(pk=started.strip())
+    assert (review.scope, review.group_id, review.items.count()) == ("group", lab.pk, 1)
+    with pytest.raises(CommandError, match="either --role or --group"):
+        run("start", "x", "--group", "lab", "--role", "admin", "--due", "1d")
 
 
 def test_json_has_the_names_of_the_api(owner: User, browser_of: Any, start: StartReview) -> None:

@@ -10,7 +10,10 @@ from access_reviews.models import AccessReview, ReviewItem
 from access_reviews.services.decisions import confirm
 from access_reviews.services.reviews import close_review
 from accounts.actors import SYSTEM
-from accounts.models import User
+from accounts.models import Membership, User
+from accounts.services.groups.changes import create_group
+from accounts.services.groups.members import add_member
+from accounts.services.groups.sources import set_groups_of_source
 from accounts.services.users import delete_user
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
@@ -78,6 +81,30 @@ def test_each_scope_lists_whom_it_names(
     assert listed(start(owner, scope="unused")) == {idle.pk, never.pk}
     assert listed(start(owner, scope="api-keys")) == {admin.pk}
     assert listed(start(owner, scope="all")) == everybody
+
+
+def test_the_members_of_a_group_are_reviewed(
+    owner: User, editor: User, viewer: User, start: StartReview, browser_of: Any
+) -> None:
+    lab = create_group(actor=SYSTEM, name="lab", label="The lab")
+    add_member(actor=SYSTEM, user=editor, group=lab)
+    set_groups_of_source(user=owner, source="directory", names={"lab"})
+    Membership.objects.create(user=viewer, group=lab, until=timezone.now())
+
+    review = start(owner, scope="group", group="Lab")
+
+    assert listed(review) == {owner.pk, editor.pk}
+    assert AuditEvent.objects.latest("seq").detail["group"] == "lab"
+    lab_id = lab.pk
+    lab.delete()
+    page = browser_of(owner).get(f"/admin/access_reviews/accessreview/{review.pk}/change/")
+    assert "Members of the group lab" in page.content.decode()
+    shown = browser_of(owner).get(f"/api/v1/access-reviews/{review.pk}").json()
+    assert (shown["scope"], shown["group"], shown["group_id"]) == ("group", "lab", str(lab_id))
+    for name in ("", "lab"):
+        with pytest.raises(RecordInvalid) as error:
+            start(owner, scope="group", group=name)
+        assert [*error.value.errors] == ["group"]
 
 
 def test_all_errors_are_told_at_once_and_nothing_is_written(

@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts.actors import SYSTEM
 from accounts.models import User
+from accounts.services.groups.changes import create_group
 from applications.models import App
 from audit.models import AuditEvent
 from forward_auth.models import AccessRule
@@ -80,6 +81,27 @@ def test_three_steps_lead_to_the_app_its_rules_and_the_configuration(
         "sso:app:create",
         *["sso:rule:create"] * 4,
     ]
+
+
+def test_groups_narrow_the_rules_and_a_deleted_one_opens_nothing(browser: Client) -> None:
+    finance = create_group(actor=SYSTEM, name="finance")
+    access = {"role": "editor", "public_paths": "", "networks": "", "groups": "Finance"}
+    wrong = step(browser, "access", **APP, **{**access, "groups": "finanse"})
+    assert "Did you mean “finance”?" in wrong.content.decode()
+    third = step(browser, "access", **APP, **access)
+    assert "finance" in third.context["planned"][0].whom
+    assert '<input type="hidden" name="groups" value="Finance">' in third.content.decode()
+
+    done = browser.post(WIZARD, {**APP, **access, **PROXY, "step": "proxy"})
+
+    assert done.status_code == 302
+    assert [row.group_ids for row in AccessRule.objects.all()] == [[str(finance.pk)]]
+    AccessRule.objects.all().delete()
+    finance.delete()
+    other = {**APP, "name": "Other", "url": "other.example.com"}
+    refused = browser.post(WIZARD, {**other, **access, **PROXY, "step": "proxy"})
+    assert (refused.status_code, AccessRule.objects.count()) == (200, 0)
+    assert refused.context["step"] == "access"
 
 
 def test_the_answers_survive_the_way_back(browser: Client) -> None:

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from access_reviews.models import AccessReview
-from accounts.models import BrowserSession, Invitation, User
+from accounts.models import BrowserSession, Group, Invitation, User
 from accounts.roles import Role
 from accounts.services.first_run import ensure_owner
 from accounts.sign_in.methods import SignInMethod
@@ -33,6 +33,7 @@ from operations.demo import create, story
 from operations.demo.browsers import DemoBrowser
 from operations.demo.clock import history
 from operations.demo.create import CreatedDemo, create_demo
+from operations.demo.groups import TEAMS
 from operations.demo.people import DOMAIN, State, make_people
 from operations.demo.rules import APPS, RULES
 from operations.errors import OperationError
@@ -107,6 +108,13 @@ def test_a_demo_has_people_in_every_state_and_their_history() -> None:
     assert set(Ban.objects.values_list("kind", flat=True)) == {"automatic", "manual"}
     assert Ban.objects.exclude(lifted_at=None).count() == 1
     assert AccessRule.objects.count() == len(RULES)
+    assert Group.objects.count() == len(TEAMS) == created.rows["groups"]
+    for group in Group.objects.all():
+        ends = [row.until for row in group.memberships.all()]
+        assert ends
+        assert all(end is None or end > now for end in ends)
+    asked = AccessRule.objects.exclude(group_ids=[]).get().group_ids
+    assert Group.objects.filter(pk__in=asked).count() == len(asked) == 2
     assert App.objects.count() == len(APPS) == 6
     assert not AccessRule.objects.filter(app=None).exists()
     assert not App.objects.filter(rules=None).exists()

@@ -27,10 +27,11 @@ class Command(AccountCommand):
     help = (
         "List, start, look at and export access reviews: accessreview list [--open] [--json], "
         "accessreview start NAME --due DUE --reviewer LOGIN [--scope SCOPE] [--role ROLE] "
-        "[--disable-undecided], accessreview status REVIEW [--json], accessreview export REVIEW "
-        "[FILE] [--json]. REVIEW is the id that `list` shows. People decide in the admin panel or "
-        "by API. Safe to repeat: each `start` makes another review, and no file is overwritten. "
-        "Exits with 1 if nothing was found, started or written."
+        "[--group GROUP] [--disable-undecided], accessreview status REVIEW [--json], "
+        "accessreview export REVIEW [FILE] [--json]. REVIEW is the id that `list` shows. People "
+        "decide in the admin panel or by API. Safe to repeat: each `start` makes "
+        "another review, and no file is overwritten. Exits with 1 if nothing was found, started "
+        "or written."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -64,6 +65,9 @@ class Command(AccountCommand):
             default="",
             choices=[role.value for role in Role],
             help="the lowest role that is reviewed; sets --scope role",
+        )
+        start.add_argument(
+            "--group", default="", help="the group whose members are reviewed; sets --scope group"
         )
         start.add_argument(
             "--disable-undecided",
@@ -106,8 +110,9 @@ class Command(AccountCommand):
         wanted = ReviewRequest(
             name=options["name"],
             due_at=due_at,
-            scope=Scope.ROLE if options["role"] else options["scope"],
+            scope=_scope(options),
             min_role=options["role"],
+            group=options["group"],
             reviewers=[self.find_user(login).pk for login in options["reviewer"]],
             disable_undecided=options["disable_undecided"],
         )
@@ -141,6 +146,15 @@ class Command(AccountCommand):
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
         self.stderr.write(f"Written to {path}.")
+
+
+def _scope(options: dict[str, Any]) -> str:
+    """--role and --group say it by themselves."""
+    if options["role"] and options["group"]:
+        raise CommandError("Use either --role or --group.")
+    if options["group"]:
+        return Scope.GROUP.value
+    return Scope.ROLE.value if options["role"] else str(options["scope"])
 
 
 def _find(text: str) -> AccessReview:

@@ -58,16 +58,16 @@ class GroupsField(forms.CharField):
             raise ValidationError(error.errors["groups"]) from None
 
 
-def offer_groups(field: forms.Field) -> None:
-    """Let the field say which groups there are; see GroupsField."""
+def offer_groups(field: forms.Field, effect: Any = "") -> None:
+    """Let the field say which groups there are; see GroupsField. effect: said first."""
     names = list(Group.objects.order_by("name").values_list("name", flat=True)[: SHOWN_GROUPS + 1])
     if not names:
         field.help_text = _("There is no group yet.")
         return
     more = " …" if len(names) > SHOWN_GROUPS else ""
-    field.help_text = _("Names with commas between them. There are: %(names)s.") % {
-        "names": ", ".join(names[:SHOWN_GROUPS]) + more
-    }
+    text = _("Names with commas between them. There are: %(names)s.")
+    listed = text % {"names": ", ".join(names[:SHOWN_GROUPS]) + more}
+    field.help_text = f"{effect} {listed}".strip()
 
 
 class UserForm(ServiceErrorsMixin, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
