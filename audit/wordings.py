@@ -555,6 +555,7 @@ WORDINGS: dict[str, Wording] = {
         _("{actor} signed in to the app “{name}”."),
         refused=_("{target} could not sign in to the app “{name}”."),
     ),
+    "openid:access:end": Wording(_("{actor} signed {target} out of the app “{name}”.")),
     "openid:grant:end": Wording(_("The app “{name}” ended a sign-in of {target}.")),
     "openid:grant:reuse": Wording(
         _("A used code or token of {target} was sent again by the app “{name}”."),

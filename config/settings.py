@@ -212,6 +212,7 @@ CREDENTIAL_KINDS = [
     "api.offboarding.TokenFamilies",
     "api.offboarding.ApiKeys",
     "api.offboarding.ExternalTokens",
+    "oidc_provider.offboarding.AppSignIns",
     "magiclinks.offboarding.LoginLinks",
     "accounts.offboarding.own_kinds.AccountLinks",
     "accounts.offboarding.own_kinds.InvitationsForUser",

@@ -32,6 +32,7 @@ urlpatterns = [
     path("api/v1/", include("api.urls")),
     path("api/v1/", include("applications.api.urls")),
     path("api/v1/", include("forward_auth.api.urls")),
+    path("api/v1/", include("oidc_provider.api.urls")),
     path("api/v1/", include("webhooks.api.urls")),
     path("api/v1/", include("access_reviews.api.urls")),
     path(".well-known/openid-configuration", metadata.discovery, name="openid-configuration"),

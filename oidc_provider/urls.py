@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from oidc_provider.views import authorize, logout, pushed, signed_out, tokens
+from oidc_provider.views import access, authorize, logout, pushed, signed_out, tokens
 
 app_name = "oidc_provider"
 urlpatterns = [
@@ -14,5 +14,8 @@ urlpatterns = [
     path("openid/revoke", tokens.revoke, name="revoke"),
     path("openid/end-session", logout.end_session, name="end-session"),
     path("openid/sign-out", logout.sign_out, name="sign-out"),
+    path("account/apps", access.own_access, name="access"),
+    path("account/apps/end", access.end_all_access, name="end-all-access"),
+    path("account/apps/<uuid:app_id>/end", access.end_access, name="end-access"),
     path("openid/signed-out", signed_out.signed_out, name="signed-out"),
 ]

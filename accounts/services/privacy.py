@@ -74,6 +74,17 @@ def export_own_data(user: User) -> dict[str, Any]:
             }
             for membership in user.memberships.select_related("group").order_by("id")
         ],
+        "app_sign_ins": [
+            {
+                "app": grant.app.name,
+                **_values(grant, "scope", "ip", "created_at", "refreshed_at", "ended_at"),
+            }
+            for grant in user.openid_grants.select_related("app").order_by("pk")
+        ],
+        "app_consents": [
+            {"app": consent.app.name, **_values(consent, "scope", "given_at")}
+            for consent in user.openid_consents.select_related("app").order_by("pk")
+        ],
         "saved_views": [
             _values(view, "table", "name", "query") for view in user.saved_views.order_by("id")
         ],

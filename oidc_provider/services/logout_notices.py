@@ -22,7 +22,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Kind, User
 from applications.models import App
 from core.http import FetchError, send_guarded
 from core.http.guarded import AddressRefused
@@ -106,7 +106,9 @@ def purge_notices(before: datetime) -> int:
 
 def _untold() -> "QuerySet[Grant]":
     told = Grant.objects.filter(told_at=None)
-    return told.exclude(app__backchannel_logout_uri="").exclude(app__openid_kind="")
+    # Programs have no session, and nobody to sign out.
+    people = told.exclude(user__kind=Kind.SERVICE)
+    return people.exclude(app__backchannel_logout_uri="").exclude(app__openid_kind="")
 
 
 def _queue(rows: "QuerySet[Grant]") -> int:

@@ -15,7 +15,14 @@ from applications.services.client_credentials import require_app
 from core.errors import AccessDenied, GatehouseError
 from oidc_provider.authentication import SessionAuthentication
 from oidc_provider.errors import ProtocolError
-from oidc_provider.services import codes, grants, programs, pushed_requests
+from oidc_provider.services import (
+    access,
+    codes,
+    grants,
+    logout_notices,
+    programs,
+    pushed_requests,
+)
 from tests.accounts.lock_actions_of_sign_in import signed_in
 from tests.accounts.lock_table import act, person
 from tests.oidc_provider.relying_party import VERIFIER, RelyingParty, answer_of, decide
@@ -85,6 +92,17 @@ def get_a_token_as_a_program() -> None:
         programs.issue_token(app, ("groups",))
     grants.purge_grants(timezone.now())
     client_assertions.purge_assertions()
+
+
+@act
+def end_the_access_of_apps() -> None:
+    app, anna = client_app(), person("anna")
+    allowed_code(RelyingParty(app), signed_in("anna"))
+    with suppress(GatehouseError):
+        access.end_access(actor=person("owner"), user=anna, app_id=app.pk)
+    access.end_all_access(actor=anna, user=anna)
+    logout_notices.queue_ended()
+    logout_notices.purge_notices(timezone.now())
 
 
 @act

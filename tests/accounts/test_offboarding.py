@@ -34,6 +34,7 @@ from magiclinks.services import issue_link
 from mfa.models import Authenticator, TrustedBrowser
 from tests.api.calls import call, problem
 from tests.api.keys import call_with, made
+from tests.oidc_provider.relying_party import RelyingParty, make_client
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -46,6 +47,7 @@ KINDS = {
     "tokens": 1,
     "api_keys": 1,
     "external_tokens": 1,
+    "app_sign_ins": 1,
     "login_links": 1,
     "account_links": 0,
     "invitations_for": 1,
@@ -96,7 +98,9 @@ def armed(admin: User, owner: User, browser_of: BrowserOf, settings: Any) -> dic
     Authenticator.objects.create(user=admin, kind="passkey", name="Key", credential_id="x")
     ExternalIdentity.objects.create(user=admin, provider="github", subject="1")
     ForeignIdentity.objects.create(user=admin, issuer="https://id.example.com", subject="1")
+    openid = RelyingParty(make_client())
     return {
+        "app": (openid, openid.sign_in(other)),
         "client": client,
         "other": other,
         "cookie": cookie,

@@ -153,6 +153,8 @@ NOT_ASKED = {
     "mfa:passkey-rename": "see tests/mfa/passkeys/test_in_browser.py",
     "mfa:passkey-remove": "see tests/mfa/passkeys/test_in_browser.py",
     "accounts:end-session": "POST only",
+    "admin:accounts_user_end-app-access": "POST only",
+    "oidc_provider:end-access": "POST only",
     "accounts:set-up": "only before the first owner; see tests/pages/test_in_browser.py",
     "apikeys:rotate": "see tests/api/test_apikeys_page.py",
     "apikeys:revoke": "see tests/api/test_apikeys_page.py",

@@ -62,11 +62,13 @@ from mfa import totp
 from mfa.models import Authenticator, TrustedBrowser
 from moderation.models import Ban
 from moderation.services.bans import ban
+from oidc_provider.models import Consent
 from operations.models import SetUpStep
 from tests.accounts.approval_helpers import request_to_disable
 from tests.api.keys import made
 from tests.conftest import PASSWORD, path_in
 from tests.mfa.authenticator import App, set_up_app
+from tests.oidc_provider.relying_party import make_client
 from webhooks.models import NoticeChoice, WebhookDelivery, WebhookEndpoint
 from webhooks.services.endpoints import create_endpoint
 from webhooks.services.sending import send_test
@@ -160,6 +162,11 @@ def _browser_of(user: User) -> TrustedBrowser:
     return TrustedBrowser.objects.create(
         user=user, digest="d" * 64, expires_at=timezone.now() + timedelta(days=1)
     )
+
+
+def _app_access_of(user: User) -> Consent:
+    """What the user has allowed an app."""
+    return Consent.objects.create(user=user, app=make_client(), scope="openid")
 
 
 def _browser(context: CaseContext) -> Form:
@@ -468,6 +475,27 @@ CASES: dict[str, Case] = {
         count(),
         [],
         (303, "/account/?notice=sessions-ended"),
+    ),
+    "oidc_provider:end-access": Case(
+        lambda context: (f"/account/apps/{_app_access_of(context.owner).app_id}/end", {}),
+        count(Consent),
+        [0],
+        (303, "/account/apps?notice=app-ended"),
+    ),
+    "oidc_provider:end-all-access": Case(
+        lambda context: (_app_access_of(context.owner) and "/account/apps/end", {}),
+        count(Consent),
+        [0],
+        (303, "/account/apps?notice=apps-ended"),
+    ),
+    "admin:accounts_user_end-app-access": Case(
+        lambda context: (
+            f"{USERS}{context.viewer.pk}/end-app-access/{_app_access_of(context.viewer).app_id}/",
+            {},
+        ),
+        count(Consent),
+        [0],
+        (302, USERS),
     ),
     "accounts:end-session": Case(
         _session, count(BrowserSession), [1], (303, "/account/?notice=session-ended")
@@ -891,6 +919,9 @@ AUDIT = {
     "accounts:delete": ["account:user:delete"],
     "federation:disconnect": ["account:identity:disconnect", "account:session:start"],
     "accounts:end-other-sessions": ["account:session:end-all", "account:session:start"],
+    "oidc_provider:end-access": ["openid:access:end"],
+    "oidc_provider:end-all-access": ["openid:access:end"],
+    "admin:accounts_user_end-app-access": ["openid:access:end"],
     "accounts:end-session": ["account:session:end"],
     # It makes nothing: each is a copy that was handed out.
     "accounts:export": ["account:data:export", "account:data:export"],

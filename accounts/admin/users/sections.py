@@ -108,8 +108,8 @@ class Notice(NamedTuple):
 Notices = Callable[[HttpRequest, User], Iterable[Notice]]
 # The order of sections; others follow in the order of their registration.
 _ORDER = (
-    "groups", "reach", "denials", "sessions", "programs", "keys", "links", "invitations", "factors",
-    "browsers", "providers", "moderation",
+    "groups", "reach", "denials", "sessions", "app-access", "programs", "keys", "links",
+    "invitations", "factors", "browsers", "providers", "moderation",
 )  # fmt: skip
 _LAST = "history"
 _sections: dict[str, Section] = {}

@@ -1,0 +1,1 @@
+"""The REST API of the OpenID provider, for people and administrators."""
