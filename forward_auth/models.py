@@ -79,6 +79,10 @@ class Denial(models.Model):
     rule = models.ForeignKey(
         AccessRule, null=True, on_delete=models.SET_NULL, verbose_name=_("rule"), related_name="+"
     )
+    # Of a refused sign-in to an app; the app of a request is that of its rule or address.
+    app = models.ForeignKey(
+        App, null=True, on_delete=models.SET_NULL, verbose_name=_("app"), related_name="+"
+    )
     user = models.ForeignKey(
         User, null=True, on_delete=models.SET_NULL, verbose_name=_("person"), related_name="+"
     )

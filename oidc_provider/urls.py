@@ -15,7 +15,7 @@ urlpatterns = [
     path("openid/end-session", logout.end_session, name="end-session"),
     path("openid/sign-out", logout.sign_out, name="sign-out"),
     path("account/apps", access.own_access, name="access"),
-    path("account/apps/end", access.end_all_access, name="end-all-access"),
-    path("account/apps/<uuid:app_id>/end", access.end_access, name="end-access"),
+    path("account/apps/end", access.end_all_app_access, name="end-all-access"),
+    path("account/apps/<uuid:app_id>/end", access.end_app_access, name="end-access"),
     path("openid/signed-out", signed_out.signed_out, name="signed-out"),
 ]

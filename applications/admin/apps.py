@@ -30,15 +30,18 @@ from core.errors import GatehouseError
 
 # The wizard belongs to forward auth, which this app does not import.
 WIZARD = "admin:applications_app_protect"
-OPENID = (
-    *("openid_kind", "redirect_uris", "logout_uris"),
-    *("backchannel_logout_uri", "frontchannel_logout_uri"),
+PROTOCOL = (
+    *("openid_kind", "redirect_uris", "is_trusted"),
     *("id_token_algorithm", "signed_userinfo", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
     "requires_pushed_requests",
-    *("openid_role", "openid_group_ids", "openid_people", "openid_second_factor"),
-    *("openid_networks", "openid_hours", "is_trusted"),
 )
+ENTRY = (
+    *("openid_role", "openid_group_ids", "openid_people", "openid_networks", "openid_hours"),
+    "openid_second_factor",
+)
+SIGNING_OUT = ("logout_uris", "backchannel_logout_uri", "frontchannel_logout_uri")
+OPENID = (*PROTOCOL, *ENTRY, *SIGNING_OUT)
 NOTICE_URIS = ("backchannel_logout_uri", "frontchannel_logout_uri")
 
 
@@ -232,7 +235,9 @@ class AppAdmin(RowPage):
         (None, {"fields": ("name", "url", "description")}),
         (gettext_lazy("On the account page"), {"fields": ("is_listed", "initials", "position")}),
         (gettext_lazy("Proxy"), {"fields": ("proxy", "upstream", "slug")}),
-        (gettext_lazy("OpenID Connect"), {"fields": OPENID}),
+        (gettext_lazy("OpenID Connect"), {"fields": PROTOCOL}),
+        (gettext_lazy("Who may sign in by OpenID Connect"), {"fields": ENTRY}),
+        (gettext_lazy("Signing out"), {"fields": SIGNING_OUT}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:

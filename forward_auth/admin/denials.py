@@ -116,7 +116,7 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Denial]":
         found: QuerySet[Denial] = super().get_queryset(request)
-        return found.select_related("user", "rule__app")
+        return found.select_related("user", "app", "rule__app")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Denial]", search_term: str
@@ -137,6 +137,8 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("asked for"))
     def asked(self, row: Denial) -> str:
+        if row.app is not None:
+            return app_link(row.app)
         target = target_cell(row.method, row.host, row.path)
         app = row.rule.app if row.rule else None
         return format_html("{} · {}", app.name, target) if app else target

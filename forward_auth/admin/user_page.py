@@ -93,7 +93,8 @@ def _line(one: Reach, app: App | None, *, is_closed: bool) -> RuleLine:
 
 def denials(_request: HttpRequest, user: User) -> Content:
     """The newest denied requests of the week, each with a link that explains it."""
-    rows = newest(Denial.objects.filter(user=user).order_by("-at", "pk"))
+    found = Denial.objects.filter(user=user).select_related("app").order_by("-at", "pk")
+    rows = newest(found)
     return Content(
         (_("When"), _("Asked for"), _("Why"), _("Times")),
         [_denial_row(row) for row in rows],
@@ -105,7 +106,8 @@ def denials(_request: HttpRequest, user: User) -> Content:
 def _denial_row(row: Denial) -> Row:
     page = reverse("admin:forward_auth_denial_change", args=[row.pk])
     why = format_html('<a href="{}">{}</a>', page, reason_of(row.code).short)
-    return Row((moment(row.at), target_cell(row.method, row.host, row.path), why, row.count))
+    target = app_link(row.app) if row.app else target_cell(row.method, row.host, row.path)
+    return Row((moment(row.at), target, why, row.count))
 
 
 add_section("reach", gettext_lazy("What can this person reach, and why not?"), reach)

@@ -38,7 +38,8 @@ class RefusalRecord(Shape):
     rule_id = serializers.UUIDField(allow_null=True)
     rule = serializers.CharField(allow_null=True, help_text="The name of the rule now.")
     app_id = serializers.UUIDField(
-        allow_null=True, help_text="The app of the rule, else the app at this address now."
+        allow_null=True,
+        help_text="The app of the sign-in or rule, else the app at this address now.",
     )
     user_id = serializers.UUIDField(allow_null=True)
     credential = serializers.CharField(
@@ -143,7 +144,7 @@ def _explained(row: Denial) -> dict[str, Any]:
 
 
 def _values(row: Denial, apps: Iterable[App]) -> dict[str, Any]:
-    app_id = row.rule.app_id if row.rule else None
+    app_id = row.app_id or (row.rule.app_id if row.rule else None)
     if app_id is None:
         app = app_at(apps, row.host, row.path)
         app_id = app.pk if app else None

@@ -68,6 +68,7 @@ class Migration(migrations.Migration):
                 ('ip', models.CharField(blank=True, max_length=45, verbose_name='network address')),
                 ('count', models.PositiveIntegerField(default=1, verbose_name='times')),
                 ('rule', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='forward_auth.accessrule', verbose_name='rule')),
+                ('app', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='applications.app', verbose_name='app')),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='person')),
             ],
             options={

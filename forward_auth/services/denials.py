@@ -100,8 +100,11 @@ class _Waiting:
 _waiting = _Waiting()
 
 
-def note_denial(result: CheckResult) -> str:
-    """Note a denial and return its reference; "" when too many wait to be written."""
+def note_denial(result: CheckResult, app_id: UUID | None = None) -> str:
+    """Note a denial and return its reference; "" when too many wait to be written.
+
+    app_id: of the app that was asked for as a whole.
+    """
     now = timezone.now()
     key = result.denial_key = result.denial_key or _key(result)
     with _waiting.lock:
@@ -123,6 +126,7 @@ def note_denial(result: CheckResult) -> str:
         if found or len(_waiting.new) >= MAX_WAITING:
             return found
         row = make(result, now)
+        row.app_id = app_id if make is _row else None
         _waiting.recent[key] = (now, row.reference)
         _waiting.new[row.reference] = row
     return row.reference
@@ -144,7 +148,9 @@ def note_refused_sign_in(refused: RefusedSignIn) -> str:
     # No path and no method: it is about the app as a whole.
     target = Target(app.host, app.path, "", "")
     decision = Decision(403, refused.code, requirement, Question.ROLE)
-    return note_denial(CheckResult(decision, [], who, target, refused.ip))
+    key = _digest(SIGN_IN, str(app.pk), str(user.pk), refused.code, refused.ip)
+    result = CheckResult(decision, [], who, target, refused.ip, denial_key=key)
+    return note_denial(result, app.pk)
 
 
 def write_denials() -> int:
@@ -178,7 +184,7 @@ def purge_denials(now: datetime) -> int:
 
 
 def _forget_deleted(rows: Collection[Denial]) -> None:
-    """Clear references to users and rules that were deleted meanwhile, so that no row is lost.
+    """Clear references to users, rules and apps that were deleted, so that no row is lost.
 
     Deletions take the same locks. Without them, one of the two would fail at its commit, when the
     database checks foreign keys.
@@ -189,7 +195,10 @@ def _forget_deleted(rows: Collection[Denial]) -> None:
     rules = {row.rule_id for row in rows if row.rule_id}
     users &= set(User.objects.filter(pk__in=users).values_list("pk", flat=True))
     rules &= set(AccessRule.objects.filter(pk__in=rules).values_list("pk", flat=True))
+    apps = {row.app_id for row in rows if row.app_id}
+    apps &= set(App.objects.filter(pk__in=apps).values_list("pk", flat=True))
     for row in rows:
+        row.app_id = row.app_id if row.app_id in apps else None
         row.user_id = row.user_id if row.user_id in users else None
         row.rule_id = row.rule_id if row.rule_id in rules else None
 
@@ -201,8 +210,8 @@ def reference_in(text: str) -> str:
 
 
 def app_of_denial(row: Denial) -> App | None:
-    """The app of the rule that decided, else the one at the address now."""
-    return (row.rule.app if row.rule else None) or find_app(row.host, row.path)
+    """The app that was asked for, that of the rule that decided, or the one at the address now."""
+    return row.app or (row.rule.app if row.rule else None) or find_app(row.host, row.path)
 
 
 def _row(result: CheckResult, now: datetime) -> Denial:

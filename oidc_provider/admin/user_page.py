@@ -13,7 +13,7 @@ from accounts.admin.columns import moment
 from accounts.admin.users.row_actions import RowAction, add_row_action, row_button
 from accounts.admin.users.sections import Content, Row, add_section
 from accounts.models import User
-from oidc_provider.services.access import AppAccess, access_of, end_access
+from oidc_provider.services.access import AppAccess, access_of, end_app_access
 
 
 def app_access(_request: HttpRequest, user: User) -> Content:
@@ -41,7 +41,7 @@ def _row(one: AppAccess, user: User) -> Row:
 
 
 def _end(*, actor: Actor, user: User, key: UUID) -> None:
-    end_access(actor=actor, user=user, app_id=key)
+    end_app_access(actor=actor, user=user, app_id=key)
 
 
 # As with devices: it takes access away, and never gives any.

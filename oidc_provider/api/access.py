@@ -66,7 +66,7 @@ class OwnAccessView(APIView):
         """End every sign-in to an app, and forget what you have allowed. Apps are told."""
         refuse_fields(request)
         user = auth_of(request).user
-        access.end_all_access(actor=user, user=user)
+        access.end_all_app_access(actor=user, user=user)
         return Response(status=204)
 
 
@@ -85,7 +85,7 @@ class OwnAppAccessView(APIView):
         """End your sign-ins to the app, and forget what you have allowed it. The app is told."""
         refuse_fields(request)
         user = auth_of(request).user
-        access.end_access(actor=user, user=user, app_id=app_id)
+        access.end_app_access(actor=user, user=user, app_id=app_id)
         return Response(status=204)
 
 
@@ -112,7 +112,7 @@ class UserAccessView(APIView):
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
         """End every sign-in of the user to an app. Sessions here go on. Apps are told."""
         refuse_fields(request)
-        access.end_all_access(actor=auth_of(request).user, user=find_user(user_id))
+        access.end_all_app_access(actor=auth_of(request).user, user=find_user(user_id))
         return Response(status=204)
 
 
@@ -131,7 +131,7 @@ class UserAppAccessView(APIView):
         """End the user's sign-ins to the app, and what they have allowed it. The app is told."""
         user = find_user(user_id)
         refuse_fields(request)
-        access.end_access(actor=auth_of(request).user, user=user, app_id=app_id)
+        access.end_app_access(actor=auth_of(request).user, user=user, app_id=app_id)
         return Response(status=204)
 
 

@@ -50,8 +50,8 @@ class AppAccess:
 
     @property
     def labels(self) -> list[Any]:
-        """What it may do, in the words of the page of consent."""
-        return scopes.labels(self.scope)
+        """What it may do, in the words of the page of consent; without what every app knows."""
+        return scopes.labels(name for name in self.scope if name != scopes.OPENID)
 
 
 def access_of(user: User) -> list[AppAccess]:
@@ -84,7 +84,7 @@ def live_grants(user: User) -> "QuerySet[Grant]":
     ).order_by("pk")
 
 
-def end_access(*, actor: Actor, user: User, app_id: UUID) -> None:
+def end_app_access(*, actor: Actor, user: User, app_id: UUID) -> None:
     """End all sign-ins of `user` to an app, and forget what they have allowed it.
 
     None of its tokens works any more, and the app is told. `user` may be the actor. Raises
@@ -98,8 +98,8 @@ def end_access(*, actor: Actor, user: User, app_id: UUID) -> None:
             raise NotFound(_("The app has no access any more."))
 
 
-def end_all_access(*, actor: Actor, user: User) -> int:
-    """end_access() for every app; returns how many had access."""
+def end_all_app_access(*, actor: Actor, user: User) -> int:
+    """end_app_access() for every app; returns how many had access."""
     require_rank_or_self(actor, user)
     with transaction.atomic():
         lock_users(user.pk)

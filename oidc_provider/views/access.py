@@ -26,18 +26,18 @@ def own_access(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 @replayable
-def end_access(request: HttpRequest, app_id: uuid.UUID) -> HttpResponse:
+def end_app_access(request: HttpRequest, app_id: uuid.UUID) -> HttpResponse:
     """Sign out of one app."""
     user = current_user(request)
-    access.end_access(actor=user, user=user, app_id=app_id)
+    access.end_app_access(actor=user, user=user, app_id=app_id)
     return redirect_with_notice("oidc_provider:access", "app-ended")
 
 
 @login_required
 @once("oidc_provider:access", lifetime=DOUBLE_CLICK)
 @require_POST
-def end_all_access(request: HttpRequest) -> HttpResponse:
+def end_all_app_access(request: HttpRequest) -> HttpResponse:
     """Sign out of every app."""
     user = current_user(request)
-    access.end_all_access(actor=user, user=user)
+    access.end_all_app_access(actor=user, user=user)
     return redirect_with_notice("oidc_provider:access", "apps-ended")

@@ -99,8 +99,8 @@ def end_the_access_of_apps() -> None:
     app, anna = client_app(), person("anna")
     allowed_code(RelyingParty(app), signed_in("anna"))
     with suppress(GatehouseError):
-        access.end_access(actor=person("owner"), user=anna, app_id=app.pk)
-    access.end_all_access(actor=anna, user=anna)
+        access.end_app_access(actor=person("owner"), user=anna, app_id=app.pk)
+    access.end_all_app_access(actor=anna, user=anna)
     logout_notices.queue_ended()
     logout_notices.purge_notices(timezone.now())
 

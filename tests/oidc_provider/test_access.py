@@ -12,7 +12,7 @@ from accounts.services.privacy import export_own_data
 from audit.models import AuditEvent
 from core.errors import Forbidden
 from oidc_provider.models import Consent
-from oidc_provider.services.access import access_of, end_access
+from oidc_provider.services.access import access_of, end_app_access
 from tests.api.calls import call
 from tests.oidc_provider.relying_party import RelyingParty, answer_of, decide, make_client
 from tests.oidc_provider.test_tokens import is_dead
@@ -105,7 +105,7 @@ def test_an_administrator_ends_the_access_of_whom_they_may_manage(
     event = AuditEvent.objects.get(action="openid:access:end")
     assert (event.actor_id, event.target_id) == (owner.pk, viewer.pk)
     with pytest.raises(Forbidden):
-        end_access(actor=viewer, user=admin, app_id=chat[0].app.pk)
+        end_app_access(actor=viewer, user=admin, app_id=chat[0].app.pk)
 
 
 def test_the_api_lists_and_ends_access(

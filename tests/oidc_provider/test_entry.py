@@ -61,7 +61,7 @@ def test_a_refusal_says_why_and_leads_back(
     denial = Denial.objects.get(user=viewer)
     assert denial.reference.encode() in page.content
     assert (denial.code, denial.credential, denial.host) == (code, "openid", "wiki.example.com")
-    assert denial.why.startswith("Wiki: ")
+    assert (denial.app, denial.why.startswith("Wiki: ")) == (party.app, True)
     assert code in REASONS
     assert answer_of(decide(browser, page, "deny"))["error"] == "access_denied"
     # Whoever presses a button that the page does not have gets nothing.
