@@ -34,6 +34,7 @@ class Scope(StrEnum):
     USERS = "users"
     MODERATION = "moderation"
     SERVICE = "service"
+    SCIM = "scim"
 
 
 ALL_SCOPES = frozenset(Scope)

@@ -235,6 +235,8 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("account:group:change", "after"): rule_text,
     ("account:group:delete", "name"): _text,
     ("account:group:restore", "name"): _text,
+    ("scim:group:link", "name"): _text,
+    ("scim:group:release", "name"): _text,
     ("account:directory:sync", "disabled"): _number,
     ("account:directory:sync", "roles"): _number,
     ("account:directory:undo", "enabled"): _number,

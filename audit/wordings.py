@@ -51,6 +51,11 @@ TERMS = {
     "operator": _("by an administrator"),
     "panel": _("admin panel"),
     "api": _("API"),
+    "scim": _("SCIM"),
+    "user_name": _("name at the system"),
+    "external_id": _("external id"),
+    "given_name": _("given name"),
+    "family_name": _("family name"),
     "jwt": _("access token of another issuer"),
     "request": _("sign-in page"),
     "email": _("email address"),
@@ -298,6 +303,24 @@ WORDINGS: dict[str, Wording] = {
     ),
     "account:membership:end": Wording(
         _("{target} is not in the group “{group}” any more: the time is up."),
+    ),
+    "scim:user:link": Wording(
+        _("{actor} began to manage the account of {target} by SCIM."),
+    ),
+    "scim:user:change": Wording(
+        _("{actor} changed what SCIM keeps of {target}: {fields}."),
+    ),
+    "scim:user:release": Wording(
+        _("{actor} deleted {target} by SCIM. The account stays here, disabled."),
+    ),
+    "scim:group:link": Wording(
+        _("{actor} began to manage the group “{name}” by SCIM."),
+    ),
+    "scim:group:release": Wording(
+        _(
+            "{actor} deleted the group “{name}” by SCIM. It stays here, without those whom SCIM "
+            "had added."
+        ),
     ),
     "account:invitation:issue": Wording(
         _("{actor} sent an invitation with the role {role}."),

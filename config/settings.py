@@ -20,6 +20,7 @@ from config.environment import (
     load,
     mail_settings,
 )
+from config.environment.parsing.role_names import parse_bounded_mapping
 from config.ldap import directory_settings, owner_username
 from config.logging_config import logging_settings
 from config.middleware import add_static_headers
@@ -69,6 +70,7 @@ INSTALLED_APPS = [
     "forward_auth",
     "oidc_provider",
     "webhooks",
+    "scim",
     "applications",
     "api",
     "magiclinks",
@@ -402,6 +404,10 @@ REST_FRAMEWORK = {
 }
 SIMPLE_JWT = {"AUTH_TOKEN_CLASSES": ["api.tokens.jwt.AccessToken"], "USER_ID_CLAIM": "sub"}
 SPECTACULAR_SETTINGS = SPECTACULAR
+
+# Provisioning by SCIM: (group, role), the highest role first
+SCIM_ROLES = parse_bounded_mapping(ENV["SCIM_ROLES_MAPPING"] or "")
+SCIM_DEFAULT_ROLE = ENV["SCIM_DEFAULT_ROLE"]
 
 # Pages on other hosts
 CORS_URLS_REGEX = r"^/api/v1/"

@@ -35,6 +35,7 @@ urlpatterns = [
     path("api/v1/", include("oidc_provider.api.urls")),
     path("api/v1/", include("webhooks.api.urls")),
     path("api/v1/", include("access_reviews.api.urls")),
+    path("scim/v2/", include("scim.urls")),
     path(".well-known/openid-configuration", metadata.discovery, name="openid-configuration"),
     path(
         ".well-known/oauth-authorization-server",

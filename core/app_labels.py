@@ -3,7 +3,7 @@
 OWN_APPS = frozenset(
     {
         "config", "operations", "access_reviews", "forward_auth", "oidc_provider", "webhooks",
-        "applications", "api", "magiclinks", "moderation", "federation", "mfa", "accounts", "mail",
-        "audit", "core",
+        "scim", "applications", "api", "magiclinks", "moderation", "federation", "mfa", "accounts",
+        "mail", "audit", "core",
     }
 )  # fmt: skip

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 Detail = Mapping[str, Any]
 ADMIN_ROLES = frozenset({"admin", "owner"})
 # What a key with one of these scopes may do concerns others.
-ADMIN_SCOPES = frozenset({"users", "moderation", "service"})
+ADMIN_SCOPES = frozenset({"users", "moderation", "service", "scim"})
 
 
 class NoticeGroup(NamedTuple):

@@ -85,6 +85,7 @@ def export_own_data(user: User) -> dict[str, Any]:
             {"app": consent.app.name, **_values(consent, "scope", "given_at")}
             for consent in user.openid_consents.select_related("app").order_by("pk")
         ],
+        "provisioning": _provisioning(user),
         "saved_views": [
             _values(view, "table", "name", "query") for view in user.saved_views.order_by("id")
         ],
@@ -100,6 +101,13 @@ def export_own_data(user: User) -> dict[str, Any]:
             for event in events
         ],
     }
+
+
+def _provisioning(user: User) -> dict[str, Any] | None:
+    """What a system that provisions accounts keeps here, by the app scim; None without any."""
+    row = getattr(user, "scim", None)
+    names = ("user_name", "external_id", "given_name", "family_name", "created_at", "released_at")
+    return None if row is None else _values(row, *names)
 
 
 def _values(row: Any, *names: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ SCOPE_TEXTS = {
     Scope.USERS: _("Manage people, invitations and your own keys"),
     Scope.MODERATION: _("See violations, ban and lift bans"),
     Scope.SERVICE: _("Count actions and report violations as an app"),
+    Scope.SCIM: _("Create, change and disable accounts as an identity system (SCIM)"),
 }
 LIFETIME_DAYS = (7, 30, 90, 365)
 DATE, NEVER = "date", "never"

@@ -9,7 +9,7 @@ from core.errors import GatehouseError, RateLimited, RecordInvalid
 
 HTML, PROBLEM_JSON, JSON = "text/html", "application/problem+json", "application/json"
 API_PREFIX = "/api/v1/"
-MACHINE_PREFIXES = (API_PREFIX, "/.well-known/")
+MACHINE_PREFIXES = (API_PREFIX, "/.well-known/", "/scim/")
 
 
 def is_for_machines(request: HttpRequest) -> bool:

@@ -4,6 +4,7 @@ from tests.accounts import (
     lock_actions,
     lock_actions_of_administrators,
     lock_actions_of_apps,
+    lock_actions_of_scim,
     lock_actions_of_sign_in,
 )
 from tests.accounts.lock_table import ACTIONS, PREPARATIONS, prepare
@@ -12,6 +13,7 @@ MODULES = (
     lock_actions,
     lock_actions_of_administrators,
     lock_actions_of_apps,
+    lock_actions_of_scim,
     lock_actions_of_sign_in,
 )
 

@@ -14,7 +14,7 @@ APPS = (
     "access_reviews", "accounts", "api", "applications", "audit", "config", "core", "federation",
     "forward_auth",
     "magiclinks", "mail", "mfa", "moderation", "oidc_provider",
-    "operations", "webhooks",
+    "operations", "scim", "webhooks",
 )  # fmt: skip
 TAKES = {"atomic", "select_for_update", "acquire_lock", "lock_users", "hold_free", "delete_free"}
 AUDITS = {"record", "append"}

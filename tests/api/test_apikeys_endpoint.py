@@ -41,7 +41,7 @@ FIELDS = {
 @pytest.fixture
 def master(admin: User) -> str:
     """A key of an admin that may everything."""
-    scopes = ["read", "write", "users", "moderation", "service"]
+    scopes = ["read", "write", "users", "moderation", "service", "scim"]
     return made(admin, "master", scopes=scopes).text
 
 

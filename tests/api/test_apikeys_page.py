@@ -62,7 +62,7 @@ def test_a_new_key_is_shown_once(viewer: User, browser_of: BrowserOf) -> None:
     [
         ("viewer", ["read"]),
         ("editor", ["read", "write"]),
-        ("owner", ["read", "write", "users", "moderation", "service"]),
+        ("owner", ["read", "write", "users", "moderation", "service", "scim"]),
     ],
 )
 def test_only_scopes_of_the_role_are_offered(

@@ -96,8 +96,8 @@ def test_creating_rotating_and_revoking_are_audited_without_the_secret(viewer: U
         ("none", {"read"}),
         ("viewer", {"read"}),
         ("editor", {"read", "write"}),
-        ("admin", {"read", "write", "users", "moderation", "service"}),
-        ("owner", {"read", "write", "users", "moderation", "service"}),
+        ("admin", {"read", "write", "users", "moderation", "service", "scim"}),
+        ("owner", {"read", "write", "users", "moderation", "service", "scim"}),
     ],
 )
 def test_the_role_limits_the_scopes(make_user: MakeUser, role: str, possible: set[str]) -> None:

@@ -21,7 +21,7 @@ from tests.attacks.site import APP, SITE, URL, Site
 KEYS = "/api/v1/api-keys"
 INVALID = (401, "token_invalid")
 UNKNOWN = (402, "record_invalid")
-EVERY_SCOPE = ("read", "write", "users", "moderation", "service")
+EVERY_SCOPE = ("read", "write", "users", "moderation", "service", "scim")
 
 
 def basic(key: str) -> dict[str, str]:

@@ -61,6 +61,8 @@ def source_text(source: str) -> str:
         return _("by hand")
     if source == DIRECTORY:
         return _("directory")
+    if source == "scim":
+        return "SCIM"
     kind, _sign, name = source.partition(":")
     return _("provider %(name)s") % {"name": name} if kind == "provider" else source
 

@@ -1,16 +1,18 @@
 """What another system says about the groups of a person: the directory, a provider, SCIM."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db import transaction
 
-from accounts.actors import SYSTEM
+from accounts.actors import SYSTEM, Actor
 from accounts.models import Group, Membership, User
-from accounts.services.groups.members import MAX_GROUPS_OF_USER, record
+from accounts.services.groups.changes import lock_group
+from accounts.services.groups.members import MAX_GROUPS_OF_USER, record, require_room
+from accounts.services.ranks import require_rank
 from accounts.services.users import lock_account
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, lock_users
 
 
 def set_groups_of_source(
@@ -41,6 +43,40 @@ def set_groups_of_source(
             Membership.objects.create(user=current, group=wanted[name], source=source)
             record("account:membership:add", SYSTEM, current, wanted[name], **said)
         return bool(added or held.keys() - wanted.keys())
+
+
+def change_members_of_source(
+    *,
+    actor: Actor,
+    group: Group,
+    source: str,
+    added: Sequence[User] = (),
+    removed: Sequence[User] = (),
+) -> None:
+    """Put people into a group, and take people out, as `source` says: all of them, or nobody.
+
+    Memberships of other sources stay, so who was put in by hand as well is still in the group.
+    Raises Forbidden, NotFound, RecordInvalid.
+    """
+    with transaction.atomic():
+        lock_users(*(user.pk for user in (*added, *removed)))
+        current = lock_group(group)
+        rows = Membership.objects.filter(group=current, source=source)
+        held = {row.user_id: row for row in rows.filter(user__in=[*added, *removed])}
+        said = {"source": source, "reason": source.partition(":")[0]}
+        for user in removed:
+            require_rank(actor, lock_account(user))
+            if user.pk in held:
+                held[user.pk].delete()
+                record("account:membership:remove", actor, user, current, **said)
+        for user in added:
+            require_rank(actor, lock_account(user))
+            if user.pk not in held:
+                require_room(user, current)
+                Membership.objects.create(
+                    user=user, group=current, source=source, added_by_id=actor.pk
+                )
+                record("account:membership:add", actor, user, current, **said)
 
 
 def differs(held: Collection[str], wanted: Collection[str], unknown: Collection[str]) -> bool:

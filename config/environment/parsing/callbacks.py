@@ -10,8 +10,9 @@ from core.text.plain_text import echo
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+){1,12}")
 # Paths of our own pages.
-TAKEN = ("account", "admin", "api/v1", "branding", "health", "magic-link", "password", "settings",
-         "sign-in", "sign-out", "sign-up", "static", "verify-email", ".well-known")  # fmt: skip
+TAKEN = ("account", "admin", "api/v1", "branding", "health", "magic-link", "password", "scim",
+         "settings", "sign-in", "sign-out", "sign-up", "static", "verify-email",
+         ".well-known")  # fmt: skip
 FIX = "write a path such as /oauth/openid/callback, or the address that the provider has"
 
 

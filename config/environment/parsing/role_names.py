@@ -55,6 +55,20 @@ def _highest(group: str, roles: object) -> Role:
     return max((parse_role(name) for name in texts), key=lambda role: role.rank)
 
 
+def parse_bounded_mapping(text: str) -> tuple[GroupRole, ...]:
+    """parse_mapping() without owner, for systems that must not make owners. Raises Unreadable."""
+    found = parse_mapping(text)
+    if any(entry.role is Role.OWNER for entry in found):
+        raise Unreadable("maps a group to owner", "name admin, editor, viewer or none")
+    return found
+
+
+def check_bounded_mapping(text: str) -> str:
+    """`text`, when parse_bounded_mapping() can read it."""
+    parse_bounded_mapping(text)
+    return text
+
+
 def check_mapping(text: str) -> str:
     """`text`, when parse_mapping() can read it."""
     parse_mapping(text)

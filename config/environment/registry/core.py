@@ -33,7 +33,7 @@ _COOKIE_SUFFIX = re.compile(r"[A-Za-z0-9_.~+-]{1,100}")
 OWN_PATHS = frozenset(
     [".well-known", "account", "admin", "api", "auth", "banned", "branding", "confirm", "health",
      "invitation", "language", "magic-link", "metrics", "oauth", "openid", "password", "robots.txt",
-     "second-factor",
+     "scim", "second-factor",
      "set-up", "settings", "sign-in", "sign-out", "sign-up", "static", "verify-email"]
 )  # fmt: skip
 
