@@ -44,6 +44,7 @@ urlpatterns = [
     ),
     path(".well-known/jwks.json", jwks.key_set, name="jwks"),
     path("account/keys", include("api.views.page_urls")),
+    path("account/service-accounts", include("api.views.service_account_urls")),
     path("branding/", include("core.branding.urls")),
     path("", include("magiclinks.urls")),
     path("", include("moderation.urls")),

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from accounts import access_policy
 from accounts.account_sources import username_problems
 from accounts.actors import SYSTEM, Actor
-from accounts.models import User
+from accounts.models import User, UserQuerySet
 from accounts.models.users import Kind
 from accounts.roles import Role, can_give
 from accounts.services.end_dates import (
@@ -159,6 +159,12 @@ def has_responsible(user: User) -> bool:
     """Whether somebody answers for it now: by the same rule as without_responsible()."""
     found = responsible_of(user)
     return found is not None and found.is_active and not found.is_expired(timezone.now())
+
+
+def answered_for_by(person: User) -> UserQuerySet:
+    """The service accounts that the person answers for, by their names."""
+    found: UserQuerySet = User.objects.service_accounts().filter(responsible=person)
+    return found.order_by("email")
 
 
 def may_manage_keys(actor: Actor, user: User) -> bool:

@@ -20,6 +20,7 @@ from accounts.rate_limits import check_rate_limit
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions, signup
 from accounts.services.privacy import delete_own_account, export_own_data
+from accounts.services.service_accounts import answered_for_by
 from accounts.services.users import Profile, check_profile, edit_profile
 from accounts.sessions.link_binding import device_name
 from accounts.sessions.reauthentication import (
@@ -65,6 +66,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         "notice": request.GET.get("notice", ""),
         "allow_deletion": settings.ALLOW_ACCOUNT_DELETION,
         "allow_password": settings.ALLOW_EMAIL_LOGIN,
+        "answers_for_programs": answered_for_by(user).exists(),
     }
     return form_page(request, "accounts/profile.html", form, **context)
 

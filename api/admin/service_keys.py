@@ -1,6 +1,5 @@
 """The page that creates a key of a service account, and shows it once."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib.admin.helpers import AdminForm
@@ -19,17 +18,11 @@ from accounts.models import ServiceAccount, User
 from accounts.sent_forms import show_once
 from accounts.services.service_accounts import may_manage_keys
 from api.apikeys import services
-from api.permissions import Scope
 from api.views.keypages import NewKeyForm, check_new_key
 from core.errors import Forbidden, GatehouseError
 from core.web.single_values import may_repeat
 
 TEMPLATES = "admin/api"
-# What the account page says to the owner of a key, about another account.
-SCOPES = {
-    Scope.READ: gettext_lazy("Read in the apps and in the API"),
-    Scope.USERS: gettext_lazy("Manage people, invitations and its own keys"),
-}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -53,9 +46,7 @@ def new_key(request: HttpRequest, key: UUID) -> HttpResponse:
             context |= _common(request, user)
             page = render(request, f"{TEMPLATES}/service_key_made.html", context)
             return show_once(page, reverse("admin:accounts_serviceaccount_change", args=[user.pk]))
-    _scopes(form).choices = [
-        (scope, SCOPES.get(scope, text)) for scope, text in _scopes(form).choices
-    ]
+    form.speak_of_another_account()
     table = site._registry[ServiceAccount]
     fields = [(None, {"fields": list(form.fields)})]
     context = {
@@ -64,10 +55,6 @@ def new_key(request: HttpRequest, key: UUID) -> HttpResponse:
         "adminform": AdminForm(form, fields, {}, model_admin=table),  # type: ignore[arg-type]
     }
     return render(request, f"{TEMPLATES}/service_key.html", _common(request, user) | context)
-
-
-def _scopes(form: NewKeyForm) -> Any:
-    return form.fields["scopes"]
 
 
 def _common(request: HttpRequest, user: User) -> dict[str, object]:

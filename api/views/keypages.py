@@ -43,6 +43,11 @@ SCOPE_TEXTS = {
     Scope.SERVICE: _("Count actions and report violations as an app"),
     Scope.SCIM: _("Create, change and disable accounts as an identity system (SCIM)"),
 }
+# What a page says about the scopes of another account.
+OTHER_SCOPE_TEXTS = {
+    Scope.READ: _("Read in the apps and in the API"),
+    Scope.USERS: _("Manage people, invitations and its own keys"),
+}
 LIFETIME_DAYS = (7, 30, 90, 365)
 DATE, NEVER = "date", "never"
 OVERLAPS = ((0, _("End it now")), (1, _("1 hour")), (24, _("1 day")), (168, _("7 days")))
@@ -84,6 +89,13 @@ class NewKeyForm(GatehouseForm):
         scopes, life = self.fields["scopes"], self.fields["life"]
         scopes.choices, scopes.initial = choices, [Scope.READ.value]  # type: ignore[attr-defined]
         life.choices, life.initial = _lifetime_choices(), _default_lifetime()  # type: ignore[attr-defined]
+
+    def speak_of_another_account(self) -> None:
+        """Describe the scopes as those of an account that is not the reader's."""
+        field: Any = self.fields["scopes"]
+        field.choices = [
+            (scope, OTHER_SCOPE_TEXTS.get(scope, text)) for scope, text in field.choices
+        ]
 
     def clean_date(self) -> Any:
         """Require a date if “on a date” is chosen."""
@@ -151,7 +163,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
             )
     now = timezone.now()
     context = {
-        "keys": [_row(key, now) for key in services.own_keys(user)],
+        "keys": [key_row(key, now) for key in services.own_keys(user)],
         "programs": [_program(family) for family in refresh_tokens.own_families(user)],
         "notice": request.GET.get("notice", ""),
         "now": now,
@@ -229,7 +241,8 @@ def _live_key(user: User, key_id: str) -> ApiKey:
     return key
 
 
-def _row(key: ApiKey, now: datetime) -> dict[str, Any]:
+def key_row(key: ApiKey, now: datetime) -> dict[str, Any]:
+    """A key as the pages list it."""
     return {"key": key, "state": services.state_of(key, now), "shown": str(key)}
 
 

@@ -29,6 +29,7 @@ OWN = {
     "account": "/account/",
     "change password": "/account/password",
     "change address": "/account/email",
+    "service accounts": "/account/service-accounts",
     "delete": "/account/delete",
     "sign out": "/sign-out",
     "forbidden": "/settings/workspace/users",

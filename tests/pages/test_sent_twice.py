@@ -127,6 +127,19 @@ def _revocation(context: CaseContext) -> Form:
     return f"/account/keys/{made(context.owner, 'old').key.pk}/revoke", {}
 
 
+def _service(context: CaseContext) -> User:
+    return create_service_account(actor=SYSTEM, username="bot", responsible=context.owner)
+
+
+def _key_of_program(context: CaseContext) -> Form:
+    return f"/account/service-accounts/{_service(context).pk}", KEY
+
+
+def _revocation_of_program(context: CaseContext) -> Form:
+    service = _service(context)
+    return f"/account/service-accounts/{service.pk}/keys/{made(service, 'old').key.pk}/revoke", {}
+
+
 def _program(context: CaseContext) -> Form:
     start_by_password(context.owner, timezone.now())
     return f"/account/keys/programs/{TokenFamily.objects.get().pk}/end", {}
@@ -440,6 +453,13 @@ KEY = {"name": "backup script", "scopes": ["read"], "life": "30"}
 CASES: dict[str, Case] = {
     # What a person makes
     "apikeys:list": Case(own("/account/keys", **KEY), count(ApiKey), [1], (200, "gth_")),
+    "serviceaccounts:keys": Case(_key_of_program, count(ApiKey), [1], (200, "gth_")),
+    "serviceaccounts:revoke": Case(
+        _revocation_of_program,
+        count(),
+        [],
+        (303, "/account/service-accounts?notice=key-revoked"),
+    ),
     "apikeys:rotate": Case(_rotation, count(ApiKey), [2], (200, "gth_")),
     "mfa:recovery-codes": Case(
         with_app("/account/recovery-codes"),
@@ -992,6 +1012,8 @@ AUDIT = {
     "admin:forward_auth_accessrule_delete": ["sso:rule:delete"],
     "admin:forward_auth_accessrule_move": ["sso:rule:move"],
     "admin:forward_auth_accessrule_switch": ["sso:rule:change"],
+    "serviceaccounts:keys": ["api:key:create"],
+    "serviceaccounts:revoke": ["api:key:revoke"],
     "apikeys:end-program": ["api:token:end"],
     "apikeys:list": ["api:key:create"],
     "apikeys:revoke": ["api:key:revoke"],
