@@ -13,8 +13,11 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        """Register the system checks and reversals of every app; sign_in() writes last_login."""
+        """Register checks, reversals and what depends on a group; sign_in() writes last_login."""
         autodiscover_modules("checks", "undo")
         import_module("accounts.undo.own_reversals")
         import_module("accounts.undo.group_reversals")
+        uses = import_module("accounts.services.groups.uses")
+        service_accounts = import_module("accounts.services.service_accounts")
+        uses.add_group_use(service_accounts.uses_of_group)
         user_logged_in.disconnect(dispatch_uid="update_last_login")

@@ -4,6 +4,7 @@ import getpass
 import sys
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.core.management import CommandError
 from django.utils import timezone
@@ -33,7 +34,8 @@ def user_record(user: User) -> dict[str, Any]:
         "email": user.address,
         "username": user.username,
         "name": user.name,
-        "responsible_id": str(user.responsible_id) if user.responsible_id else None,
+        "responsible_id": _text(user.responsible_id),
+        "responsible_group_id": _text(user.responsible_group_id),
         "role": user.role,
         "role_until": _time(user.role_until),
         "role_after": user.role_after,
@@ -44,6 +46,10 @@ def user_record(user: User) -> dict[str, Any]:
         "created_at": _time(user.created_at),
         "last_sign_in_at": _time(user.last_login),
     }
+
+
+def _text(key: UUID | None) -> str | None:
+    return str(key) if key else None
 
 
 def _time(value: datetime | None) -> str | None:

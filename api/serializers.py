@@ -204,6 +204,9 @@ class UserRecord(Shape):
     responsible_id = serializers.UUIDField(
         allow_null=True, help_text="Who answers for a service account. Null for people."
     )
+    responsible_group_id = serializers.UUIDField(
+        allow_null=True, help_text="The group whose people answer for a service account, too."
+    )
     role = serializers.ChoiceField(ROLE_LABELS)
     role_until = serializers.DateTimeField(
         allow_null=True, help_text="When the role ends, and `role_after` follows. Null: never."

@@ -221,6 +221,9 @@ WORDINGS: dict[str, Wording] = {
     "account:service:hand-over": Wording(
         _("{actor} made another person responsible for the service account {target}."),
     ),
+    "account:service:team": Wording(
+        _("{actor} changed the group that answers for the service account {target}: {after}."),
+    ),
     "account:user:edit": Wording(
         _("{actor} changed the profile of {target}: {fields}."),
         _("{actor} changed their profile: {fields}."),

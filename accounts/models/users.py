@@ -103,13 +103,20 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.service_accounts().filter(responsible__isnull=False)
 
     def without_responsible(self, now: datetime) -> Self:
-        """Service accounts for which nobody answers: the person is deleted, disabled or expired."""
-        present = self.model.all_objects.filter(
-            models.Q(expires_at=None) | models.Q(expires_at__gt=now),
-            pk=models.OuterRef("responsible_id"),
-            is_active=True,
+        """Service accounts for which nobody answers.
+
+        The person is deleted, disabled or expired, and so is everyone in the responsible group.
+        """
+        able = self.model.all_objects.filter(
+            models.Q(expires_at=None) | models.Q(expires_at__gt=now), is_active=True
         )
-        return self.by_partial_index().exclude(models.Exists(present))
+        person = able.filter(pk=models.OuterRef("responsible_id"))
+        team = able.filter(
+            models.Q(memberships__until=None) | models.Q(memberships__until__gt=now),
+            kind=Kind.PERSON,
+            memberships__group=models.OuterRef("responsible_group_id"),
+        )
+        return self.by_partial_index().exclude(models.Exists(person) | models.Exists(team))
 
     def active_owners(self) -> Self:
         """Owners who can sign in now, and whose access has no end."""
@@ -184,6 +191,9 @@ class User(AbstractBaseUser):
         on_delete=models.DO_NOTHING,
         related_name="service_accounts",
     )
+    # Of a service account, beside the person: everyone in this group answers for it, too. No
+    # foreign key, for the same reason: the id of a deleted group stays, and undo brings it back.
+    responsible_group_id = models.UUIDField(null=True, blank=True, editable=False)
     # Pages and mails show times in it; see core.text.time_zones.
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, default="")
     # Mails are written in it; the first sign-in sets it. "" for LANGUAGE_CODE.
@@ -235,7 +245,12 @@ class User(AbstractBaseUser):
                 name="user_role_after_its_end",
             ),
             models.CheckConstraint(
-                condition=models.Q(kind="person", email__contains="@", responsible=None)
+                condition=models.Q(
+                    kind="person",
+                    email__contains="@",
+                    responsible=None,
+                    responsible_group_id=None,
+                )
                 | models.Q(
                     ~models.Q(email__contains="@"),
                     kind="service",

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
-from accounts.models import User
+from accounts.models import Group, User
 from accounts.services import service_accounts, users
 from accounts.services.approvals import acts
 from accounts.services.approvals.rule import needs_second_owner
@@ -25,8 +25,9 @@ def change_account(*, actor: Actor, user: User, changes: Mapping[str, Any]) -> N
     """Apply all changes or none. Values that are as they were change nothing.
 
     changes: of email, username, name ("" or None removes the last two), is_verified, role,
-    role_until, role_after, expires_at, responsible_id (of a service account), is_active,
-    role_locked. Raises RecordInvalid, and what the services of the changes raise.
+    role_until, role_after, expires_at, responsible_id and responsible_group_id (of a service
+    account), is_active, role_locked. Raises RecordInvalid, and what the services of the changes
+    raise.
     """
     with transaction.atomic():
         # First, so that every change takes its locks in the same order.
@@ -56,11 +57,26 @@ def _change_access(actor: Actor, user: User, changes: Mapping[str, Any]) -> None
     if changes.get("expires_at", user.expires_at) != user.expires_at:
         users.set_expiry(actor=actor, user=user, expires_at=changes["expires_at"])
     _hand_over(actor, user, changes)
+    _give_to_team(actor, user, changes)
     if changes.get("is_active", user.is_active) != user.is_active:
         change = users.enable_user if changes["is_active"] else users.disable_user
         change(actor=actor, user=user)
     if changes.get("role_locked", user.role_locked) != user.role_locked:
         users.set_role_locked(actor=actor, user=user, locked=changes["role_locked"])
+
+
+def _give_to_team(actor: Actor, user: User, changes: Mapping[str, Any]) -> None:
+    key = changes.get("responsible_group_id", user.responsible_group_id)
+    if key == user.responsible_group_id:
+        return
+    team = Group.objects.filter(pk=key).first() if key else None
+    if key and team is None:
+        raise RecordInvalid({"responsible_group_id": [_("There is no such group.")]})
+    try:
+        service_accounts.give_to_team(actor=actor, user=user, team=team)
+    except RecordInvalid as error:
+        texts = next(iter(error.errors.values()))
+        raise RecordInvalid({"responsible_group_id": texts}) from None
 
 
 def _hand_over(actor: Actor, user: User, changes: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.actors import Actor
-from accounts.models import ProfileChange, User
+from accounts.models import Group, ProfileChange, User
 from accounts.roles import Role, can_give
 from accounts.services import service_accounts, users
 from accounts.services.end_dates import audit_time
@@ -112,6 +112,23 @@ def undo_hand_over(event: AuditEvent) -> Reversal:
         _name_of(user.responsible_id),
         earlier.get_full_name(),
         lambda actor: service_accounts.hand_over(actor=actor, user=user, responsible=earlier),
+        lambda actor: require_rank(actor, user),
+    )
+
+
+@undoes("account:service:team", changed_by=["account:service:team"])
+def undo_team(event: AuditEvent) -> Reversal:
+    """Let the group answer again that did before."""
+    user, before = _target(event), event.detail["before_id"]
+    _require_same(str(user.responsible_group_id or ""), event.detail["after_id"])
+    earlier = Group.objects.filter(pk=before).first() if before else None
+    if before and earlier is None:
+        raise CannotUndo(_("This group does not exist any more."))
+    return Reversal(
+        _("Group that answers for %(name)s") % {"name": user.get_full_name()},
+        event.detail["after"] or _("none"),
+        event.detail["before"] or _("none"),
+        lambda actor: service_accounts.give_to_team(actor=actor, user=user, team=earlier),
         lambda actor: require_rank(actor, user),
     )
 

@@ -22,7 +22,7 @@ from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.email_tokens import absolute_url
 from accounts.services.ranks import require_rank
-from accounts.services.service_accounts import may_manage_keys
+from accounts.services.service_accounts import answers_for, may_manage_keys
 from api.apikeys import key_format
 from api.apikeys.authenticate import digest_of
 from api.models import ApiKey
@@ -119,8 +119,9 @@ def revoke_key(*, actor: Actor, key: ApiKey) -> None:
     is too low, NotFound if the key is revoked already.
     """
     is_of_anonymous = is_anonymous(key.user_id) and actor.role in ADMIN_ROLES
-    is_own = actor.pk is not None and actor.pk in (key.user_id, key.user.responsible_id)
-    if not is_own and not is_of_anonymous:
+    is_own = actor.pk is not None and actor.pk == key.user_id
+    is_answered = key.user.is_service and answers_for(actor, key.user)
+    if not is_own and not is_answered and not is_of_anonymous:
         require_rank(actor, key.user)
     now = timezone.now()
     # Also set the expiry, so that purge_keys() needs only the index of that column.

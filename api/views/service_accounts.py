@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import ROLE_LABELS, Kind, User
+from accounts.models import ROLE_LABELS, Group, Kind, User
 from accounts.roles import Role
 from accounts.services.groups.reading import load_groups
 from accounts.services.service_accounts import check_new_service_account, create_service_account
@@ -51,6 +53,9 @@ class NewServiceAccount(StrictSerializer):
     )
     responsible_id = serializers.UUIDField(
         required=False, help_text="The person who answers for it. By default you."
+    )
+    responsible_group_id = serializers.UUIDField(
+        default=None, allow_null=True, help_text="The group whose people answer for it, too."
     )
     expires_at = serializers.DateTimeField(
         default=None, allow_null=True, help_text="The access of the account ends then."
@@ -96,6 +101,7 @@ class ServiceAccountsView(APIView):
                 name=given["name"],
                 expires_at=given["expires_at"],
                 source="api",
+                team=_team(given["responsible_group_id"]),
             )
         location = f"{settings.PUBLIC_URL}/api/v1/users/{user.pk}"
         return Response(record(UserRecord, user), status=201, headers={"Location": location})
@@ -106,6 +112,14 @@ def _responsible(actor: User, given: dict[str, Any]) -> User | None:
     if "responsible_id" not in given:
         return actor
     found: User | None = User.objects.filter(pk=given["responsible_id"]).first()
+    return found
+
+
+def _team(key: UUID | None) -> Group | None:
+    """The group of the request. Raises RecordInvalid."""
+    found = Group.objects.filter(pk=key).first() if key else None
+    if key and found is None:
+        raise RecordInvalid({"team": [_("There is no such group.")]})
     return found
 
 
@@ -127,7 +141,7 @@ def _named_as_in_requests() -> Iterator[None]:
     try:
         yield
     except RecordInvalid as error:
-        names = {"responsible": "responsible_id"}
+        names = {"responsible": "responsible_id", "team": "responsible_group_id"}
         raise RecordInvalid(
             {names.get(name, name): texts for name, texts in error.errors.items()}
         ) from None

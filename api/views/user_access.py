@@ -14,7 +14,7 @@ from accounts.roles import ADMIN_ROLES, Role
 from accounts.services import sessions
 from accounts.services.ranks import require_rank
 from accounts.services.second_factors import reset_factors
-from accounts.services.service_accounts import may_manage_keys
+from accounts.services.service_accounts import answered_for_by, may_manage_keys
 from api.apikeys import services
 from api.pagination import single_page
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
@@ -63,7 +63,7 @@ class UserKeysView(APIView):
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
         """All live keys of the user, newest first, then the last 100 that have ended.
 
-        For administrators, and for the responsible person of a service account.
+        For administrators, and for those who answer for a service account.
         """
         user = _keyed_user(auth_of(request).user, user_id)
         return single_page(request, map(key_record, services.own_keys(user)))
@@ -77,7 +77,7 @@ class UserKeysView(APIView):
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Create a key of a service account. Only this response contains `key`.
 
-        For those who may manage the account, and for its responsible person, if its role is not
+        For those who may manage the account, and for those who answer for it, if its role is not
         above their own. People create their keys themselves, with `POST api-keys`.
         """
         auth = auth_of(request)
@@ -213,7 +213,7 @@ def _keyed_user(actor: User, user_id: uuid.UUID) -> User:
     """
     if actor.role in ADMIN_ROLES:
         return find_user(user_id)
-    found: User | None = User.objects.filter(pk=user_id, responsible=actor).first()
+    found: User | None = answered_for_by(actor).filter(pk=user_id).first()
     if found is None:
         raise Forbidden
     return found

@@ -168,6 +168,11 @@ class UserChange(StrictSerializer):
         allow_null=True,
         help_text="The person who answers for a service account from now on.",
     )
+    responsible_group_id = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        help_text="The group whose people answer for a service account, too. Null: none.",
+    )
 
 
 class NewLink(EndsOnce):

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.models import AccountToken, EmailRequest, Invitation, User
+from accounts.models import AccountToken, EmailRequest, Group, Invitation, User
 from accounts.services import (
     email_tokens,
     invitations,
@@ -135,6 +135,10 @@ def work_with_service_accounts() -> None:
     services.create_key(actor=owner, user=created, key_request=services.KeyRequest(name="x"))
     users.change_role(actor=owner, user=created, role="editor")
     change_account(actor=owner, user=created, changes={"responsible_id": person("bert").pk})
+    # The check takes every id that is written to a user for one; this one is locked.
+    team = Group.objects.create(pk=created.pk, name=uuid.uuid4().hex[:12])
+    change_account(actor=owner, user=created, changes={"responsible_group_id": team.pk})
+    team.delete()
     users.delete_user(actor=owner, user=created)
 
 

@@ -91,6 +91,7 @@ def test_listusers_filters_and_prints_json(viewer: User, editor: User) -> None:
         "username": "vera",
         "name": "Vera Viewer",
         "responsible_id": None,
+        "responsible_group_id": None,
         "role": "viewer",
         "role_until": None,
         "role_after": "",

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.users.forms import UserForm
-from accounts.models import ServiceAccount, User
+from accounts.models import Group, ServiceAccount, User
 from accounts.roles import Role
 from core.text.plain_text import trim
 
@@ -52,6 +52,14 @@ class ServiceAccountForm(UserForm):
         help_text=_("Email address or user name of the person who answers for it."),
     )
 
+    team = forms.ModelChoiceField(
+        Group.objects.order_by("name"),
+        label=_("Responsible group"),
+        required=False,
+        empty_label=_("None"),
+        help_text=_("Everyone in it answers for the account as well."),
+    )
+
     class Meta:
         model = ServiceAccount
         fields = ("username", "name", "role", "role_until", "role_after", "expires_at")
@@ -63,6 +71,8 @@ class ServiceAccountForm(UserForm):
             role.choices = [each for each in role.choices if each[0] != Role.OWNER]
         if "responsible" in self.fields:
             self.initial["responsible"] = self._shown_person()
+        if "team" in self.fields:
+            self.initial["team"] = self.instance.responsible_group_id
 
     def _shown_person(self) -> str:
         key = self.instance.responsible_id

@@ -134,6 +134,8 @@ class ServiceAccountAdmin(RowPage):
         is_present = person is not None and person.is_active
         if is_present and person is not None and not person.is_expired(timezone.now()):
             return format_html("{}", link)
+        if user.responsible_group_id and service_accounts.has_responsible(user):
+            return format_html('{}<span class="detail">{}</span>', link, _("Its group answers"))
         alone = badge("warn", _("Nobody answers for it"))
         return format_html('{}<span class="detail">{}</span>', link, alone)
 
@@ -175,7 +177,7 @@ class ServiceAccountAdmin(RowPage):
             {"fields": ("role_until", "role_after", "expires_at")},
         )
         first = "username" if obj is None else "called"
-        own = (None, {"fields": (first, "name", "responsible", "role")})
+        own = (None, {"fields": (first, "name", "responsible", "team", "role")})
         return [own, ends] if obj is None else [own, ends, _DETAILS]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -225,6 +227,7 @@ class ServiceAccountAdmin(RowPage):
             role_until=typed["role_until"],
             role_after=typed["role_after"],
             source="panel",
+            team=typed["team"],
         )
         obj.pk, obj.email = made.pk, made.email
 
@@ -271,3 +274,5 @@ def _edit(actor: User, user: User, form: ServiceAccountForm) -> None:
         users.set_expiry(actor=actor, user=user, expires_at=typed["expires_at"])
     if "responsible" in changed:
         service_accounts.hand_over(actor=actor, user=user, responsible=typed["responsible"])
+    if "team" in changed:
+        service_accounts.give_to_team(actor=actor, user=user, team=typed["team"])

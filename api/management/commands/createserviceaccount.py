@@ -10,6 +10,7 @@ from accounts.commands import END_HELP, AccountCommand, user_record
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.end_dates import audit_time
+from accounts.services.groups.reading import find_groups
 from accounts.services.service_accounts import create_service_account
 from api.apikeys import services
 from api.permissions import Scope
@@ -38,6 +39,9 @@ class Command(AccountCommand):
             choices=[role.value for role in Role if role != Role.OWNER],
             default=Role.VIEWER,
             help="viewer by default",
+        )
+        parser.add_argument(
+            "--team", metavar="GROUP", help="a group whose people answer for it as well"
         )
         parser.add_argument("--for", dest="purpose", default="", help="what it is for")
         parser.add_argument("--expires", metavar="WHEN", help=f"when its access ends: {END_HELP}")
@@ -68,6 +72,7 @@ class Command(AccountCommand):
             name=options["purpose"],
             expires_at=self.parse_end("--expires", options["expires"]),
             source="command",
+            team=find_groups([options["team"]])[0] if options["team"] else None,
         )
         key = None
         if key_request is not None:
