@@ -220,14 +220,16 @@ def ask_the_directory_before_links() -> None:
 @act
 def import_and_export_people() -> None:
     for skips in (False, True):
-        text = f"""email,name,role,state
-{uuid.uuid4().hex}@example.com,New,viewer,active
-bert@example.com,{uuid.uuid4().hex},editor,disabled
-anna@example.com,{uuid.uuid4().hex},viewer,active
+        group = Group.objects.create(name=uuid.uuid4().hex[:12])
+        text = f"""email,name,role,state,groups
+{uuid.uuid4().hex}@example.com,New,viewer,active,{group.name}
+bert@example.com,{uuid.uuid4().hex},editor,disabled,
+anna@example.com,{uuid.uuid4().hex},viewer,active,{group.name}
 """
         wanted = imports.ImportOptions(update=True, skip_errors=skips)
         stream = io.BytesIO(text.encode())
         imports.import_users(stream, actor=person("owner"), options=wanted)
+        group.delete()
     list(exports.export_users(actor=person("owner"), chosen=exports.ExportFilter(role="owner")))
 
 

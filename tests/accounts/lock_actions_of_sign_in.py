@@ -13,7 +13,7 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.models import User
+from accounts.models import Group, User
 from accounts.services import (
     invitations,
     passwords,
@@ -229,10 +229,14 @@ def rehearse_sign_ins_by_provider() -> None:
 @act
 def accept_as_the_owner_of_the_address() -> None:
     email = f"{uuid.uuid4().hex}@example.com"
-    issued = invitations.invite(actor=person("owner"), email=email, role="editor")
+    group = Group.objects.create(name=uuid.uuid4().hex[:12])
+    issued = invitations.invite(
+        actor=person("owner"), email=email, role="editor", group_ids=[str(group.pk)]
+    )
     user = User.objects.create(email=email, role="viewer")
     invitations.accept_as(issued.url.rstrip("/").rpartition("/")[2], user)
     users.delete_user(actor=SYSTEM, user=user)
+    group.delete()
 
 
 @act
