@@ -9,6 +9,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
@@ -100,7 +101,7 @@ class LoginLinkAdmin(RowActionsAdmin):
     menu_position = 40
     help_page = "magic-links"
 
-    list_display = ("made", "email", "state", "ends", "used", "source", "issuer")
+    list_display = ("made", "email", "state", "ends", "used", "way")
     list_filter = ("source", LinkCreatedFilter)
     sortable_by = ("made", "ends")
     empty_text = gettext_lazy(
@@ -136,6 +137,14 @@ class LoginLinkAdmin(RowActionsAdmin):
     @admin.display(description=gettext_lazy("state"))
     def state(self, link: LoginLink) -> str:
         return str(STATES[link.state(timezone.now())])
+
+    @admin.display(description=gettext_lazy("issued by"))
+    def way(self, link: LoginLink) -> str:
+        """How it was issued; by an administrator also by whom."""
+        issuer = getattr(link, "issuer_email", None)
+        if not issuer:
+            return str(link.get_source_display())
+        return format_html('{} <span class="quiet">{}</span>', link.get_source_display(), issuer)
 
     @admin.display(description=gettext_lazy("administrator"))
     def issuer(self, link: LoginLink) -> str:

@@ -69,7 +69,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     menu_group = MenuGroup.AUDIT
     menu_position = 10
     help_page = "audit"
-    list_display = ("when", "what", "actor", "target", "outcome", "where", "undo")
+    list_display = ("when", "what", "by", "target", "outcome", "undo")
     list_filter = (ActionFilter, ResultFilter, AtFilter)
     sortable_by = ("when",)
     empty_text = gettext_lazy("Everything that people and administrators do is recorded here.")
@@ -145,6 +145,12 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def actor(self, event: AuditEvent) -> str:
         return actor_cell(event)
 
+    @admin.display(description=gettext_lazy("by"))
+    def by(self, event: AuditEvent) -> SafeString:
+        """The actor, and below from where they did it."""
+        shown = '{} <span class="quiet">{}</span>'
+        return format_html(shown, actor_cell(event), origin_cell(event))
+
     actor_key = text_column("actor_id", gettext_lazy("id of the actor"))
 
     @admin.display(description=gettext_lazy("on"))
@@ -152,10 +158,6 @@ class AuditEventAdmin(ReadOnlyAdmin):
         return target_cell(event)
 
     target_key = text_column("target_id", gettext_lazy("id of the target"))
-
-    @admin.display(description=gettext_lazy("from"))
-    def where(self, event: AuditEvent) -> str:
-        return origin_cell(event)
 
     @admin.display(description=gettext_lazy("result"))
     def outcome(self, event: AuditEvent) -> SafeString:
