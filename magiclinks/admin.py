@@ -9,14 +9,13 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from accounts.admin.actions import MAX_SECRETS, PageAction, render_with_secrets, user_action
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
-from accounts.admin.columns import NOTHING, badge, moment, moment_column
+from accounts.admin.columns import NOTHING, badge, moment, moment_column, with_detail
 from accounts.admin.errors import tell_held
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -144,7 +143,7 @@ class LoginLinkAdmin(RowActionsAdmin):
         issuer = getattr(link, "issuer_email", None)
         if not issuer:
             return str(link.get_source_display())
-        return format_html('{} <span class="quiet">{}</span>', link.get_source_display(), issuer)
+        return with_detail(link.get_source_display(), issuer)
 
     @admin.display(description=gettext_lazy("administrator"))
     def issuer(self, link: LoginLink) -> str:
