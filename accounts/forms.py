@@ -295,7 +295,7 @@ class ProfileForm(GatehouseForm):
         required=False,
         choices=_zone_choices,
         help_text=_("Pages and mails show times in it."),
-        widget=forms.Select(attrs={"data-offers-zone": ""}),
+        widget=forms.Select(attrs={"data-offers-zone": settings.TIME_ZONE}),
     )
 
 

@@ -36,7 +36,7 @@ class AuditEvent(models.Model):
     actor_id = models.UUIDField(_("actor"), null=True)
     target_id = models.UUIDField(_("target"), null=True)
     channel = models.CharField(_("channel"), max_length=8)
-    ip = models.CharField(_("address"), max_length=45, blank=True)
+    ip = models.CharField(_("network address"), max_length=45, blank=True)
     request_id = models.CharField(_("request id"), max_length=64, blank=True)
     detail = models.JSONField(_("detail"), default=dict)
     # The event that this one takes back (see accounts.services.undo); each is taken back once.

@@ -3,12 +3,11 @@
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import NOTHING, moment
+from accounts.admin.columns import NOTHING, moment, with_detail
 from accounts.admin.users.row_actions import RowAction, add_row_action, row_button
 from accounts.admin.users.sections import Content, Row, add_section, newest
 from accounts.models import User
@@ -69,7 +68,7 @@ def _reason(row: ExternalIdentity, user: User) -> str | SafeString:
         text = f"{kept} ({text})"
     if row.role_decided_at is None:
         return text
-    return format_html('{} <span class="quiet">{}</span>', text, moment(row.role_decided_at))
+    return with_detail(text, moment(row.role_decided_at))
 
 
 add_section("providers", gettext_lazy("Identities at providers"), identities)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from accounts.admin.actions import MAX_SECRETS, PageAction, render_with_secrets, user_action
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
-from accounts.admin.columns import NOTHING, badge, moment, moment_column
+from accounts.admin.columns import NOTHING, badge, moment, moment_column, with_detail
 from accounts.admin.errors import tell_held
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -100,7 +100,7 @@ class LoginLinkAdmin(RowActionsAdmin):
     menu_position = 40
     help_page = "magic-links"
 
-    list_display = ("made", "email", "state", "ends", "used", "source", "issuer")
+    list_display = ("made", "email", "state", "ends", "used", "way")
     list_filter = ("source", LinkCreatedFilter)
     sortable_by = ("made", "ends")
     empty_text = gettext_lazy(
@@ -136,6 +136,14 @@ class LoginLinkAdmin(RowActionsAdmin):
     @admin.display(description=gettext_lazy("state"))
     def state(self, link: LoginLink) -> str:
         return str(STATES[link.state(timezone.now())])
+
+    @admin.display(description=gettext_lazy("issued by"))
+    def way(self, link: LoginLink) -> str:
+        """How it was issued; by an administrator also by whom."""
+        issuer = getattr(link, "issuer_email", None)
+        if not issuer:
+            return str(link.get_source_display())
+        return with_detail(link.get_source_display(), issuer)
 
     @admin.display(description=gettext_lazy("administrator"))
     def issuer(self, link: LoginLink) -> str:

@@ -4,7 +4,8 @@ const button = document.querySelector("button[data-takes-zone]");
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const isKnown = list && Array.from(list.options).some((option) => option.value === zone);
 
-if (button && isKnown && list.value !== zone) {
+// Without a choice the zone of the server applies.
+if (button && isKnown && (list.value || list.dataset.offersZone) !== zone) {
   button.querySelector("b").textContent = zone;
   list.after(button.parentElement);
   button.parentElement.hidden = false;

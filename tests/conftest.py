@@ -1,17 +1,20 @@
 """Fixtures for every test: users with fixed roles, their browsers, the clock."""
 
 import gc
+import importlib
 import json
 import math
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client
 from django.utils import timezone, translation
 
@@ -23,6 +26,7 @@ from core.crypto.encryption import decrypt
 from forward_auth.checker import CHECKER
 from forward_auth.services import denials, key_usage
 from mail.models import OutboxMail
+from tests.migrated_databases import share_databases
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -44,6 +48,23 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure() -> None:
     """Collecting creates a million objects, none of which is garbage: do not search them for it."""
     gc.disable()
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Each worker of a whole run first compiles its share of the tests, the others load it.
+
+    Rewriting the assertions takes as long as all the rest of collecting.
+    """
+    config, worker = collector.config, os.environ.get("PYTEST_XDIST_WORKER", "gw")
+    if not isinstance(collector, pytest.Session) or config.args != config.getini("testpaths"):
+        return
+    number, workers = worker[2:], int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    files = sorted(config.rootpath.glob("tests/**/test_*.py"))
+    for file in files[int(number or 0) :: workers]:
+        name = ".".join(file.relative_to(config.rootpath).with_suffix("").parts)
+        # Pytest meets an error again where it collects the file, and reports it.
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(name)
 
 
 def pytest_collection_finish() -> None:
@@ -69,6 +90,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     f"{item.nodeid}: transaction=True empties the database that other tests use; "
                     "take django_capture_on_commit_callbacks, or a server with its own database."
                 )
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """pytest-django asks for this before it creates the databases."""
+    if "PYTEST_XDIST_WORKER" in os.environ and all(
+        connection.vendor == "sqlite" for connection in connections.all()
+    ):
+        share_databases(connections.all(), tmp_path_factory.getbasetemp().parent)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from access_reviews.access import Access, KeyAccess
 from access_reviews.models import AccessReview, ReviewItem
 from access_reviews.services.exports import ItemLine
-from accounts.admin.columns import NOTHING, badge, exact_moment, until, user_link
+from accounts.admin.columns import NOTHING, badge, exact_moment, until, user_link, with_detail
 from accounts.models import ROLE_LABELS
 from accounts.roles import Role
 from api.models import ApiKey
@@ -134,7 +134,7 @@ def person_cell(line: ItemLine) -> str | SafeString:
     text = _("Service account; nobody answers for it.")
     if person is not None:
         text = _("Service account of %(name)s") % {"name": person.get_full_name()}
-    return format_html('{} <span class="quiet">{}</span>', named, text)
+    return with_detail(named, text)
 
 
 def decider_link(line: ItemLine) -> str | SafeString:

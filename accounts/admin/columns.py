@@ -30,6 +30,11 @@ def moment(value: datetime | None, empty: str = NOTHING) -> str | SafeString:
     return moment_html(value, timezone.now())
 
 
+def with_detail(shown: Any, detail: Any) -> SafeString:
+    """A value, and below it in quiet letters what else is known."""
+    return format_html('{} <span class="quiet">{}</span>', shown, detail)
+
+
 def exact_moment(value: datetime | None, empty: str = NOTHING) -> str | SafeString:
     """The date, time and zone of the reader, with UTC as its title; `empty` for None."""
     return empty if value is None else moment_html(value, timezone.now(), "exact")
@@ -98,7 +103,7 @@ def used_cell(at: datetime, address: str | None) -> str | SafeString:
     """When something was used, and from which network address, if that is known."""
     if not address:
         return moment(at)
-    return format_html('{} <span class="quiet">{}</span>', moment(at), address)
+    return with_detail(moment(at), address)
 
 
 def origin_cell(event: AuditEvent) -> str:

@@ -33,6 +33,7 @@ from accounts.admin.columns import (
     target_cell,
     text_column,
     user_column,
+    with_detail,
 )
 from accounts.admin.lists import COUNT_CAP, GatehouseList
 from accounts.admin.navigation import MenuGroup
@@ -69,7 +70,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     menu_group = MenuGroup.AUDIT
     menu_position = 10
     help_page = "audit"
-    list_display = ("when", "what", "actor", "target", "outcome", "where", "undo")
+    list_display = ("when", "what", "by", "target", "outcome", "undo")
     list_filter = (ActionFilter, ResultFilter, AtFilter)
     sortable_by = ("when",)
     empty_text = gettext_lazy("Everything that people and administrators do is recorded here.")
@@ -134,8 +135,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("what happened"))
     def what(self, event: AuditEvent) -> SafeString:
-        shown = '{} <span class="quiet"><code>{}</code></span>'
-        return format_html(shown, sentence_of(event), event.action)
+        return with_detail(sentence_of(event), format_html("<code>{}</code>", event.action))
 
     @admin.display(description=gettext_lazy("what happened"))
     def told(self, event: AuditEvent) -> str:
@@ -145,6 +145,11 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def actor(self, event: AuditEvent) -> str:
         return actor_cell(event)
 
+    @admin.display(description=gettext_lazy("by"))
+    def by(self, event: AuditEvent) -> SafeString:
+        """The actor, and below from where they did it."""
+        return with_detail(actor_cell(event), origin_cell(event))
+
     actor_key = text_column("actor_id", gettext_lazy("id of the actor"))
 
     @admin.display(description=gettext_lazy("on"))
@@ -152,10 +157,6 @@ class AuditEventAdmin(ReadOnlyAdmin):
         return target_cell(event)
 
     target_key = text_column("target_id", gettext_lazy("id of the target"))
-
-    @admin.display(description=gettext_lazy("from"))
-    def where(self, event: AuditEvent) -> str:
-        return origin_cell(event)
 
     @admin.display(description=gettext_lazy("result"))
     def outcome(self, event: AuditEvent) -> SafeString:
@@ -287,13 +288,13 @@ class OutboxMailAdmin(RowActionsAdmin):
 
     @admin.display(description=gettext_lazy("subject"))
     def about(self, mail: OutboxMail) -> SafeString:
-        return format_html('{} <span class="quiet">{}</span>', mail.subject, self.kind_name(mail))
+        return with_detail(mail.subject, self.kind_name(mail))
 
     @admin.display(description=gettext_lazy("attempts"))
     def tries(self, mail: OutboxMail) -> str | SafeString:
         if not mail.last_error:
             return str(mail.attempts)
-        return format_html('{} <span class="quiet">{}</span>', mail.attempts, mail.last_error)
+        return with_detail(mail.attempts, mail.last_error)
 
     @admin.display(description=gettext_lazy("next attempt"))
     def next_try(self, mail: OutboxMail) -> str:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
-from accounts.admin.columns import badge, moment, moment_column, used_cell, user_link
+from accounts.admin.columns import badge, moment, moment_column, used_cell, user_link, with_detail
 from accounts.admin.dashboard.content import UNUSED_AFTER
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -157,7 +157,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("name"))
     def named(self, key: ApiKey) -> SafeString:
-        return format_html('{} <span class="quiet">{}</span>', key.name, str(key))
+        return with_detail(key.name, str(key))
 
     @admin.display(description=gettext_lazy("person"))
     def person(self, key: ApiKey) -> str:

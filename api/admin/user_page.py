@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import badge, moment, network_cell, used_cell
+from accounts.admin.columns import badge, moment, network_cell, used_cell, with_detail
 from accounts.admin.users.sections import Button, Content, Row, add_section, found_in, newest
 from accounts.models import User
 from accounts.sessions.link_binding import device_name
@@ -37,9 +37,7 @@ def _new_key_url(user: User) -> str:
 def _key_row(key: ApiKey, user: User) -> Row:
     state = state_of(key, timezone.now())
     page = reverse("admin:api_apikey_change", args=[key.pk])
-    name = format_html(
-        '<a href="{}">{}</a> <span class="quiet">{}</span>', page, key.name, str(key)
-    )
+    name = with_detail(format_html('<a href="{}">{}</a>', page, key.name), str(key))
     end = moment(key.expires_at, empty=_("never"))
     cells = name, badge(*STATES[state]), listed(key.scopes), _use_of(key), end
     if state != "live":

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('actor_id', models.UUIDField(null=True, verbose_name='actor')),
                 ('target_id', models.UUIDField(null=True, verbose_name='target')),
                 ('channel', models.CharField(max_length=8, verbose_name='channel')),
-                ('ip', models.CharField(blank=True, max_length=45, verbose_name='address')),
+                ('ip', models.CharField(blank=True, max_length=45, verbose_name='network address')),
                 ('request_id', models.CharField(blank=True, max_length=64, verbose_name='request id')),
                 ('detail', models.JSONField(default=dict, verbose_name='detail')),
                 ('undoes', models.BigIntegerField(null=True, verbose_name='takes back')),

@@ -166,8 +166,8 @@ class Serving:
     def _send_piece(self, send: Start, message: Message) -> None:
         """Wait until the connection has taken the message.
 
-        The library sends messages that nobody awaits side by side, so in any order; and it would
-        hold all that a slow client has not read yet.
+        The library sends messages side by side, so in any order, unless each is awaited; and it
+        would hold all that a slow client has not read yet.
         """
 
         async def sent() -> None:

@@ -65,7 +65,7 @@ class _WholeFiles(Compressor):
 
 
 def _replace(target: Path, data: bytes) -> None:
-    """Write a file that whoever opens it sees completely: the old or the new one."""
+    """Write a file so that each reader gets the old or the new one, and all of it."""
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     unfinished.write_bytes(data)
     unfinished.replace(target)

@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -160,6 +161,10 @@ class PostgresServer:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def run(self, name: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs, of the version of the server."""
+        subprocess.run([_postgres_program(name), *arguments], check=True, capture_output=True)
+
     def is_waited(self) -> bool:
         """Does any transaction wait for a lock?"""
         return bool(self.execute(sql.SQL("SELECT 1 FROM pg_locks WHERE NOT granted")))
@@ -194,7 +199,7 @@ def _postgres_program(name: str) -> str:
 class Templates:
     """Migrated data that each test copies: a folder for SQLite, a database for PostgreSQL.
 
-    folder: may be shared by processes that run at once; the first one makes the data on SQLite.
+    folder: may be shared by processes that run at once; the first one makes the data.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -214,8 +219,7 @@ class Templates:
 
     def _make_on_sqlite(self) -> InstanceData:
         folder, unfinished = self.folder / "sqlite", self.folder / "sqlite-unfinished"
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._locked("sqlite"):
             if not folder.exists():
                 unfinished.mkdir(mode=0o700)
                 InstanceData("sqlite", _sqlite_url(unfinished), unfinished).python(PREPARE)
@@ -223,13 +227,29 @@ class Templates:
         return InstanceData("sqlite", _sqlite_url(folder), folder)
 
     def _make_on_postgres(self, server: PostgresServer) -> InstanceData:
-        """Each process has a server of its own. Its static files are those of SQLite's data."""
-        folder = self.folder / f"postgres-{os.getpid()}"
-        folder.mkdir(mode=0o700)
-        _link_files(self._make_on_sqlite().data_dir / "static", folder / "static")
-        template = InstanceData("postgres", server.url(server.create_database()), folder)
-        template.python(PREPARE)
-        return template
+        """Each process has a server of its own, which loads what that of the first one has made.
+
+        Its static files are those of SQLite's data.
+        """
+        static = self._make_on_sqlite().data_dir / "static"
+        folder, unfinished = self.folder / "postgres", self.folder / "postgres-unfinished"
+        url, dump = server.url(server.create_database()), self.folder / "postgres.sql"
+        with self._locked("postgres"):
+            if folder.exists():
+                server.run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-f", str(dump), url)
+            else:
+                unfinished.mkdir(mode=0o700)
+                _link_files(static, unfinished / "static")
+                InstanceData("postgres", url, unfinished).python(PREPARE)
+                server.run("pg_dump", "-f", str(dump), url)
+                unfinished.rename(folder)
+        return InstanceData("postgres", url, folder)
+
+    @contextmanager
+    def _locked(self, kind: str) -> Iterator[None]:
+        with (self.folder / f"{kind}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def copy_data(source: Path, target: Path) -> None:

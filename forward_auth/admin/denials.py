@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import access_policy
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, RowPage, as_uuid
-from accounts.admin.columns import badge, exact_moment, moment, network_cell, user_link
+from accounts.admin.columns import badge, exact_moment, moment, network_cell, user_link, with_detail
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
@@ -148,7 +148,7 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
         if row.user is None:
             return network_cell(row.ip)
         user = user_link(row.user.pk, row.user.email)
-        return format_html('{} <span class="quiet">{}</span>', user, row.ip)
+        return with_detail(user, row.ip)
 
     @admin.display(description=gettext_lazy("times"))
     def times(self, row: Denial) -> str:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Group
 from forward_auth.models import AccessRule
-from forward_auth.rules.validation import METHODS, clean_fields
+from forward_auth.rules.validation import COMMON_METHODS, RARE_METHODS, clean_fields
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -15,7 +15,10 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
 
     methods = forms.MultipleChoiceField(
         label=_("Methods"),
-        choices=[(name, name) for name in METHODS],
+        choices=[
+            (_("Usual"), [(name, name) for name in COMMON_METHODS]),
+            (_("WebDAV and others"), [(name, name) for name in RARE_METHODS]),
+        ],
         widget=forms.CheckboxSelectMultiple,
         required=False,
         help_text=_("None ticked: every method."),
@@ -53,6 +56,10 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
         super().__init__(*args, **options)
         if "group_ids" in self.fields:
             self._offer_groups(cast("forms.MultipleChoiceField", self.fields["group_ids"]))
+        if "app" in self.fields:
+            # No buttons that change or delete the app: they read as if they were about the rule.
+            for act in ("add", "change", "delete", "view"):
+                setattr(self.fields["app"].widget, f"can_{act}_related", False)
         self.initial["networks"] = "\n".join(self.instance.networks)
         for name in ("name", "host", "path"):
             if name in self.fields:

@@ -21,13 +21,14 @@ MAX_NAME_LENGTH, MAX_HOST_LENGTH, MAX_PATH_LENGTH = 80, 253, 500
 MAX_GROUPS = 50
 # The registered methods (iana.org/assignments/http-methods, RFC 9110, section 16.1.1), common ones
 # first; without `*` and PRI, which no request can have.
-METHODS = (
-    *("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"),
+COMMON_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+RARE_METHODS = (
     *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "LABEL", "LINK"),
     *("LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE"),
     *("ORDERPATCH", "PROPFIND", "PROPPATCH", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE"),
     *("UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"),
 )
+METHODS = COMMON_METHODS + RARE_METHODS
 ROLES = (Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.OWNER)
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 

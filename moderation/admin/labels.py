@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import NOTHING, badge, moment, user_link
+from accounts.admin.columns import NOTHING, badge, moment, user_link, with_detail
 from accounts.models import User
 from moderation.models import Ban
 
@@ -52,7 +52,7 @@ def target_cell(user: User | None, network: str) -> str | SafeString:
     link = user_link(user.pk, user.email)
     if not network:
         return link
-    return format_html('{} <span class="quiet">{}</span>', link, network)
+    return with_detail(link, network)
 
 
 def target_name(ban: Ban) -> str:

@@ -6,11 +6,11 @@ from typing import ClassVar
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import NOTHING, exact_moment, moment, user_link
+from accounts.admin.columns import NOTHING, exact_moment, moment, user_link, with_detail
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, SinceFilter
@@ -84,9 +84,7 @@ class ViolationAdmin(SubjectAdmin):
 
     @admin.display(description=gettext_lazy("type"))
     def kind(self, violation: Violation) -> SafeString:
-        beside = violation.limit
-        label = type_label(violation.type)
-        return format_html('{} <span class="quiet">{}</span>', label, beside)
+        return with_detail(type_label(violation.type), violation.limit)
 
     @admin.display(description=gettext_lazy("score"))
     def worth(self, violation: Violation) -> str:

@@ -9,7 +9,7 @@ import pytest
 from accounts.passwords import hashers
 from devtools.servers.databases import InstanceData
 from devtools.servers.processes import wait_for
-from devtools.servers.quick import QuickServer, loaded
+from devtools.servers.quick import QuickServer, warmed
 from operations.doctor import examine
 
 pytestmark = pytest.mark.race
@@ -57,7 +57,7 @@ def test_processes_share_the_hashing_slots(sqlite_data: InstanceData, tmp_path: 
     folder = tmp_path / "crowd"
     folder.mkdir()
     crowd = [
-        loaded.start(
+        warmed.start(
             CROWD.replace("{folder!r}", repr(str(folder)))
             .replace("{number}", str(number))
             .replace("{{", "{")
@@ -84,7 +84,7 @@ def test_a_killed_process_frees_its_slot(
         "with hashers", "hashers.hashes_at_once = lambda: 1\nwith hashers"
     )
     code = code.replace("import accounts.passwords.hashers\n", "")
-    holder = QuickServer(code, tmp_path / "log", sqlite_data.environment())
+    holder = QuickServer(code, tmp_path / "log", sqlite_data.environment(), warmed)
     assert wait_for(sign.exists), holder.output()
     with (sqlite_data.data_dir / hashers.FOLDER / "0").open("ab") as file:
         with pytest.raises(BlockingIOError):

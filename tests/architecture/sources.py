@@ -4,6 +4,7 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from core.app_labels import OWN_APPS
@@ -34,8 +35,13 @@ def modules() -> Iterator[tuple[str, Path]]:
                 yield ".".join(part for part in parts if part != "__init__"), file
 
 
-def imports() -> Iterator[Import]:
+@cache
+def imports() -> tuple[Import, ...]:
     """Every import statement of every first-party module, relative ones resolved."""
+    return tuple(_imports())
+
+
+def _imports() -> Iterator[Import]:
     for module, file in modules():
         tree = ast.parse(file.read_text())
         hidden = {

@@ -5,14 +5,13 @@ killed at its first step, a fresh one at its second, and so on until one survive
 """
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.crypto.encryption_key import MISMATCH
-from devtools.servers.databases import InstanceData, PostgresServer, Templates
+from devtools.servers.databases import InstanceData, PostgresServer, Templates, copy_data
 from tests.operations.instance_data import fill
 
 ENCRYPT_VALUE = """
@@ -62,6 +61,10 @@ def attempt(last):
     sys.addaudithook(count)
     restore(RestoreOptions(file), read_manifest(file), lambda _text: None)
 
+def keep(source, target):
+    # Static files, which are replaced and never written into, become hard links.
+    (os.link if "/static/" in source else shutil.copy2)(source, target)
+
 number = 0
 while True:
     number += 1
@@ -80,9 +83,9 @@ while True:
     exec(reset)
 """
 KEEP_SQLITE = """
-shutil.copytree(root, states / str(number))
+shutil.copytree(root, states / str(number), copy_function=keep)
 shutil.rmtree(root)
-shutil.copytree(pristine, root)
+shutil.copytree(pristine, root, copy_function=keep)
 """
 KEEP_POSTGRES = """
 import psycopg
@@ -140,7 +143,7 @@ def test_a_killed_restore_on_sqlite_leaves_the_old_or_the_new_data(
     sqlite_data.shell(USER)
     sqlite_data.shell(ENCRYPT_VALUE)
     pristine, states = outside / "pristine", outside / "states"
-    shutil.copytree(sqlite_data.data_dir, pristine)
+    copy_data(sqlite_data.data_dir, pristine)
     said = sqlite_data.python(KILLED, str(file), str(pristine), str(states), KEEP_SQLITE)
     steps = _in_order(states)
 
@@ -163,7 +166,7 @@ def test_a_killed_restore_on_postgresql_leaves_the_old_or_the_new_data(
     postgres_data.shell(USER)
     postgres_data.shell(ENCRYPT_VALUE)
     pristine, states = outside / "pristine", outside / "states"
-    shutil.copytree(postgres_data.data_dir, pristine)
+    copy_data(postgres_data.data_dir, pristine)
     name = _name(postgres_data)
     template = postgres_server.create_database(name)
     trial = json.dumps([postgres_server.url(), name, template])

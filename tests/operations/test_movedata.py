@@ -3,8 +3,6 @@
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 
 from devtools.servers.databases import InstanceData, PostgresServer
 from devtools.servers.gatehouse import Gatehouse
-from devtools.servers.processes import ROOT
+from devtools.servers.quick import warmed
 from tests.operations.instance_data import GO_ON, VERIFY, fill, look
 
 
@@ -144,9 +142,7 @@ call_command("movedata", to=sys.argv[1])
 
 def _killed_move(data: InstanceData, url: str) -> None:
     """A move that ends in the fourth batch of people, after its rows and before its note."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, url], cwd=ROOT, env=data.environment(), capture_output=True
-    )
+    done = warmed.run(KILLED, url, environment=data.environment())
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 

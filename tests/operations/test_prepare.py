@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -11,8 +9,9 @@ import psycopg
 import pytest
 
 from core.version import VERSION, numbers
-from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.databases import MANAGE, InstanceData, PostgresServer
 from devtools.servers.processes import ROOT
+from devtools.servers.quick import QuickPipes, warmed
 
 NODES = 4
 # Everything is loaded; the referee's line on standard input is the barrier.
@@ -39,30 +38,21 @@ def empty_data(request: pytest.FixtureRequest, tmp_path: Path) -> InstanceData:
     return data
 
 
-def _start(data: InstanceData) -> subprocess.Popen[str]:
-    node = subprocess.Popen(
-        [sys.executable, "-c", NODE],
-        cwd=ROOT,
-        env=data.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert node.stdout is not None
-    assert node.stdout.readline() == "ready\n"
+def _start(data: InstanceData) -> QuickPipes:
+    node = QuickPipes(NODE, environment=data.environment(), start=warmed)
+    assert node.stdout.readline() == "ready\n", node.errors()
     return node
 
 
 def test_nodes_that_start_at_once_migrate_once(empty_data: InstanceData) -> None:
     nodes = [_start(empty_data) for _ in range(NODES)]
     for node in nodes:
-        assert node.stdin is not None
-        node.stdin.write("\n")
-        node.stdin.flush()
-    ended = [node.communicate(timeout=120) for node in nodes]
+        node.say("")
+    said = [node.stdout.read() for node in nodes]
+    for node in nodes:
+        node.stop()
 
-    applied = [json.loads(output.splitlines()[-1]) for output, _errors in ended]
+    applied = [json.loads(output.splitlines()[-1]) for output in said]
     assert [bool(names) for names in applied].count(True) == 1
     recorded = empty_data.shell(
         "from django.db import connection as c; from django.db.migrations.recorder import *;"
@@ -73,28 +63,13 @@ def test_nodes_that_start_at_once_migrate_once(empty_data: InstanceData) -> None
 
 
 def test_an_upgrade_waits_for_the_one_that_runs_and_says_so(any_data: InstanceData) -> None:
-    held = subprocess.Popen(
-        [sys.executable, "-c", HOLD],
-        cwd=ROOT,
-        env=any_data.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert held.stdout is not None
-    assert held.stdout.readline() == "held\n"
-    waiting = subprocess.Popen(
-        [sys.executable, "manage.py", "upgrade", "--no-backup"],
-        cwd=ROOT,
-        env=any_data.environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert waiting.stdout is not None
-
-    first = waiting.stdout.readline()
-    held.communicate("\n", timeout=30)
-    rest, _ = waiting.communicate(timeout=60)
+    environment, command = any_data.environment(), ("upgrade", "--no-backup")
+    with QuickPipes(HOLD, environment=environment, start=warmed) as held:
+        assert held.stdout.readline() == "held\n", held.errors()
+        with QuickPipes(MANAGE, *command, environment=environment, start=warmed) as waiting:
+            first = waiting.stdout.readline()
+            held.say("")
+            rest = waiting.stdout.read()
 
     assert first == "Another process is upgrading the database; waiting for it.\n"
     assert rest == "The database is up to date already.\n"

@@ -243,11 +243,19 @@ def test_every_page_is_accessible_and_fits_the_narrowest_window(
         _sign_in(pages[True], gatehouse)
         found, wrong = _asked(contexts, gatehouse, rows)
         assert not wrong, "\n".join(wrong)
-        opened = [each for each in found if each.is_page]
-        assert len(opened) > 60
+        if language == "en":
+            opened = [each for each in found if each.is_page]
+            assert len(opened) > 60
+            # In the other language they are asked by opening them.
+            kinds = {each.name for each in opened}
+            rows = [(name, path) for name, path in rows if name not in kinds]
+        else:
+            assert not any(each.is_page for each in found)
         for each in opened:
             page = pages[each.is_signed_in]
-            page.goto(gatehouse.url + each.path)
+            answer = page.goto(gatehouse.url + each.path)
+            assert answer is not None
+            assert (answer.status, answer.request.redirected_from) == (200, None), each.name
             faults += [f"{each.name} {language}: {fault}" for fault in _faults(page, language)]
         for context in contexts.values():
             context.close()

@@ -18,8 +18,17 @@ from devtools.servers.processes import ROOT, ServerProcess, program
 
 BASE = re.compile(r"python:(?P<python>3\.\d+)-slim-(?P<suite>[a-z]+)")
 # The base image has the headers too; Debian's Python has other paths.
-PACKAGES = ("python3", "python3-venv", "python3-dev", "ca-certificates")
-PYTHON = "ln -s /usr/bin/python3 /usr/local/bin/python"
+PYTHON = (
+    "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
+    " python3 python3-venv python3-dev ca-certificates && apt-get clean"
+    " && ln -s /usr/bin/python3 /usr/local/bin/python"
+)
+# What the images of Debian set: no waiting for the disk, no packages kept, no translated lists.
+CONTAINER = {
+    "etc/dpkg/dpkg.cfg.d/docker-apt-speedup": "force-unsafe-io\n",
+    "etc/apt/apt.conf.d/docker-clean": 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n',
+    "etc/apt/apt.conf.d/docker-no-languages": 'Acquire::Languages "none";\n',
+}
 # How this machine reaches its package indexes, if that is configured.
 CARRIED = (
     "/etc/resolv.conf",
@@ -91,33 +100,42 @@ class Stage:
             raise RuntimeError(f"RUN {text[:80]}: {done.stderr[-2000:]}{done.stdout[-1000:]}")
 
 
-def make_base(folder: Path) -> Path:
-    """A bare Debian like the base image of the Dockerfile."""
-    base = BASE.search((ROOT / "Dockerfile").read_text())
-    assert base is not None
-    done = subprocess.run(
-        [
-            program("debootstrap"),
-            "--variant=minbase",
-            f"--include={','.join(PACKAGES)}",
-            base["suite"],
-            str(folder),
-            *_mirror(),
-        ],
-        capture_output=True,
-        text=True,
-    )
+def make_bare(folder: Path) -> Path:
+    """A bare Debian, of the version that the base image of the Dockerfile has."""
+    made = [program("debootstrap"), "--variant=minbase", _base()["suite"], str(folder), *_mirror()]
+    done = subprocess.run(made, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"debootstrap: {done.stdout[-2000:]}{done.stderr[-1000:]}")
+    _carry_in(folder)
+    for name, text in CONTAINER.items():
+        (folder / name).write_text(text)
+    Stage(folder).do("apt-get clean")
+    return folder
+
+
+def make_base(bare: Path, folder: Path) -> Path:
+    """A Debian with Python like the base image of the Dockerfile."""
+    stage = Stage(copy(bare, folder))
+    stage.do(PYTHON)
+    _carry_in(folder)
+    version = stage.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+    assert version.stdout.strip() == _base()["python"]
+    return folder
+
+
+def _carry_in(folder: Path) -> None:
+    """ca-certificates replaces one of these files."""
     for name in CARRIED:
         if Path(name).is_file():
             (folder / name[1:]).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(name, folder / name[1:])
-    stage = Stage(folder)
-    stage.do(PYTHON)
-    version = stage.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
-    assert version.stdout.strip() == base["python"]
-    return folder
+
+
+def _base() -> re.Match[str]:
+    """The base image that the Dockerfile names."""
+    found = BASE.search((ROOT / "Dockerfile").read_text())
+    assert found is not None
+    return found
 
 
 def build(base: Path, folder: Path) -> Stage:
@@ -145,9 +163,19 @@ def _instructions() -> list[tuple[str, str]]:
 
 
 def copy(source: Path, target: Path) -> Path:
-    """Copy a folder with owners and permissions; returns `target`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
+    """Copy a folder with owners and permissions; returns `target`.
+
+    What lies in /usr becomes hard links: dpkg and Python replace files there, they never write
+    into one.
+    """
+    target.mkdir(parents=True)
+    parts = sorted(source.iterdir())
+    linked = [str(part) for part in parts if part.name == "usr" and not part.is_symlink()]
+    copied = [str(part) for part in parts if str(part) not in linked]
+    subprocess.run(["cp", "-a", "--reflink=auto", *copied, str(target)], check=True)
+    if linked:
+        subprocess.run(["cp", "-al", *linked, str(target)], check=True)
+    shutil.copystat(source, target)
     return target
 
 

@@ -22,7 +22,7 @@ from devtools.servers.processes import (
     wait_for,
 )
 from devtools.servers.proxy_parts import nginx_command
-from devtools.servers.quick import QuickServer
+from devtools.servers.quick import QuickServer, warmed
 from tests.metrics.scraped import samples
 
 IN_FLIGHT = 100
@@ -201,7 +201,7 @@ def test_an_endless_request_does_not_block_the_stop(
 ) -> None:
     port = free_port()
     environment = sqlite_data.environment(HOST="127.0.0.1", PORT=str(port))
-    node = QuickServer(IMPATIENT, tmp_path / "node.log", environment)
+    node = QuickServer(IMPATIENT, tmp_path / "node.log", environment, warmed)
     try:
         node.wait_until(lambda: is_live(port))
         with socket.create_connection(("127.0.0.1", port)) as slow:

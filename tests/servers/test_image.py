@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devtools.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
-from tests.servers.image import Stage, build, copy, make_base
+from tests.servers.image import Stage, build, copy, make_bare, make_base
 
 POSTGRES = re.search(r"image: postgres:(\d+)-", (ROOT / "compose.yaml").read_text())
 EMAIL = "anna@example.com"
@@ -18,11 +18,17 @@ PUBLIC = "http://localhost:8000"
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base image."""
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare Debian, without Python."""
     if os.getuid() != 0:
         pytest.skip("folders that are a machine of their own need root")
-    return make_base(tmp_path_factory.mktemp("base") / "base")
+    return make_bare(tmp_path_factory.mktemp("bare") / "bare")
+
+
+@pytest.fixture(scope="module")
+def base(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base image."""
+    return make_base(bare, tmp_path_factory.mktemp("base") / "base")
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +66,18 @@ def served(image: Stage, postgres: str, tmp_path: Path) -> Iterator[ServerProces
     """The command of the image, with PostgreSQL."""
     image.environment |= {"DATABASE_URL": postgres, "PORT": str(free_port()), "PUBLIC_URL": PUBLIC}
     process = image.start(image.command, tmp_path / "log")
-    process.wait_until(lambda: image.run(*image.health).returncode == 0, 60)
+    port = int(image.environment["PORT"])
+    process.wait_until(
+        lambda: accepts_connections(port) and image.run(*image.health).returncode == 0, 60
+    )
     yield process
     process.stop()
 
 
 @pytest.fixture
-def without_python(base: Path, tmp_path: Path) -> Stage:
-    """The base image without Python, with the scripts of the project."""
-    stage = Stage(copy(base, tmp_path / "bare"))
-    stage.do("apt-get purge -y --autoremove 'python3*' 'libpython3*' && rm /usr/local/bin/python")
+def without_python(bare: Path, tmp_path: Path) -> Stage:
+    """A Debian without Python, with the scripts of the project."""
+    stage = Stage(copy(bare, tmp_path / "bare"))
     shutil.copytree(ROOT / "scripts", stage.folder / "work" / "scripts")
     shutil.copytree(ROOT / "requirements", stage.folder / "work" / "requirements")
     stage.workdir = "/work"

@@ -17,7 +17,7 @@ from devtools.servers.databases import InstanceData
 from devtools.servers.fronts import FRONTS, SITE
 from devtools.servers.gatehouse import Gatehouse, is_live
 from devtools.servers.processes import free_port, wait_for
-from devtools.servers.quick import QuickServer
+from devtools.servers.quick import QuickServer, warmed
 from devtools.servers.slow import BODY, CHUNK, HEAD, Connect, SlowClients, by_tls, direct
 from tests.forward_auth.test_forward_proxies import raise_file_limit
 
@@ -60,7 +60,8 @@ def _started(
 ) -> Iterator[int]:
     port = free_port()
     environment = data.environment(HOST="127.0.0.1", PORT=str(port), **more)
-    node = QuickServer(WAITING.format(seconds=seconds), folder / "node.log", environment)
+    code = WAITING.format(seconds=seconds)
+    node = QuickServer(code, folder / "node.log", environment, warmed)
     node.wait_until(lambda: is_live(port))
     yield port
     node.stop()

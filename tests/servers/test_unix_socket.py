@@ -12,7 +12,7 @@ from devtools.servers.databases import InstanceData
 from devtools.servers.fronts import CLIENT, SITE, Proxy, start_caddy, start_nginx
 from devtools.servers.gatehouse import SERVE
 from devtools.servers.processes import wait_for
-from devtools.servers.quick import QuickServer, loaded
+from devtools.servers.quick import QuickServer, warmed
 
 MANAGE = """
 import sys
@@ -31,7 +31,7 @@ def server(sqlite_data: InstanceData, tmp_path: Path, file: Path) -> Iterator[Qu
     environment = sqlite_data.environment(
         HOST=f"unix:{file}", PUBLIC_URL=f"https://{SITE}", TRUSTED_PROXIES="127.0.0.1"
     )
-    running = QuickServer(SERVE, tmp_path / "server.log", environment)
+    running = QuickServer(SERVE, tmp_path / "server.log", environment, warmed)
     running.wait_until(lambda: answers(file))
     yield running
     running.stop()
@@ -70,7 +70,7 @@ def test_the_server_stops_at_once(server: QuickServer) -> None:
 
 def serve(data: InstanceData, file: Path, *arguments: str) -> tuple[int, str]:
     environment = data.environment(HOST=f"unix:{file}")
-    ended = loaded.run(MANAGE, "serve", *arguments, environment=environment)
+    ended = warmed.run(MANAGE, "serve", *arguments, environment=environment)
     return ended.returncode, ended.stderr
 
 
@@ -102,7 +102,7 @@ def test_a_stale_socket_is_replaced(sqlite_data: InstanceData, tmp_path: Path, f
         left.bind(str(file))
     environment = sqlite_data.environment(HOST=f"unix:{file}")
     code = MANAGE.replace("*sys.argv[1:]", '"serve"')
-    node = QuickServer(code, tmp_path / "node.log", environment)
+    node = QuickServer(code, tmp_path / "node.log", environment, warmed)
     try:
         assert wait_for(lambda: answers(file), 30), node.output()
     finally:

@@ -7,13 +7,12 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.base import RowPage, acting_admin, as_uuid
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
-from accounts.admin.columns import moment, moment_column
+from accounts.admin.columns import moment, moment_column, with_detail
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
@@ -101,7 +100,7 @@ class WebhookDeliveryAdmin(RowPage, RowActionsAdmin):
     @admin.display(description=gettext_lazy("event"))
     def event(self, row: WebhookDelivery) -> SafeString:
         text = type_text(row.event_type)
-        return format_html('{} <span class="quiet">{}</span>', row.event_type, text)
+        return with_detail(row.event_type, text)
 
     @admin.display(description=gettext_lazy("webhook"))
     def webhook(self, row: WebhookDelivery) -> SafeString:
