@@ -14,6 +14,7 @@ from devtools.servers.processes import wait_for
 from magiclinks.models import LoginLink
 from mail import outbox
 from mail.models import OutboxMail
+from oidc_provider.services import logout_notices
 from tests.magiclinks.conftest import Ask, ask_link  # noqa: F401  # a fixture
 from tests.servers.mail import ResendServer, SMTPServer
 from webhooks.services import notices, sending
@@ -155,5 +156,5 @@ def test_notices_are_sent_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.django_db
 def test_webhooks_are_sent_by_a_thread_of_their_own() -> None:
-    assert (sending.deliver_due,) == worker.WEBHOOK_JOBS
-    assert sending.deliver_due not in worker.JOBS
+    assert (sending.deliver_due, logout_notices.send_due) == worker.WEBHOOK_JOBS
+    assert {sending.deliver_due, logout_notices.send_due}.isdisjoint(worker.JOBS)
