@@ -5,12 +5,13 @@ from typing import Any
 
 from accounts.models import User
 from accounts.services.groups.reading import groups_of
-from oidc_provider.scopes import SCOPES
+from oidc_provider.scopes import CLAIMS, SCOPES
 
 
-def claims_of(user: User, scope: Iterable[str]) -> dict[str, Any]:
-    """The claims of these scopes; without those that have no value."""
-    wanted = set(scope)
+def claims_of(user: User, scope: Iterable[str], single: Iterable[str] = ()) -> dict[str, Any]:
+    """The claims of these scopes, and single ones; without those that have no value."""
+    scopes = set(scope)
+    wanted = {*single, *(name for each in SCOPES if each.name in scopes for name in each.claims)}
     values: dict[str, Any] = {
         "sub": str(user.pk),
         "name": user.get_full_name(),
@@ -22,5 +23,4 @@ def claims_of(user: User, scope: Iterable[str]) -> dict[str, Any]:
     }
     if "groups" in wanted:
         values["groups"] = [user.role, *groups_of(user)]
-    names = [claim for each in SCOPES if each.name in wanted for claim in each.claims]
-    return {name: values[name] for name in names if values[name] != ""}
+    return {name: values[name] for name in CLAIMS if name in wanted and values[name] != ""}

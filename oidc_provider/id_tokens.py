@@ -10,7 +10,7 @@ from accounts.models import User
 from api.errors import AccessTokenInvalid
 from api.tokens.jwt import KeySetBackend
 from api.tokens.signing_keys import AccessKeys
-from oidc_provider.authentication import acr_of
+from oidc_provider.authentication import SINGLE_FACTOR, acr_of
 from oidc_provider.claims import claims_of
 from oidc_provider.models import Grant
 from oidc_provider.signing import TYP, algorithm_of, signed_for
@@ -26,12 +26,12 @@ def id_token(grant: Grant, user: User, *, now: int, ends: int, access: str, nonc
         "iat": now,
         "exp": ends,
         "auth_time": int(grant.auth_time.timestamp()),
-        "acr": acr_of(has_second_factor=grant.has_second_factor),
+        "acr": _acr_of(grant),
         "amr": grant.methods,
         "sid": str(grant.sid),
         "at_hash": _half_hash(access, algorithm_of(grant.app)),
         **({"nonce": nonce} if nonce else {}),
-        **claims_of(user, grant.scope.split()),
+        **claims_of(user, grant.scope.split(), grant.claims.get("id_token", ())),
     }
     return signed_for(grant.app, claims)
 
@@ -45,6 +45,12 @@ def read_hint(text: str) -> dict[str, Any]:
     except AccessTokenInvalid:
         return {}
     return claims if claims.get("iss") == settings.PUBLIC_URL else {}
+
+
+def _acr_of(grant: Grant) -> str:
+    """What was reached; of several values that the app accepts, one of these."""
+    reached, asked = acr_of(has_second_factor=grant.has_second_factor), grant.claims.get("acrs")
+    return SINGLE_FACTOR if asked and reached not in asked else reached
 
 
 def _half_hash(access: str, algorithm: str) -> str:

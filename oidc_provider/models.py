@@ -33,6 +33,8 @@ class AuthorizationCode(SingleUseToken, Authentication):
     # Separated by spaces, as in tokens.
     scope = models.CharField(max_length=200, editable=False)
     nonce = models.CharField(max_length=512, blank=True, editable=False)
+    # See requested_claims.RequestedClaims.stored().
+    claims = models.JSONField(default=dict, editable=False)
     # "" if a client with a secret sent none.
     code_challenge = models.CharField(max_length=43, blank=True, editable=False)
     # `public_id` of the browser session.
@@ -76,6 +78,8 @@ class Grant(Authentication):
     # Of the sign-in, for `sid`: the same whether or not the grant ends with the session.
     sid = models.UUIDField(editable=False)
     scope = models.CharField(_("scope"), max_length=200, editable=False)
+    # What was asked for beside the scope, as in AuthorizationCode.
+    claims = models.JSONField(default=dict, editable=False)
     seed = models.CharField(max_length=43, editable=False)
     # Of the newest refresh token. Older ones are not accepted.
     generation = models.PositiveIntegerField(default=0, editable=False)

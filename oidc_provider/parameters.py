@@ -9,6 +9,7 @@ from secrets import compare_digest
 
 from oidc_provider import scopes
 from oidc_provider.errors import ProtocolError
+from oidc_provider.requested_claims import RequestedClaims, read_claims
 
 RESPONSE_TYPES = ("code",)
 RESPONSE_MODES = ("query", "form_post")
@@ -22,7 +23,7 @@ PARAMETERS = (
     *("acr_values", "id_token_hint", "claims", "display", "request", "request_uri", "registration"),
     *("resource", STEP),
 )
-MAX_LENGTHS = {"nonce": 512, "state": 4096, "scope": 1000, "id_token_hint": 8192}
+MAX_LENGTHS = {"nonce": 512, "state": 4096, "scope": 1000, "id_token_hint": 8192, "claims": 4096}
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 # OpenID Connect Core, sections 5.5 and 6: an error of its own says that a thing is not supported.
@@ -45,6 +46,12 @@ class AuthorizationRequest:
     login_hint: str
     ui_locales: tuple[str, ...]
     id_token_hint: str
+    claims: RequestedClaims
+
+    @property
+    def told_scopes(self) -> tuple[str, ...]:
+        """What the user allows: the scopes, and those of single claims."""
+        return scopes.known((*self.scopes, *scopes.of_claims(self.claims.names)))
 
     @property
     def is_silent(self) -> bool:
@@ -73,6 +80,7 @@ def read_request(given: Mapping[str, str], *, is_public: bool) -> AuthorizationR
         login_hint=given.get("login_hint", "")[:254],
         ui_locales=tuple(given.get("ui_locales", "").split()[:10]),
         id_token_hint=given.get("id_token_hint", ""),
+        claims=read_claims(given.get("claims", "")),
     )
 
 

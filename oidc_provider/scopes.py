@@ -39,6 +39,12 @@ def known(requested: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in wanted)
 
 
+def of_claims(names: Iterable[str]) -> tuple[str, ...]:
+    """The scopes that open these claims: whoever asks for a claim asks for what its scope says."""
+    wanted = set(names)
+    return tuple(scope.name for scope in SCOPES if wanted & set(scope.claims))
+
+
 def labels(names: Iterable[str]) -> list[Any]:
     """What each scope lets the app know."""
     wanted = set(names)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.columns import NOTHING, badge, moment, user_link
@@ -14,8 +15,10 @@ from accounts.admin.users.sections import Content, Row
 from accounts.models import User
 from applications.admin.sections import add_section
 from applications.models import SERVICE, App
+from core.web.client_ip import client_ip
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
+from oidc_provider.entry import entry_denial
 from oidc_provider.models import LogoutNotice
 from oidc_provider.services.logout_notices import notices_of
 from oidc_provider.signing import algorithm_of, is_available
@@ -28,6 +31,8 @@ NOT_TOLD = _(
     "logout), enter its address below."
 )
 MAX_NOTICES = 10
+# Of the query: whose claims are shown.
+PERSON = "person"
 UNAVAILABLE = _("This server cannot sign people in to apps, because JWT_SECRET is set.")
 
 
@@ -76,11 +81,12 @@ def _fields(app: App, values: list[tuple[Any, Any]]) -> Content:
 
 
 def preview(request: HttpRequest, app: App) -> Content:
-    """The claims that the app would get about the administrator who looks."""
-    user = request.user
-    if not app.signs_people_in or not isinstance(user, User):
+    """The claims that the app would get about a person, and whether they may sign in to it."""
+    if not app.is_openid_client or not isinstance(request.user, User):
         return Content(empty=OFF)
-    claims = claims_of(user, scopes.NAMES)
+    typed = request.GET.get(PERSON, "").strip()[:254]
+    found = User.objects.with_login(typed).first() if typed else request.user
+    person = found or request.user
     named = {claim: scope.name for scope in scopes.SCOPES for claim in scope.claims}
     rows = [
         Row(
@@ -90,9 +96,29 @@ def preview(request: HttpRequest, app: App) -> Content:
                 format_html("<code>{}</code>", json.dumps(value, ensure_ascii=False)),
             )
         )
-        for name, value in claims.items()
+        for name, value in claims_of(person, scopes.NAMES).items()
     ]
-    return Content((_("Claim"), _("Scope"), _("Your value")), rows)
+    context = {"name": PERSON, "typed": typed, "is_unknown": found is None}
+    return Content(
+        (_("Claim"), _("Scope"), _("Value")),
+        rows,
+        note=_entry_note(request, app, person),
+        template="admin/applications/app/claims_of_person.html",
+        context=context,
+    )
+
+
+def _entry_note(request: HttpRequest, app: App, person: User) -> str:
+    """Whose values these are, and whether they may sign in."""
+    who = {"name": person.get_full_name() or person.email, "email": person.email}
+    denial = entry_denial(app, person, has_second_factor=True, ip=client_ip(request))
+    if denial is None:
+        text = gettext(
+            "%(name)s (%(email)s) may sign in now, from your network and with a second factor."
+        )
+        return text % who
+    text = gettext("%(name)s (%(email)s) may not sign in, and reads: “%(reason)s”")
+    return text % (who | {"reason": denial.message})
 
 
 def notices(_request: HttpRequest, app: App) -> Content:
@@ -121,5 +147,5 @@ def notices(_request: HttpRequest, app: App) -> Content:
 
 
 add_section("openid", _("OpenID Connect"), setup)
-add_section("claims", _("What the app learns about you, for example"), preview)
+add_section("claims", _("What the app learns about a person"), preview)
 add_section("sign-outs", _("Told of sign-outs"), notices)

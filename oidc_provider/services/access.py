@@ -117,6 +117,8 @@ def _end(actor: Actor, user: User, app: App) -> bool:
 def _access(app: App, grants: list[Grant], consents: list[Consent]) -> AppAccess:
     rows: list[Grant | Consent] = [*grants, *consents]
     named = {name for row in rows for name in row.scope.split()}
+    for row in grants:
+        named.update(scopes.of_claims(name for names in row.claims.values() for name in names))
     begun = [*(row.created_at for row in grants), *(row.given_at for row in consents)]
     return AppAccess(
         app=app,

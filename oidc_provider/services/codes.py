@@ -68,7 +68,7 @@ def issue_code(
         if pushed is not None:
             use_up(pushed)
         if remember:
-            _remember(user, app, scope)
+            _remember(user, app, " ".join(asked.told_scopes))
         now = current.issue_time(timezone.now())
         AuthorizationCode.objects.create(
             app=app,
@@ -77,6 +77,7 @@ def issue_code(
             redirect_uri=redirect_uri,
             scope=scope,
             nonce=asked.nonce,
+            claims=asked.claims.stored(),
             code_challenge=asked.code_challenge,
             session_id=authentication.session_id,
             auth_time=authentication.at,
@@ -160,6 +161,7 @@ def _make_grant(row: AuthorizationCode, app: App, given: Redemption) -> Grant | 
         session_id=None if is_offline else row.session_id,
         sid=row.session_id,
         scope=row.scope,
+        claims=row.claims,
         seed=token_urlsafe(32),
         auth_time=row.auth_time,
         methods=row.methods,

@@ -26,7 +26,12 @@ from core.errors import RepeatedParameter
 from core.web.redirects import see_other
 from core.web.single_values import may_repeat
 from oidc_provider import scopes
-from oidc_provider.authentication import SessionAuthentication, authentication_of
+from oidc_provider.authentication import (
+    MULTI_FACTOR,
+    SINGLE_FACTOR,
+    SessionAuthentication,
+    authentication_of,
+)
 from oidc_provider.entry import entry_denial
 from oidc_provider.errors import ProtocolError, RequestUnusable
 from oidc_provider.id_tokens import read_hint
@@ -164,6 +169,7 @@ def _ask_or_answer(
     if user is None or authentication is None:
         raise ProtocolError("login_required")
     visit = Visit(target, asked, given, user, authentication, choice, pushed)
+    _require_asked(visit)
     denial = entry_denial(
         target.app,
         user,
@@ -211,7 +217,19 @@ def _must_ask(visit: Visit) -> bool:
     if visit.asked.prompts & {"consent", "select_account"}:
         return True
     app = visit.target.app
-    return not app.is_trusted and not codes.has_consent(visit.user, app, visit.asked.scopes)
+    return not app.is_trusted and not codes.has_consent(visit.user, app, visit.asked.told_scopes)
+
+
+def _require_asked(visit: Visit) -> None:
+    """Raise ProtocolError unless the user and how they signed in are as the app demands."""
+    claims = visit.asked.claims
+    if claims.subs and str(visit.user.pk) not in claims.subs:
+        raise ProtocolError("login_required", "Another user is signed in.")
+    reached = visit.authentication.has_second_factor
+    accepted = {SINGLE_FACTOR, MULTI_FACTOR} if reached else {SINGLE_FACTOR}
+    if claims.acrs and accepted.isdisjoint(claims.acrs):
+        text = "The user has not signed in as strongly as acr asks."
+        raise ProtocolError("unmet_authentication_requirements", text)
 
 
 def _is_other_user(user: User | None, asked: AuthorizationRequest) -> bool:
@@ -225,7 +243,7 @@ def _consent_page(request: HttpRequest, visit: Visit) -> HttpResponse:
     back = f"{request.path}?{urlencode(marked(visit.given))}"
     context = {
         "app": visit.target.app,
-        "labels": scopes.labels(visit.asked.scopes),
+        "labels": scopes.labels(visit.asked.told_scopes),
         "host": visit.target.redirect_uri.partition("?")[0],
         "request_fields": _brought_again(visit),
         "other_account": f"{reverse('account_logout')}?{urlencode({'next': back})}",

@@ -58,7 +58,7 @@ def metadata() -> dict[str, Any]:
         "code_challenge_methods_supported": list(parameters.CHALLENGE_METHODS),
         "prompt_values_supported": list(parameters.PROMPTS),
         "ui_locales_supported": [code for code, _name in settings.LANGUAGES],
-        "claims_parameter_supported": False,
+        "claims_parameter_supported": True,
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
         "frontchannel_logout_supported": True,

@@ -236,3 +236,9 @@ def test_an_owner_sets_an_app_up_in_the_panel(
     for shown in (app.client_id, "http://localhost:8000/openid/token", "owner@example.com"):
         assert shown in page
     assert "viewer@example.com</textarea>" in page
+    # Before an app is opened to people, an owner sees what it learns about one, and who may not.
+    about = browser.get(path, {"person": "viewer@example.com"}).content.decode()
+    assert f"&quot;{viewer.pk}&quot;" in about
+    assert "may not sign in, and reads: “The app needs the role" in about
+    unknown = browser.get(path, {"person": "nobody"}).content.decode()
+    assert "No account has this address or user name." in unknown
