@@ -173,6 +173,10 @@ class App(models.Model):
             "At its end, sign-ins to the app end, too. Empty: at any time."
         ),
     )  # fmt: skip
+    allows_device_flow = models.BooleanField(
+        _("sign-in by a code on another device"), default=False,
+        help_text=_("For devices and programs without a browser: people enter a code here."),
+    )  # fmt: skip
     requires_pushed_requests = models.BooleanField(
         _("only pushed requests"), default=False,
         help_text=_("Sign-ins have to begin with a request that the app itself has sent (PAR)."),

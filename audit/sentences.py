@@ -29,7 +29,8 @@ _OF_CLIENTS = frozenset({"redirect_uris", "logout_uris", "is_trusted", "openid_r
                          "signed_userinfo", "openid_networks", "openid_hours",
                          "backchannel_logout_uri", "frontchannel_logout_uri",
                          "service_account", "client_authentication",
-                         "client_keys", "client_keys_url", "requires_pushed_requests"})  # fmt: skip
+                         "client_keys", "client_keys_url", "requires_pushed_requests",
+                         "allows_device_flow"})  # fmt: skip
 # A reason of `syncldap` begins with the id of its run.
 _RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
 

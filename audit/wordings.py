@@ -200,6 +200,7 @@ RULE_FIELDS = {
     "client_keys": _("public keys"),
     "client_keys_url": _("address of the public keys"),
     "requires_pushed_requests": _("only pushed requests"),
+    "allows_device_flow": _("sign-in by a code on another device"),
 }
 
 _CHANGE_EMAIL = Wording(

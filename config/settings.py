@@ -334,6 +334,8 @@ LIMITS = {
     "api-key": (ENV["API_KEY_FAILURES_MAX"], ENV["API_KEY_FAILURES_WINDOW"]),
     # Wrong credentials of apps; as many are written to the audit log.
     "app-credentials": (20, timedelta(minutes=10)),
+    # Codes of devices that users type: RFC 8628, section 5.1.
+    "device-code": (20, timedelta(minutes=10)),
 }
 LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]
 

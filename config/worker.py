@@ -37,7 +37,7 @@ from magiclinks import services as links
 from mail import outbox
 from mail.signals import mail_queued
 from moderation.services.violations import purge_moderation
-from oidc_provider.services import codes, grants, logout_notices, pushed_requests
+from oidc_provider.services import codes, device_codes, grants, logout_notices, pushed_requests
 from operations import checks
 from webhooks.services import derivation, notices, sending
 from webhooks.signals import delivery_queued
@@ -118,6 +118,7 @@ def purge() -> None:
         lambda: signing_keys.purge_keys(before),
         codes.purge_codes,
         pushed_requests.purge_pushed_requests,
+        device_codes.purge_device_codes,
         client_assertions.purge_assertions,
         lambda: grants.purge_grants(before),
         lambda: logout_notices.purge_notices(before),

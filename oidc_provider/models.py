@@ -65,6 +65,41 @@ class PushedRequest(SingleUseToken):
         return str(self.pk)
 
 
+class DeviceCode(SingleUseToken, Authentication):
+    """A device that waits for its user's decision (RFC 8628). Only digests of both codes are kept.
+
+    The fields of Authentication are empty until then.
+    """
+
+    DECISIONS = [("allowed", _("allowed")), ("denied", _("denied"))]
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, editable=False, related_name="+")
+    user = models.ForeignKey(
+        User, null=True, on_delete=models.CASCADE, editable=False, related_name="+"
+    )
+    auth_time = models.DateTimeField(null=True, editable=False)  # type: ignore[assignment]  # null until then
+    user_code = models.CharField(max_length=64, unique=True, editable=False)
+    scope = models.CharField(max_length=200, editable=False)
+    # The address from which the device asked.
+    asked_from = models.CharField(max_length=45, blank=True, editable=False)
+    # "" while it waits.
+    decision = models.CharField(max_length=8, choices=DECISIONS, blank=True, editable=False)
+    decided_at = models.DateTimeField(null=True, editable=False)
+    # `public_id` of the browser session in which it was allowed.
+    session_id = models.UUIDField(null=True, editable=False)
+    # Seconds that the device has to wait between two questions.
+    interval = models.PositiveSmallIntegerField(default=5, editable=False)
+    polled_at = models.DateTimeField(null=True, editable=False)
+    grant_id = models.UUIDField(default=uuid7, editable=False)
+
+    class Meta:
+        verbose_name = _("device code")
+        verbose_name_plural = _("device codes")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class Grant(Authentication):
     """What one sign-in has given to an app. No token is stored: see tokens.py."""
 

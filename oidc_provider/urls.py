@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from oidc_provider.views import access, authorize, logout, pushed, signed_out, tokens
+from oidc_provider.views import access, authorize, device, logout, pushed, signed_out, tokens
 
 app_name = "oidc_provider"
 urlpatterns = [
     path("openid/authorize", authorize.authorize, name="authorize"),
+    path("openid/device-authorization", device.device_authorization, name="device-authorization"),
+    path("openid/device", device.device, name="device"),
     path("openid/par", pushed.par, name="par"),
     path("openid/consent", authorize.decide, name="decide"),
     path("openid/token", tokens.token, name="token"),

@@ -34,7 +34,7 @@ PROTOCOL = (
     *("openid_kind", "redirect_uris", "is_trusted"),
     *("id_token_algorithm", "signed_userinfo", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
-    "requires_pushed_requests",
+    *("requires_pushed_requests", "allows_device_flow"),
 )
 ENTRY = (
     *("openid_role", "openid_group_ids", "openid_people", "openid_networks", "openid_hours"),

@@ -63,6 +63,7 @@ FACTOR_HELP = "Only people who have signed in with a second factor."
 ALGORITHM_HELP = "By which its ID tokens are signed. Empty: `JWT_ALGORITHM`."
 ACCOUNT_HELP = "The id of the service account that an app of the kind `service` acts as."
 PUSHED_HELP = "Sign-ins have to begin with a pushed request (RFC 9126)."
+DEVICE_HELP = "Devices without a browser may sign people in by a code (RFC 8628)."
 PROOF_HELP = "How it proves to be itself: by a `secret`, or by `private_key_jwt` (RFC 7523)."
 KEYS_HELP = "Its public keys (JWKs) for `private_key_jwt`."
 KEYS_URL_HELP = "Where it publishes them, instead; starts with `https://`."
@@ -104,6 +105,7 @@ class AppRecord(Shape):
     client_keys = serializers.ListField(child=serializers.JSONField(), help_text=KEYS_HELP)
     client_keys_url = serializers.CharField(allow_blank=True, help_text=KEYS_URL_HELP)
     requires_pushed_requests = serializers.BooleanField(help_text=PUSHED_HELP)
+    allows_device_flow = serializers.BooleanField(help_text=DEVICE_HELP)
     created_at = serializers.DateTimeField()
 
 
@@ -195,6 +197,7 @@ class AppFields(StrictSerializer):
         default="", allow_blank=True, max_length=MAX_KEYS_URL, help_text=KEYS_URL_HELP
     )
     requires_pushed_requests = serializers.BooleanField(default=False, help_text=PUSHED_HELP)
+    allows_device_flow = serializers.BooleanField(default=False, help_text=DEVICE_HELP)
 
 
 class AppChange(AppFields):

@@ -34,7 +34,7 @@ FIELDS = (
     *("openid_group_ids", "openid_networks", "openid_hours"),
     *("id_token_algorithm", "signed_userinfo", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
-    "requires_pushed_requests",
+    *("requires_pushed_requests", "allows_device_flow"),
 )
 # So the launcher and lists need no pages.
 MAX_APPS = 200
@@ -154,7 +154,7 @@ def openid_errors(app: App) -> dict[str, list[str]]:
             return errors
     if app.openid_kind == SERVICE:
         return _account_errors(app)
-    if not app.redirect_uris:
+    if not app.redirect_uris and not app.allows_device_flow:
         return {"redirect_uris": [_("Enter at least one address to which people return.")]}
     private = [] if app.openid_kind == "native" else private_schemes(app.redirect_uris)
     if private:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from accounts import access_policy
@@ -24,7 +24,7 @@ from oidc_provider import tokens
 from oidc_provider.entry import entry_denial, program_denial
 from oidc_provider.errors import ProtocolError
 from oidc_provider.id_tokens import id_token
-from oidc_provider.models import AuthorizationCode, Grant
+from oidc_provider.models import AuthorizationCode, DeviceCode, Grant
 
 REVOKED, REUSED = "revoked", "reused"
 
@@ -169,6 +169,8 @@ def newest_credential(user: User, after: datetime, **_of_signal: Any) -> datetim
     """
     codes = AuthorizationCode.objects.filter(user=user)
     found = [sql.newest(rows, after) for rows in (codes, user.openid_grants.all())]
+    decided = DeviceCode.objects.filter(user=user, decided_at__gt=after)
+    found.append(decided.aggregate(newest=Max("decided_at"))["newest"])
     return max((each for each in found if each is not None), default=None)
 
 

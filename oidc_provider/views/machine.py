@@ -22,7 +22,7 @@ View = Callable[[HttpRequest], HttpResponse]
 TOKEN_FIELDS = (
     *("grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"),
     *("refresh_token", "scope", "token", "token_type_hint", "access_token"),
-    *(TYPE_FIELD, ASSERTION_FIELD),
+    *("device_code", TYPE_FIELD, ASSERTION_FIELD),
 )
 # Fields by which a client proves to be itself.
 PROOFS = frozenset({SECRET_FIELD, TYPE_FIELD, ASSERTION_FIELD})

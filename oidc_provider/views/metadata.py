@@ -28,6 +28,7 @@ def metadata() -> dict[str, Any]:
         "authorization_endpoint": url_of("authorize"),
         "token_endpoint": url_of("token"),
         "userinfo_endpoint": url_of("userinfo"),
+        "device_authorization_endpoint": url_of("device-authorization"),
         "pushed_authorization_request_endpoint": url_of("par"),
         # Apps can be set up so that they have to.
         "require_pushed_authorization_requests": False,

@@ -7,7 +7,7 @@ from applications.models import App
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
 from oidc_provider.errors import ProtocolError
-from oidc_provider.services import codes, grants, programs
+from oidc_provider.services import codes, device_codes, grants, programs
 from oidc_provider.signing import signed_for
 from oidc_provider.views.machine import (
     client_of,
@@ -86,6 +86,12 @@ def _by_refresh_token(app: App, form: dict[str, str]) -> dict[str, object]:
     return grants.token_response(grant, scope=scope)
 
 
+def _by_device_code(app: App, form: dict[str, str]) -> dict[str, object]:
+    grant = device_codes.redeem(app, form.get("device_code", ""))
+    grants.require_live(grant)
+    return grants.token_response(grant)
+
+
 def _by_client_credentials(app: App, form: dict[str, str]) -> dict[str, object]:
     wanted = form.get("scope", "").split()
     if not {*wanted} <= {*scopes.OF_PROGRAMS}:
@@ -98,6 +104,7 @@ GRANT_TYPES = {
     "authorization_code": _by_code,
     "refresh_token": _by_refresh_token,
     "client_credentials": _by_client_credentials,
+    "urn:ietf:params:oauth:grant-type:device_code": _by_device_code,
 }
 
 

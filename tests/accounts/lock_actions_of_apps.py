@@ -18,6 +18,7 @@ from oidc_provider.errors import ProtocolError
 from oidc_provider.services import (
     access,
     codes,
+    device_codes,
     grants,
     logout_notices,
     programs,
@@ -79,6 +80,17 @@ def reuse_a_token_of_an_app() -> None:
             grant, _scope = grants.refresh(app, tokens["refresh_token"], ())
             tokens = grants.token_response(grant)
         grants.refresh(app, first["refresh_token"], ())
+
+
+@act
+def sign_a_device_in() -> None:
+    app = client_app()
+    issued = device_codes.issue(app, ("openid",), "198.18.3.7")
+    form = {"user_code": issued.user_code, "choice": "allow"}
+    signed_in("anna").post("/openid/device", form)
+    with suppress(ProtocolError):
+        grants.revoke(device_codes.redeem(app, issued.device_code))
+    device_codes.purge_device_codes()
 
 
 @act

@@ -1289,6 +1289,8 @@ WITHOUT_CASE = {
     "forward_auth:check": "a question of a proxy",
     "oidc_provider:authorize": "goes on as a GET, and makes nothing",
     "oidc_provider:decide": "makes a code again; the first is worth nothing to anyone else",
+    "oidc_provider:device-authorization": "asked by apps; tests/oidc_provider/test_device_flow.py",
+    "oidc_provider:device": "tests/oidc_provider/test_device_flow.py",
     "oidc_provider:par": "asked by apps; tests/oidc_provider/test_pushed_requests.py",
     "oidc_provider:token": "asked by apps; tests/oidc_provider/test_tokens.py",
     "oidc_provider:userinfo": "asked by apps, and makes nothing",
