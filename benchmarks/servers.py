@@ -48,9 +48,9 @@ def email_of(number: int) -> str:
 
 
 def make_data(folder: Path, database_url: str = "") -> InstanceData:
-    """An instance's data as the first start leaves them."""
+    """An instance's data as the first start leaves them; to fill them may take any time."""
     url = database_url or f"sqlite:///{folder / 'gatehouse.sqlite3'}"
-    data = InstanceData("benchmark", url, folder)
+    data = InstanceData("benchmark", url, folder, seconds=None)
     prepared = data.manage("serve", "--prepare-only")
     if prepared.returncode != 0:
         raise RuntimeError(prepared.stderr)

@@ -23,7 +23,7 @@ from devtools.servers.processes import (
     free_port,
     program,
 )
-from devtools.servers.quick import Ended, Loaded, loaded, warmed
+from devtools.servers.quick import SECONDS, Ended, Loaded, loaded, warmed
 
 PREPARE = """
 import django
@@ -49,12 +49,16 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class InstanceData:
-    """The data of one instance. kind: "sqlite" or "postgres". url: its DATABASE_URL."""
+    """The data of one instance.
+
+    kind: "sqlite" or "postgres". url: its DATABASE_URL. seconds: what runs longer is killed.
+    """
 
     kind: str
     url: str
     data_dir: Path
     extra: dict[str, str] = field(default_factory=dict)
+    seconds: float | None = SECONDS
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of a process that uses this data, without the settings of the tests."""
@@ -76,7 +80,9 @@ class InstanceData:
     def python(self, code: str, *arguments: str, **more: str) -> str:
         """Run code in a process with this data; returns the output. Raises with the error text."""
         environment = self.environment(**more)
-        done = starter(environment).run(code, *arguments, environment=environment)
+        done = starter(environment).run(
+            code, *arguments, environment=environment, seconds=self.seconds
+        )
         if done.returncode != 0:
             raise RuntimeError(f"exit {done.returncode}:\n{done.stderr[-3000:]}")
         return done.stdout
@@ -88,7 +94,9 @@ class InstanceData:
     def manage(self, *arguments: str, **more: str) -> Ended:
         """Run `manage.py arguments` with this data."""
         environment = self.environment(**more)
-        return starter(environment).run(MANAGE, *arguments, environment=environment)
+        return starter(environment).run(
+            MANAGE, *arguments, environment=environment, seconds=self.seconds
+        )
 
 
 def starter(environment: Mapping[str, str]) -> Loaded:

@@ -173,13 +173,19 @@ class Loaded:
         self._running: dict[int, Forked] = {}
         self._begun: SimpleQueue[Forked | None] = SimpleQueue()
 
-    def run(self, code: str, *arguments: str, environment: Mapping[str, str]) -> Ended:
-        """Run `python -c code arguments` in ROOT; kills it after SECONDS."""
+    def run(
+        self,
+        code: str,
+        *arguments: str,
+        environment: Mapping[str, str],
+        seconds: float | None = SECONDS,
+    ) -> Ended:
+        """Run `python -c code arguments` in ROOT; kills it after `seconds`, or never."""
         with tempfile.TemporaryDirectory(prefix="gatehouse-quick-") as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
             forked = self.start(code, *arguments, environment=environment, out=out, err=err)
             try:
-                status = forked.wait(SECONDS)
+                status = forked.wait(seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(forked.pid, signal.SIGKILL)
                 status = forked.wait(SECONDS)
