@@ -87,7 +87,7 @@ class AccessReview(models.Model):
         """How many items it has, and how many of them can still be decided; by one query."""
         rows = ReviewItem.objects.filter(review=self).order_by().values_list("decision")
         # By decision, because the index sorts them so; a condition would read each row.
-        by_decision = dict(rows.annotate(number=models.Count("pk")))
+        by_decision = dict(rows.annotate(number=models.Count("*")))
         undecided = sum(by_decision.get(decision, 0) for decision in UNDECIDED)
         return sum(by_decision.values()), undecided
 

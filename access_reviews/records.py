@@ -28,7 +28,7 @@ def _counts(keys: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
     counts: dict[UUID, tuple[int, int]] = {}
     # By decision, because the index sorts them so; a condition would read each row.
     for key, decision, number in rows.values_list("review", "decision").annotate(
-        items_count=Count("pk")
+        items_count=Count("*")
     ):
         total, left = counts.get(key, (0, 0))
         counts[key] = (total + number, left + number * (decision in UNDECIDED))

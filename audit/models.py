@@ -1,10 +1,15 @@
 """The table of the audit log."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+# Clocks of nodes differ, and what is recorded waits for its turn in the chain.
+DISORDER = timedelta(hours=1)
+LAST_SEQ = models.BigIntegerField.MAX_BIGINT
 # What most events have. The indexes of these columns leave it out.
 USUAL = {"result": "success", "channel": "web"}
 
@@ -17,6 +22,22 @@ def is_result(result: str) -> models.Q:
 def is_channel(channel: str) -> models.Q:
     """The events from this channel, found by an index unless it is the usual one."""
     return _having("channel", channel)
+
+
+def near_period(after: datetime | None, before: datetime | None) -> models.Q:
+    """The events of a period, and a few around it: bounds of `seq`, found by the index of `at`.
+
+    In the order of `seq`, which lists have, the database then reads a page; with `at` alone it
+    sorts the whole period. An event may be written up to DISORDER after one of a later time.
+    """
+    events, bounds = AuditEvent.objects.order_by("at"), models.Q()
+    if after is not None:
+        earlier = events.reverse().filter(at__lt=after - DISORDER).values("seq")[:1]
+        bounds &= models.Q(seq__gt=Coalesce(models.Subquery(earlier), 0))
+    if before is not None:
+        later = events.filter(at__gte=before + DISORDER).values("seq")[:1]
+        bounds &= models.Q(seq__lt=Coalesce(models.Subquery(later), LAST_SEQ))
+    return bounds
 
 
 def _having(column: str, value: str) -> models.Q:

@@ -146,7 +146,7 @@ def _endpoints() -> dict[str, list[dict[str, str]]]:
         "access-rules": [],
         "webhooks": [],
         "invitations": [
-            *({"state": state} for state in ("live", "expired", "accepted", "all")),
+            *({"state": state} for state in ("live", "expired", "all")),
             {"email": "invited77@example.com"}, {"email": "invited77"}, {"role": "viewer"},
             {"role": "owner"},
         ],

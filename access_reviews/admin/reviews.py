@@ -126,5 +126,5 @@ class AccessReviewAdmin(ReadOnlyAdmin):
 
 
 def _counted(items: "QuerySet[Any, Any]") -> Coalesce:
-    numbers = items.annotate(number=Count("pk")).values("number")
+    numbers = items.annotate(number=Count("*")).values("number")
     return Coalesce(Subquery(numbers, output_field=IntegerField()), 0)

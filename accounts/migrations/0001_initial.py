@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'user',
                 'verbose_name_plural': 'users',
-                'indexes': [models.Index(fields=['role', 'id'], name='user_role'), models.Index(fields=['last_login', '-id'], name='user_last_login'), models.Index(fields=['created_at'], name='user_created_at'), models.Index(condition=models.Q(('expires_at__isnull', False)), fields=['expires_at'], name='user_expires_at'), models.Index(condition=models.Q(('role_until__isnull', False)), fields=['role_until'], name='user_role_until'), models.Index(condition=models.Q(('responsible__isnull', False)), fields=['id'], name='user_service_accounts'), models.Index(condition=models.Q(('email_verified_at', None)), fields=['id'], name='user_unverified'), models.Index(condition=models.Q(('is_active', False)), fields=['id'], name='user_disabled'), models.Index(condition=models.Q(('setup_completed', False)), fields=['id'], name='user_not_set_up'), models.Index(fields=['id', 'search_text', 'kind'], name='user_search_text')],
+                'indexes': [models.Index(fields=['role', 'id'], name='user_role'), models.Index(fields=['last_login', '-id'], name='user_last_login'), models.Index(fields=['created_at'], name='user_created_at'), models.Index(condition=models.Q(('expires_at__isnull', False)), fields=['expires_at'], name='user_expires_at'), models.Index(condition=models.Q(('role_until__isnull', False)), fields=['role_until'], name='user_role_until'), models.Index(condition=models.Q(('responsible__isnull', False)), fields=['id'], name='user_service_accounts'), models.Index(condition=models.Q(('responsible__isnull', False)), fields=['role', 'id'], name='user_service_role'), models.Index(condition=models.Q(('email_verified_at', None)), fields=['id'], name='user_unverified'), models.Index(condition=models.Q(('is_active', False)), fields=['id'], name='user_disabled'), models.Index(condition=models.Q(('setup_completed', False)), fields=['id'], name='user_not_set_up'), models.Index(fields=['id', 'search_text', 'kind'], name='user_search_text')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='user_email_is_lower_case'), models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'admin', 'editor', 'viewer', 'none'])), name='user_role_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('role_after', ''), ('role_until', None)), models.Q(('role_after__in', ['owner', 'admin', 'editor', 'viewer', 'none']), ('role_until__isnull', False)), _connector='OR'), name='user_role_after_its_end'), models.CheckConstraint(condition=models.Q(models.Q(('email__contains', '@'), ('kind', 'person'), ('responsible', None), ('responsible_group_id', None)), models.Q(models.Q(('email__contains', '@'), _negated=True), ('email_verified_at', None), ('kind', 'service'), ('last_login', None), ('password__startswith', '!'), ('responsible__isnull', False), ('setup_completed', True), ('username', models.F('email')), ('username__isnull', False)), _connector='OR'), name='user_kind'), models.CheckConstraint(condition=models.Q(('kind', 'person'), models.Q(models.Q(('role', 'owner'), _negated=True), models.Q(('role_after', 'owner'), _negated=True)), _connector='OR'), name='user_service_is_no_owner')],
             },
         ),
@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
                 ('session_data', models.TextField(verbose_name='session data')),
                 ('session_key', models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ('public_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name='id')),
-                ('expire_date', models.DateTimeField(db_index=True, verbose_name='ends')),
+                ('expire_date', models.DateTimeField(verbose_name='ends')),
                 ('ip', models.CharField(blank=True, max_length=45, verbose_name='network address')),
                 ('user_agent', models.CharField(blank=True, max_length=256, verbose_name='browser')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='signed in')),
@@ -159,7 +159,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'session',
                 'verbose_name_plural': 'sessions',
-                'indexes': [models.Index(fields=['user', '-last_seen_at'], name='session_of_user'), models.Index(condition=models.Q(('user__isnull', False)), fields=['-expire_date'], name='session_signed_in'), models.Index(condition=models.Q(('user__isnull', False)), fields=['-created_at'], name='session_begun')],
+                'indexes': [models.Index(fields=['user', '-last_seen_at'], name='session_of_user'), models.Index(fields=['expire_date', 'user', 'ip', 'created_at'], name='session_signed_in'), models.Index(condition=models.Q(('user__isnull', False)), fields=['-created_at'], name='session_begun')],
             },
         ),
         migrations.CreateModel(

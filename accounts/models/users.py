@@ -290,6 +290,11 @@ class User(AbstractBaseUser):
                 condition=models.Q(responsible__isnull=False),
                 name="user_service_accounts",
             ),
+            models.Index(
+                fields=["role", "id"],
+                condition=models.Q(responsible__isnull=False),
+                name="user_service_role",
+            ),
             # The rare states, which the filters of lists would look for in every row.
             models.Index(
                 fields=["id"], condition=models.Q(email_verified_at=None), name="user_unverified"

@@ -166,8 +166,11 @@ def state_of(key: ApiKey, now: datetime) -> str:
 
 
 def live_condition(now: datetime) -> Q:
-    """The condition for keys that state_of() calls live."""
-    return Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now)) & ~ended_condition()
+    """The condition for keys that state_of() calls live.
+
+    With "expires_at is empty or later", SQLite would sort all live keys for a page of the newest.
+    """
+    return Q(revoked_at=None) & ~Q(expires_at__lte=now) & ~ended_condition()
 
 
 def ended_condition() -> Q:

@@ -18,7 +18,7 @@ from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import AuditRecord, page_of, record
 from api.validation import refuse_fields
-from audit.models import AuditEvent, is_channel, is_result
+from audit.models import AuditEvent, is_channel, is_result, near_period
 from core.errors import GatehouseError, NotFound
 
 
@@ -69,7 +69,8 @@ class AuditEventsView(APIView):
             found = found.filter(is_result(filters.pop("result")))
         if "channel" in filters:
             found = found.filter(is_channel(filters.pop("channel")))
-        found = found.filter(**filters)
+        period = near_period(filters.get("at__gte"), filters.get("at__lt"))
+        found = found.filter(period, **filters)
         return paginate(request, with_undo(with_emails(found)), _record)
 
 

@@ -32,12 +32,22 @@ PAGES = {
     "/api/v1/audit-events?channel=worker": "audit_channel",
     "/api/v1/audit-events?result=failure": "audit_result",
     "/api/v1/audit-events?ip=10.1.2.3": "audit_ip",
+    "/api/v1/audit-events?after=2020-01-01T00:00:00Z&before=2099-01-01T00:00:00Z": "audit_at",
+}
+# PostgreSQL chooses by numbers of rows, which are small here.
+SQLITE_PAGES = {
+    "/admin/accounts/browsersession/?q=10.1.2.3": "session_signed_in",
+    "/admin/accounts/serviceaccount/?role=viewer": "user_service_role",
+    "/admin/api/apikey/?state=live": "api_key_created_at",
 }
 # On PostgreSQL a table is read as a whole only where no index serves; on SQLite, with a bare SCAN.
 GROWING = "(?:accounts_user|accounts_browsersession|audit_auditevent|mfa_authenticator)"
 WHOLE_TABLE = re.compile(rf"(?:Seq Scan on|SCAN) {GROWING}\b(?! USING)")
 # Of the statement itself, not of a part that is asked about each row of a page.
-SORTED = re.compile(rf"^\w+ {GROWING}.*\nUSE TEMP B-TREE FOR ORDER BY", re.MULTILINE | re.DOTALL)
+SORTED = re.compile(
+    rf"^[\w-]+ (?:{GROWING}|api_apikey|OR\n).*\nUSE TEMP B-TREE FOR ORDER BY",
+    re.MULTILINE | re.DOTALL,
+)
 EXPLAIN = """
 import sys
 from django.db import connection
@@ -79,12 +89,13 @@ for path in {paths!r}:
 
 
 def test_what_few_rows_match_is_found_by_an_index(any_data: InstanceData) -> None:
+    pages = PAGES | (SQLITE_PAGES if any_data.kind == "sqlite" else {})
     plans: dict[str, Any] = any_data.shell(
-        EXPLAIN.format(paths=list(PAGES)), PUBLIC_URL="http://localhost:8000"
+        EXPLAIN.format(paths=list(pages)), PUBLIC_URL="http://localhost:8000"
     )
 
     wrong = []
-    for path, index in PAGES.items():
+    for path, index in pages.items():
         if not re.search(rf"\b(?:{index})\b", "\n".join(plans[path])):
             wrong.append(f"{path} does not use {index}:\n" + "\n".join(plans[path]))
         # The overview counts all users, up to a limit.

@@ -74,6 +74,25 @@ def test_filters_narrow_the_log(admin: User, viewer: User, browser_of: BrowserOf
     assert problem(browser.get(f"{API}/audit-events?actor=me")) == (402, "record_invalid")
 
 
+def test_a_period_has_the_events_that_were_written_out_of_order(
+    admin: User, browser_of: BrowserOf
+) -> None:
+    browser, now = browser_of(admin), timezone.now()
+    for action, minutes in (("test:late:act", 20), ("test:early:act", -20), ("test:on:act", 0)):
+        event = audit_log.draft(action)
+        event.at = now + timedelta(minutes=minutes)
+        audit_log.append([event])
+    begin, end = (
+        (now + timedelta(minutes=minutes)).isoformat().replace("+", "%2B") for minutes in (-30, -10)
+    )
+
+    assert _actions(browser, f"after={begin}&before={end}") == ["test:early:act"]
+    begin, end = end, (now + timedelta(minutes=21)).isoformat().replace("+", "%2B")
+    written = ["test:on:act", "test:late:act", "account:session:start"]
+    assert _actions(browser, f"after={begin}&before={end}") == written
+    assert _actions(browser, f"before={begin}") == ["test:early:act"]
+
+
 def test_editors_cannot_read_the_audit_log(editor: User, browser_of: BrowserOf) -> None:
     assert problem(browser_of(editor).get(f"{API}/audit-events")) == (403, "forbidden")
 
