@@ -104,15 +104,15 @@ def test_only_the_user_whom_sub_names_is_named(
 def test_an_essential_acr_is_reached_or_refused(
     party: RelyingParty, browser: Client, stranger: Client, viewer: User
 ) -> None:
-    """Section 5.5.1.1. acr_values, or acr that is not essential, is a wish: the token says what is.
+    """Section 5.5.1.1. acr_values, or acr that is not essential, is a hint: the token says what is.
 
     oidcc-ensure-request-with-acr-values-succeeds.
     """
     essential = {"essential": True, "values": [SECOND]}
-    wish = party.sign_in(browser, acr_values=f"{SECOND} {FIRST}")
-    assert claims_in(wish)["acr"] == FIRST
-    wish = party.sign_in(browser, **asking(id_token={"acr": {"values": [SECOND]}}))
-    assert claims_in(wish)["acr"] == FIRST
+    found = party.sign_in(browser, acr_values=f"{SECOND} {FIRST}")
+    assert claims_in(found)["acr"] == FIRST
+    found = party.sign_in(browser, **asking(id_token={"acr": {"values": [SECOND]}}))
+    assert claims_in(found)["acr"] == FIRST
     asked = asking(id_token={"acr": essential})
     refused = answer_of(party.authorize(browser, **asked))
     assert refused["error"] == "unmet_authentication_requirements"

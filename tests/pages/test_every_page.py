@@ -30,6 +30,7 @@ from accounts.services.email_tokens import issue_token
 from accounts.services.groups.changes import create_group
 from accounts.services.invitations import invite
 from accounts.services.offboard import offboard
+from accounts.services.service_accounts import create_service_account
 from accounts.services.users import create_user
 from audit.models import AuditEvent
 from federation.models import ExternalIdentity
@@ -57,6 +58,7 @@ Denial.objects.create(reference="ABCD2345", status=403, code="forbidden", why="r
 start_family(waiting, timezone.now())
 request_to_disable(waiting)
 create_group(actor=SYSTEM, name="night-shift")
+machine = create_service_account(actor=SYSTEM, username="printer", responsible=owner)
 values = {{"name": "Chat", "url": "https://chat.example.com/hook", "is_enabled": False}}
 chat = create_endpoint(actor=owner, values=values).endpoint
 WebhookDelivery.objects.create(endpoint=chat, event_id="evt_1", event_type="user.created",
@@ -79,6 +81,7 @@ paths = {{
         + issue_token(waiting, tokens.VERIFY_EMAIL, lifetime=hour).token,
     "magiclinks:open": "/magic-link/"
         + issue_link(waiting, actor=SYSTEM, lifetime=hour, source="command").url.rpartition("/")[2],
+    "serviceaccounts:keys": f"/account/service-accounts/{{machine.pk}}",
     "federation:disconnect": f"/account/identities/{{identity.pk}}/disconnect",
 }}
 values = {{"app_label": "accounts", "number": report, "way": "up", "step": "address",
@@ -116,7 +119,7 @@ def walk(patterns, space="", before=()):
         names += list(regex.groupindex) if regex and not each.pattern.converters else []
         if isinstance(each, URLResolver):
             inner = space + (f"{{each.namespace}}:" if each.namespace else "")
-            if not str(each.pattern).startswith("api/v1"):
+            if not str(each.pattern).startswith(("api/v1", "scim/v2")):
                 yield from walk(each.url_patterns, inner, names)
         elif each.name:
             yield [space + each.name, path_of(space + each.name, each.name, dict.fromkeys(names))]
@@ -159,6 +162,7 @@ NOT_ASKED = {
     "apikeys:rotate": "see tests/api/test_apikeys_page.py",
     "apikeys:revoke": "see tests/api/test_apikeys_page.py",
     "apikeys:end-program": "POST only",
+    "serviceaccounts:revoke": "POST only",
 }
 
 

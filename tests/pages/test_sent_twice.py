@@ -1327,7 +1327,7 @@ def _addresses(patterns: Any, path: str = "", space: str = "") -> Iterator[tuple
         if hasattr(pattern, "url_patterns"):
             below = f"{space}{pattern.namespace}:" if pattern.namespace else space
             yield from _addresses(pattern.url_patterns, here, below)
-        elif not here.startswith("api/v1/"):
+        elif not here.startswith(("api/v1/", "scim/v2/")):
             yield f"{space}{pattern.name or ''}", here
 
 

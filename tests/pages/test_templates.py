@@ -48,7 +48,7 @@ def test_every_page_has_a_language_a_title_and_one_heading(
     stranger, browser_of, owner, viewer
 ) -> None:
     opened = open_all(stranger, browser_of, owner, viewer)
-    assert len(opened) == 21
+    assert len(opened) == 22
     assert [name for name, answer in opened if answer.status_code >= 500] == []
     for name, answer in opened:
         page = read(answer.content)

@@ -194,7 +194,7 @@ def test_no_user_page_shows_english_after_choosing_german(
 ) -> None:
     opened = open_all(german(stranger), lambda user: german(browser_of(user)), owner, viewer)
 
-    assert len(opened) == 21
+    assert len(opened) == 22
     assert [found for name, answer in opened for found in _english(catalog, name, answer)] == []
 
 
