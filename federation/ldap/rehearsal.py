@@ -2,16 +2,11 @@
 
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Q
-
 from accounts import access_policy
-from accounts.actors import ANONYMOUS_ID
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.signup import RegistrationClosed
 from core.errors import GatehouseError
-from core.locks import ROLES, acquire_lock, lock_users
 from federation.ldap.backend import LDAPBackend, is_local_account
 from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.diagnosis import Step
@@ -23,6 +18,7 @@ from federation.services.identities import (
     GroupsIncomplete,
     decide,
 )
+from federation.services.rehearsals import rehearse
 
 SHOWN_GROUPS = 20
 # In place of a password that is not verified; never sent.
@@ -90,12 +86,12 @@ class RehearsalBackend(LDAPBackend):
         if self.verifies_password:
             self.note("Password", "the directory accepts it")
         self._note_user(directory_user)
-        with transaction.atomic():
-            _lock_in_order(directory_user)
-            try:
-                return super().account_of(directory_user)
-            finally:
-                transaction.set_rollback(True)
+        return rehearse(
+            lambda: super(RehearsalBackend, self).account_of(directory_user),
+            provider=PROVIDER,
+            subject=directory_user.subject,
+            email=directory_user.email,
+        )
 
     def _note_user(self, directory_user: DirectoryUser) -> None:
         config = self.config
@@ -127,18 +123,6 @@ def _outcome(user: User) -> str:
         return f"the account {before.email} is this person's; role {user.role} stays"
     change = f"role {before.role} -> {user.role}{owner}"
     return f"the account {before.email} is this person's; {change}"
-
-
-def _lock_in_order(directory_user: DirectoryUser) -> None:
-    """Take the locks of a whole sign-in, which is one transaction here (docs/architecture.md)."""
-    concerned = User.all_objects.filter(
-        Q(pk=ANONYMOUS_ID)
-        | Q(email=directory_user.email)
-        | Q(identities__provider=PROVIDER, identities__subject=directory_user.subject)
-        | Q(role=Role.OWNER, setup_completed=False)
-    )
-    lock_users(*set(concerned.values_list("pk", flat=True)))
-    acquire_lock(ROLES)
 
 
 def _description(config: LDAPConfig, directory_user: DirectoryUser) -> str:

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.db import transaction
-
 from accounts import access_policy
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.services.groups.reading import groups_of
 from audit import audit_log
 from core.errors import GatehouseError
-from core.locks import ROLES, acquire_lock, lock_users
 from core.text import email_addresses
 from federation.models import ExternalIdentity
 from federation.oidc.errors import SignInFailed
@@ -32,6 +29,7 @@ from federation.services.identities import (
     find_identity,
     resolve_user,
 )
+from federation.services.rehearsals import rehearse
 from federation.services.switching import require_owner
 
 ACTION = "settings:provider:test"
@@ -124,26 +122,20 @@ def _audit(actor: Actor, provider: Provider, code: str) -> None:
 
 def _rehearse(source: SignInSource, info: ExternalUserInfo) -> dict[str, Any]:
     """Sign in, look, and roll back."""
-    with transaction.atomic():
-        _lock(source, info)
+
+    def sign_in() -> tuple[bool, User, dict[str, Any]]:
         was_connected = find_identity(source, info) is not None
-        try:
-            user = resolve_user(source, info)
-            found = _account(user, find_identity(source, info))
-        except GatehouseError as error:
-            user, found = None, _refusal(source, info, error)
-        transaction.set_rollback(True)
-    if user is None:
-        return found
+        user = resolve_user(source, info)
+        return was_connected, user, _account(user, find_identity(source, info))
+
+    email = _stored_email(info) if info.email else ""
+    try:
+        was_connected, user, found = rehearse(
+            sign_in, provider=source.id, subject=info.subject, email=email
+        )
+    except GatehouseError as error:
+        return _refusal(source, info, error)
     return found | _difference(User.objects.filter(pk=user.pk).first(), was_connected)
-
-
-def _lock(source: SignInSource, info: ExternalUserInfo) -> None:
-    """Take what the sign-in takes in several transactions, in the one order of core.locks."""
-    identity = find_identity(source, info)
-    accounts = User.objects.filter(email=_stored_email(info)) if info.email else User.objects.none()
-    lock_users(identity.user_id if identity else None, *accounts.values_list("pk", flat=True))
-    acquire_lock(ROLES)
 
 
 def _stored_email(info: ExternalUserInfo) -> str:

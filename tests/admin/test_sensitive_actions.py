@@ -34,6 +34,7 @@ EXEMPT_PAGES = {
     "accounts_user_disable",
     "accounts_serviceaccount_disable",
     "accounts_user_end-sessions",
+    "accounts_user_end-app-access",
     "accounts_approvalrequest_decline",
     "accounts_approvalrequest_withdraw",
     "accounts_invitation_many",
