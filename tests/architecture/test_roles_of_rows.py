@@ -22,7 +22,7 @@ ALLOWED = {
     "accounts.services.first_run": "the default owner, whose role has no end",
     "accounts.services.invitations": "roles of invitations",
     "accounts.services.signup": "whether anybody was ever made administrator",
-    "federation.ldap.rehearsal": "the default owner, whose role has no end",
+    "federation.services.rehearsals": "the default owner, whose role has no end",
     "federation.ldap.sign_in": "the default owner, and whether anybody was ever made owner",
     "federation.services.switching": "an owner whose role has just ended is stricter",
     "federation.ldap.sync": "undoing writes only where the stored role is what the run has stored",
