@@ -20,6 +20,8 @@ CLIENT_ID_LENGTH = 20
 SERVICE = "service"
 # How an app proves to be itself: by a secret, or by an assertion that it signs.
 SECRET, ASSERTION = "secret", "private_key_jwt"
+# What `sub` says of a person: OpenID Connect Core, section 8.
+PUBLIC, PAIRWISE = "public", "pairwise"
 
 
 def make_client_id() -> str:
@@ -53,6 +55,10 @@ class App(models.Model):
     AUTHENTICATION = [
         (SECRET, _("by a secret")),
         (ASSERTION, _("by a key of its own (private_key_jwt)")),
+    ]
+    SUBJECT_TYPES = [
+        (PUBLIC, _("the same in every app")),
+        (PAIRWISE, _("another one in each app (pairwise)")),
     ]
     ALGORITHMS = [("ES256", "ES256"), ("RS256", "RS256")]
     LEVELS = [
@@ -147,6 +153,13 @@ class App(models.Model):
     signed_userinfo = models.BooleanField(
         _("signed answers of userinfo"), default=False,
         help_text=_("The userinfo endpoint answers with a signed token instead of JSON."),
+    )  # fmt: skip
+    subject_type = models.CharField(
+        _("ids of people"), max_length=8, choices=SUBJECT_TYPES, default=PUBLIC,
+        help_text=_(
+            "What the app is told as “sub”. With another one in each app, apps cannot compare whom "
+            "they know."
+        ),
     )  # fmt: skip
     # Ids of users, as text.
     openid_people = models.JSONField(

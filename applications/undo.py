@@ -36,7 +36,7 @@ def undo_change(event: AuditEvent) -> Reversal:
         _("App “%(name)s”") % {"name": app.name},
         rule_text(apps.with_group_names(now)),
         rule_text(apps.with_group_names(before)),
-        lambda actor: apps.edit_app(actor=actor, app=app, changes=before),
+        lambda actor: apps.edit_app(actor=actor, app=app, changes=before, confirmed=True),
         apps.require_owner,
     )
 

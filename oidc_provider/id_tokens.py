@@ -14,6 +14,7 @@ from oidc_provider.authentication import SINGLE_FACTOR, acr_of
 from oidc_provider.claims import claims_of
 from oidc_provider.models import Grant
 from oidc_provider.signing import TYP, algorithm_of, signed_for
+from oidc_provider.subjects import session_of
 
 _backend = KeySetBackend(TYP.lower(), AccessKeys())
 
@@ -28,10 +29,10 @@ def id_token(grant: Grant, user: User, *, now: int, ends: int, access: str, nonc
         "auth_time": int(grant.auth_time.timestamp()),
         "acr": _acr_of(grant),
         "amr": grant.methods,
-        "sid": str(grant.sid),
+        "sid": session_of(grant.app, grant.sid),
         "at_hash": _half_hash(access, algorithm_of(grant.app)),
         **({"nonce": nonce} if nonce else {}),
-        **claims_of(user, grant.scope.split(), grant.claims.get("id_token", ())),
+        **claims_of(grant.app, user, grant.scope.split(), grant.claims.get("id_token", ())),
     }
     return signed_for(grant.app, claims)
 

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from applications.models import App
 from oidc_provider.signing import signed_for
+from oidc_provider.subjects import session_of, subject_of
 
 TYP = "logout+jwt"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -22,8 +23,8 @@ def logout_token(app: App, *, user_id: uuid.UUID, sid: uuid.UUID, now: datetime)
         "iat": int(now.timestamp()),
         "exp": int((now + LIFETIME).timestamp()),
         "jti": str(uuid.uuid4()),
-        "sub": str(user_id),
-        "sid": str(sid),
+        "sub": subject_of(app, user_id),
+        "sid": session_of(app, sid),
         "events": {EVENT: {}},
     }
     return signed_for(app, claims, TYP)

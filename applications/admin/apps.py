@@ -25,14 +25,23 @@ from applications.addresses import clean_app
 from applications.admin.sections import pages_of, remainder_of, sections_of
 from applications.client_keys import MAX_KEYS_TEXT, keys_of
 from applications.models import App
-from applications.services.apps import FIELDS, MAX_APPS, delete_app, edit_app, openid_errors
+from applications.services.apps import (
+    FIELDS,
+    MAX_APPS,
+    consequence,
+    delete_app,
+    edit_app,
+    needs_confirmation,
+    openid_errors,
+    values_of,
+)
 from core.errors import GatehouseError
 
 # The wizard belongs to forward auth, which this app does not import.
 WIZARD = "admin:applications_app_protect"
 PROTOCOL = (
     *("openid_kind", "redirect_uris", "is_trusted"),
-    *("id_token_algorithm", "signed_userinfo", "service_account"),
+    *("id_token_algorithm", "signed_userinfo", "subject_type", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
     *("requires_pushed_requests", "allows_device_flow"),
 )
@@ -42,6 +51,7 @@ ENTRY = (
 )
 SIGNING_OUT = ("logout_uris", "backchannel_logout_uri", "frontchannel_logout_uri")
 OPENID = (*PROTOCOL, *ENTRY, *SIGNING_OUT)
+WITH_DEFAULT = ("openid_role", "client_authentication", "subject_type")
 NOTICE_URIS = ("backchannel_logout_uri", "frontchannel_logout_uri")
 
 
@@ -166,6 +176,11 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         help_text=App._meta.get_field("client_keys").help_text,
     )  # fmt: skip
 
+    # Shown only beside a change that needs it.
+    confirmed = forms.BooleanField(
+        label=gettext_lazy("Change the ids, and people get new accounts in the app"), required=False
+    )
+
     class Meta:
         model = App
         fields = (*FIELDS,)
@@ -180,7 +195,7 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         account = self.fields.get("service_account")
         if isinstance(account, ServiceAccountField):
             account.offer(self.instance.service_account)
-        for name in ("slug", "openid_role", "client_authentication"):
+        for name in ("slug", *WITH_DEFAULT):
             if name in self.fields:
                 self.fields[name].required = False
 
@@ -197,16 +212,21 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         """Normalize the fields, and add the errors."""
         typed: dict[str, Any] = super().clean() or self.cleaned_data
         if "openid_role" in typed:
-            for name in ("openid_role", "client_authentication"):
+            for name in WITH_DEFAULT:
                 typed[name] = typed[name] or getattr(self.instance, name)
         cleaned, errors = clean_app(typed)
         if not errors and "openid_kind" in cleaned:
             errors = openid_errors(
                 App(**{name: cleaned[name] for name in OPENID if name in cleaned})
             )
+        errors |= self._unconfirmed(cleaned)
         for name, texts in errors.items():
             self.add_error(name, texts)
         return {name: value for name, value in cleaned.items() if name not in errors}
+
+    def _unconfirmed(self, cleaned: dict[str, Any]) -> dict[str, list[str]]:
+        is_asked = needs_confirmation(values_of(self.instance), cleaned)
+        return {"subject_type": [consequence()]} if is_asked and not cleaned["confirmed"] else {}
 
 
 @admin.register(App, site=site)
@@ -302,9 +322,23 @@ class AppAdmin(RowPage):
             messages.error(request, error.sentences)
             return redirect("admin:applications_app_changelist")
 
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """With the box to confirm other ids of people, when somebody changes them."""
+        stored = App.objects.filter(pk=obj.pk).first() if obj and request.method == "POST" else None
+        sent = request.POST.get("subject_type")
+        if stored is None or sent in (None, "", stored.subject_type):
+            return self.fieldsets
+        place = PROTOCOL.index("subject_type") + 1
+        fields = (*PROTOCOL[:place], "confirmed", *PROTOCOL[place:])
+        return [
+            (title, {"fields": fields} if options["fields"] == PROTOCOL else options)
+            for title, options in self.fieldsets
+        ]
+
     def save_model(self, request: HttpRequest, obj: App, form: Any, change: bool) -> None:
-        changes = {name: form.cleaned_data[name] for name in form.changed_data}
-        edit_app(actor=acting_admin(request), app=obj, changes=changes)
+        changes = {name: form.cleaned_data[name] for name in form.changed_data if name in FIELDS}
+        confirmed = form.cleaned_data["confirmed"]
+        edit_app(actor=acting_admin(request), app=obj, changes=changes, confirmed=confirmed)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -14,7 +14,8 @@ from django.urls import URLPattern
 from accounts.admin.users.sections import Content
 from applications.models import App
 
-Build = Callable[[HttpRequest, App], Content]
+# None hides the section.
+Build = Callable[[HttpRequest, App], Content | None]
 # Sentences that name what stays when this app is deleted.
 Remainder = Callable[[App], Iterable[Any]]
 
@@ -57,10 +58,13 @@ def pages_of(table: "ModelAdmin[Any]") -> list[URLPattern]:
 
 
 def sections_of(request: HttpRequest, app: App) -> list[dict[str, Any]]:
-    """Template context of each section."""
+    """Template context of each section that is shown."""
+    ordered = sorted(_sections.values(), key=lambda one: one.name != _FIRST)
+    built = [(one, one.build(request, app)) for one in ordered]
     return [
-        {"name": one.name, "title": one.title, "content": one.build(request, app)}
-        for one in sorted(_sections.values(), key=lambda one: one.name != _FIRST)
+        {"name": one.name, "title": one.title, "content": content}
+        for one, content in built
+        if content is not None
     ]
 
 

@@ -14,7 +14,12 @@ from accounts.roles import Role
 from api.pagination import single_page
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import Shape, StrictSerializer, example, page_of, record
-from api.validation import refuse_fields, validate
+from api.validation import (
+    refuse_fields,
+    refuse_unknown_parameters,
+    validate,
+    validate_query,
+)
 from applications.addresses import (
     MAX_DESCRIPTION,
     MAX_GROUPS,
@@ -27,7 +32,7 @@ from applications.addresses import (
     clean_app,
 )
 from applications.client_keys import MAX_KEYS, MAX_KEYS_URL
-from applications.models import SECRET, App
+from applications.models import PUBLIC, SECRET, App
 from applications.opening_hours import MAX_LINE, MAX_LINES
 from applications.redirect_uris import MAX_URI, MAX_URIS
 from applications.services import apps
@@ -67,6 +72,10 @@ DEVICE_HELP = "Devices without a browser may sign people in by a code (RFC 8628)
 PROOF_HELP = "How it proves to be itself: by a `secret`, or by `private_key_jwt` (RFC 7523)."
 KEYS_HELP = "Its public keys (JWKs) for `private_key_jwt`."
 KEYS_URL_HELP = "Where it publishes them, instead; starts with `https://`."
+SUBJECT_HELP = (
+    "Who people are to it (`sub`): `public`, the id of the account, or `pairwise`, another one in "
+    "each app."
+)
 USERINFO_HELP = "Userinfo is answered with a signed token instead of JSON."
 
 
@@ -97,6 +106,7 @@ class AppRecord(Shape):
     openid_second_factor = serializers.BooleanField(help_text=FACTOR_HELP)
     id_token_algorithm = serializers.CharField(allow_blank=True, help_text=ALGORITHM_HELP)
     signed_userinfo = serializers.BooleanField(help_text=USERINFO_HELP)
+    subject_type = serializers.CharField(help_text=SUBJECT_HELP)
     openid_group_ids = serializers.ListField(child=serializers.CharField(), help_text=GROUPS_HELP)
     openid_networks = serializers.ListField(child=serializers.CharField(), help_text=NETWORKS_HELP)
     openid_hours = serializers.ListField(child=serializers.CharField(), help_text=HOURS_HELP)
@@ -166,6 +176,9 @@ class AppFields(StrictSerializer):
         [("", ""), *App.ALGORITHMS], default="", allow_blank=True, help_text=ALGORITHM_HELP
     )
     signed_userinfo = serializers.BooleanField(default=False, help_text=USERINFO_HELP)
+    subject_type = serializers.ChoiceField(
+        App.SUBJECT_TYPES, default=PUBLIC, help_text=SUBJECT_HELP
+    )
     openid_group_ids = serializers.ListField(
         child=serializers.CharField(max_length=36),
         default=list,
@@ -208,6 +221,14 @@ class AppChange(AppFields):
     )
 
 
+class AppChangeConfirmation(serializers.Serializer[Any]):
+    """Whether to change the ids by which the app knows people."""
+
+    confirm = serializers.BooleanField(
+        default=False, help_text="True: also if people get new accounts in the app by it."
+    )
+
+
 class AppsView(APIView):
     """Apps."""
 
@@ -246,6 +267,7 @@ class AppView(APIView):
     @extend_schema(
         operation_id="change_app",
         summary="Change an app",
+        parameters=[AppChangeConfirmation],
         request=AppChange,
         examples=example({"description": "What we know."}),
         responses=AppRecord,
@@ -253,9 +275,12 @@ class AppView(APIView):
     def patch(self, request: Request, app_id: uuid.UUID) -> Response:
         """Change the given fields. Access rules keep their hosts and paths.
 
-        The record may be sent back with its other fields as they are.
+        The record may be sent back with its other fields as they are. Another `subject_type` of an
+        app that signs people in needs `confirm`, because people get new accounts in the app.
         """
         app = find_app_by_id(app_id)
+        refuse_unknown_parameters(request, AppChangeConfirmation)
+        confirmed = validate_query(AppChangeConfirmation, request)["confirm"]
         given = validate(
             AppChange,
             request.data,
@@ -263,7 +288,9 @@ class AppView(APIView):
             current=record(AppRecord, app),
             extra_check=_check,
         )
-        app = apps.edit_app(actor=auth_of(request).user, app=app, changes=given)
+        app = apps.edit_app(
+            actor=auth_of(request).user, app=app, changes=given, confirmed=confirmed
+        )
         return Response(record(AppRecord, app))
 
     @extend_schema(

@@ -32,7 +32,7 @@ FIELDS = (
     *("openid_role", "openid_people", "openid_second_factor"),
     *("backchannel_logout_uri", "frontchannel_logout_uri"),
     *("openid_group_ids", "openid_networks", "openid_hours"),
-    *("id_token_algorithm", "signed_userinfo", "service_account"),
+    *("id_token_algorithm", "signed_userinfo", "subject_type", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
     *("requires_pushed_requests", "allows_device_flow"),
 )
@@ -69,9 +69,10 @@ def record_new_app(*, actor: Actor, app: App) -> None:
     _record("sso:app:create", actor, app, after=with_group_names(values_of(app)))
 
 
-def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
+def edit_app(*, actor: Actor, app: App, changes: dict[str, Any], confirmed: bool = False) -> App:
     """Store some fields of an app; without a change, nothing is written.
 
+    confirmed: the owner knows what needs_confirmation() asks about.
     Access rules keep their hosts: a new address of an app changes who may enter nothing. Raises
     Forbidden, RecordInvalid, NotFound.
     """
@@ -81,6 +82,8 @@ def edit_app(*, actor: Actor, app: App, changes: dict[str, Any]) -> App:
         before = values_of(current)
         for name, value in changes.items():
             setattr(current, name, value)
+        if not confirmed and needs_confirmation(before, changes):
+            raise RecordInvalid({"subject_type": [consequence()]})
         _validate(current)
         _require_groups(current, before["openid_group_ids"])
         others = list(App.objects.exclude(pk=current.pk))
@@ -161,6 +164,25 @@ def openid_errors(app: App) -> dict[str, list[str]]:
         text = _("“%(uri)s”: only a desktop or phone app can have an address of its own scheme.")
         return {"redirect_uris": [text % {"uri": private[0]}]}
     return {}
+
+
+def needs_confirmation(before: dict[str, Any], changes: dict[str, Any]) -> bool:
+    """Whether people may get new accounts in the app: the ids by which it knows them change.
+
+    before: all stored fields. Before an app signs people in, it knows nobody.
+    """
+    knows_people = before["openid_kind"] not in ("", SERVICE)
+    return (
+        knows_people
+        and changes.get("subject_type", before["subject_type"]) != (before["subject_type"])
+    )
+
+
+def consequence() -> str:
+    """What happens then, for whoever is asked to confirm it."""
+    return _("The app knows people by these ids. If they change, it takes everyone for somebody "
+             "new: people get new, empty accounts in the app. Confirm that to "
+             "change them.")  # fmt: skip
 
 
 def names_of_groups(app: App) -> dict[str, str]:

@@ -80,10 +80,10 @@ def _fields(app: App, values: list[tuple[Any, Any]]) -> Content:
     return Content((_("Field of the app"), _("Value")), rows)
 
 
-def preview(request: HttpRequest, app: App) -> Content:
+def preview(request: HttpRequest, app: App) -> Content | None:
     """The claims that the app would get about a person, and whether they may sign in to it."""
-    if not app.is_openid_client or not isinstance(request.user, User):
-        return Content(empty=OFF)
+    if not app.signs_people_in or not isinstance(request.user, User):
+        return None
     typed = request.GET.get(PERSON, "").strip()[:254]
     found = User.objects.with_login(typed).first() if typed else request.user
     person = found or request.user
@@ -96,7 +96,7 @@ def preview(request: HttpRequest, app: App) -> Content:
                 format_html("<code>{}</code>", json.dumps(value, ensure_ascii=False)),
             )
         )
-        for name, value in claims_of(person, scopes.NAMES).items()
+        for name, value in claims_of(app, person, scopes.NAMES).items()
     ]
     context = {"name": PERSON, "typed": typed, "is_unknown": found is None}
     return Content(
@@ -121,9 +121,11 @@ def _entry_note(request: HttpRequest, app: App, person: User) -> str:
     return text % (who | {"reason": denial.message})
 
 
-def notices(_request: HttpRequest, app: App) -> Content:
+def notices(_request: HttpRequest, app: App) -> Content | None:
     """What the app was told of sign-outs, newest first."""
-    if not app.is_openid_client or not app.backchannel_logout_uri:
+    if not app.signs_people_in:
+        return None
+    if not app.backchannel_logout_uri:
         return Content(empty=NOT_TOLD)
     tones = {Status.DELIVERED: "good", Status.FAILED: "bad"}
     found = notices_of(app, MAX_NOTICES)

@@ -14,6 +14,7 @@ from oidc_provider.entry import closes_at
 from oidc_provider.models import Grant
 from oidc_provider.scopes import SCOPES
 from oidc_provider.services import grants
+from oidc_provider.subjects import session_of, subject_of
 
 REFRESH = "refresh_token"
 # Members of an answer that a scope opens; without it they are left out.
@@ -50,7 +51,8 @@ def _credential(
         "scope": " ".join(scope),
         "client_id": grant.app.client_id,
         "aud": grant.app.client_id,
-        "sid": str(grant.sid),
+        "sub": subject_of(grant.app, grant.user.pk),
+        "sid": session_of(grant.app, grant.sid),
         "auth_time": int(grant.auth_time.timestamp()),
     }
     return Credential(

@@ -46,6 +46,7 @@ from oidc_provider.parameters import (
 from oidc_provider.services import codes
 from oidc_provider.services.pushed_requests import PREFIX, find, use_up
 from oidc_provider.signing import is_available
+from oidc_provider.subjects import subject_of
 from oidc_provider.views.answers import Target, answer, as_get
 from oidc_provider.views.steps import came_from_form, marked, needs_sign_in, to_sign_in
 
@@ -162,7 +163,7 @@ def _ask_or_answer(
     """Raises ProtocolError, which goes to the app."""
     user = signed_in(request)
     authentication = None if user is None else authentication_of(request, user)
-    if needs_sign_in(asked, authentication, given) or _is_other_user(user, asked):
+    if needs_sign_in(asked, authentication, given) or _is_other_user(target.app, user, asked):
         if asked.is_silent:
             raise ProtocolError("login_required")
         return to_sign_in(given, asked, user=user, authentication=authentication)
@@ -223,7 +224,7 @@ def _must_ask(visit: Visit) -> bool:
 def _require_asked(visit: Visit) -> None:
     """Raise ProtocolError unless the user and how they signed in are as the app demands."""
     claims = visit.asked.claims
-    if claims.subs and str(visit.user.pk) not in claims.subs:
+    if claims.subs and subject_of(visit.target.app, visit.user.pk) not in claims.subs:
         raise ProtocolError("login_required", "Another user is signed in.")
     reached = visit.authentication.has_second_factor
     accepted = {SINGLE_FACTOR, MULTI_FACTOR} if reached else {SINGLE_FACTOR}
@@ -232,11 +233,11 @@ def _require_asked(visit: Visit) -> None:
         raise ProtocolError("unmet_authentication_requirements", text)
 
 
-def _is_other_user(user: User | None, asked: AuthorizationRequest) -> bool:
+def _is_other_user(app: App, user: User | None, asked: AuthorizationRequest) -> bool:
     """Whether a silent request is about another user than the one who is signed in."""
     if not asked.is_silent or not asked.id_token_hint or user is None:
         return False
-    return read_hint(asked.id_token_hint).get("sub") != str(user.pk)
+    return read_hint(asked.id_token_hint).get("sub") != subject_of(app, user.pk)
 
 
 def _consent_page(request: HttpRequest, visit: Visit) -> HttpResponse:

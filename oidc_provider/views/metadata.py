@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 
 from applications.client_keys import ALGORITHMS as ASSERTION_ALGORITHMS
-from applications.models import ASSERTION
+from applications.models import ASSERTION, App
 from core.errors import NotFound
 from core.web.problem_details import problem_of
 from oidc_provider import authentication, parameters, scopes
@@ -41,7 +41,7 @@ def metadata() -> dict[str, Any]:
         "response_modes_supported": list(parameters.RESPONSE_MODES),
         "grant_types_supported": list(GRANT_TYPES),
         "acr_values_supported": list(authentication.ACR_VALUES),
-        "subject_types_supported": ["public"],
+        "subject_types_supported": [name for name, _label in App.SUBJECT_TYPES],
         "id_token_signing_alg_values_supported": list(algorithms()),
         "userinfo_signing_alg_values_supported": list(algorithms()),
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),

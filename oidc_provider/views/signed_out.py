@@ -21,6 +21,7 @@ from applications.redirect_uris import origin_of
 from oidc_provider.errors import RequestUnusable
 from oidc_provider.models import Grant
 from oidc_provider.signing import is_available
+from oidc_provider.subjects import session_of
 from oidc_provider.views.answers import with_parameters, with_policy
 
 SALT = "oidc_provider.signed-out"
@@ -50,14 +51,19 @@ def signed_out(request: HttpRequest) -> HttpResponse:
         session_id, url = signing.loads(request.GET.get("to", ""), salt=SALT, max_age=LIFETIME)
     except signing.BadSignature:
         raise RequestUnusable(_("This link has expired. You are signed out.")) from None
-    proof = {"iss": settings.PUBLIC_URL, "sid": session_id}
-    apps = _apps_of(uuid.UUID(session_id))
-    frames = [Frame(app.name, with_parameters(app.frontchannel_logout_uri, proof)) for app in apps]
+    sid = uuid.UUID(session_id)
+    apps = _apps_of(sid)
+    frames = [_frame(app, sid) for app in apps]
     page = render(
         request, "oidc_provider/signed_out.html", {"frames": frames, "url": url, "wait": WAIT}
     )
     origins = dict.fromkeys(origin_of(app.frontchannel_logout_uri) for app in apps)
     return with_policy(page, {"frame-src": list(origins)} if origins else {})
+
+
+def _frame(app: App, sid: uuid.UUID) -> Frame:
+    proof = {"iss": settings.PUBLIC_URL, "sid": session_of(app, sid)}
+    return Frame(app.name, with_parameters(app.frontchannel_logout_uri, proof))
 
 
 def _apps_of(session_id: uuid.UUID) -> list[App]:

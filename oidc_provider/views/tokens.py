@@ -43,7 +43,7 @@ def userinfo(request: HttpRequest) -> HttpResponse:
     # A token with less than the user has allowed tells no single claims either.
     is_whole = {*found.scope} == {*found.grant.scope.split()}
     single = found.grant.claims.get("userinfo", ()) if is_whole else ()
-    claims = claims_of(found.grant.user, found.scope, single)
+    claims = claims_of(found.grant.app, found.grant.user, found.scope, single)
     if not found.grant.app.signed_userinfo:
         return json_response(claims)
     # Core, section 5.3.2: with issuer and audience, so that it is worth nothing to another app.

@@ -108,3 +108,34 @@ def test_rules_are_filtered_by_app(app: App, owner: User, browser_of: BrowserOf)
     )
     # The first matches every request, which the filter hides.
     assert "Never reached" in browser.get(f"{rules}?app=-").content.decode()
+
+
+def test_other_ids_of_people_are_confirmed_by_a_box(
+    app: App, owner: User, browser_of: BrowserOf
+) -> None:
+    """It stands beside the choice, and only while it is needed; the rest of the form stays."""
+    App.objects.update(openid_kind="spa", redirect_uris=["https://wiki.example.com/back"])
+    browser, path = browser_of(owner), f"{APPS}{app.pk}/change/"
+    openid = {"openid_kind": "spa", "redirect_uris": "https://wiki.example.com/back"}
+    assert 'name="confirmed"' not in browser.get(path).content.decode()
+    form = form_of(app, **openid, subject_type="pairwise", description="Mine.")
+
+    asked = browser.post(path, form)
+
+    assert asked.status_code == 200
+    text = asked.content.decode()
+    assert "people get new, empty accounts in the app" in text
+    assert 'name="confirmed"' in text
+    assert 'value="Mine."' in text
+    app.refresh_from_db()
+    assert (app.subject_type, app.description) == ("public", "")
+    # Another error does not take the box away.
+    assert (
+        'name="confirmed"'
+        in browser.post(path, form | {"confirmed": "on", "url": "nothing here"}).content.decode()
+    )
+
+    assert browser.post(path, form | {"confirmed": "on"}).status_code == 302
+    app.refresh_from_db()
+    assert (app.subject_type, app.description) == ("pairwise", "Mine.")
+    assert 'name="confirmed"' not in browser.get(path).content.decode()

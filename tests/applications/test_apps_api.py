@@ -9,6 +9,7 @@ from django.test import Client
 from accounts.models import User
 from applications.models import App
 from audit.models import AuditEvent
+from audit.sentences import sentence
 from forward_auth.models import AccessRule
 from tests.api.calls import call, problem
 
@@ -53,6 +54,7 @@ def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -
         "openid_second_factor": False,
         "id_token_algorithm": "",
         "signed_userinfo": False,
+        "subject_type": "public",
         "openid_group_ids": [],
         "openid_networks": [],
         "openid_hours": [],
@@ -114,3 +116,29 @@ def test_a_rule_belongs_to_an_app(browser: Client) -> None:
     assert call(browser, "POST", "access-rules/simulate", simulated).json()["app_id"] == str(app.pk)
     assert call(browser, "PATCH", f"access-rules/{made['id']}", {"app_id": None}).status_code == 200
     assert AccessRule.objects.get().app is None
+
+
+def test_other_ids_of_people_have_to_be_confirmed(browser: Client) -> None:
+    """Only once the app can know people; the change is audited, and can be taken back."""
+    call(browser, "POST", "apps", WIKI)
+    app = App.objects.get()
+    path = f"apps/{app.pk}"
+    first = {"subject_type": "pairwise", "openid_kind": "spa", "redirect_uris": ["https://w.test/"]}
+    assert call(browser, "PATCH", path, first).json()["subject_type"] == "pairwise"
+    change = {"subject_type": "public", "name": "Other"}
+    for query in ("", "?confirm=false"):
+        refused = call(browser, "PATCH", f"{path}{query}", change)
+        assert refused.status_code == 402
+        [text] = refused.json()["errors"]["subject_type"]
+        assert "people get new, empty accounts in the app" in text
+    assert call(browser, "PATCH", f"{path}?confirmed=true", change).status_code == 400
+    app.refresh_from_db()
+    assert (app.name, app.subject_type) == ("The wiki", "pairwise")
+    assert call(browser, "PATCH", path, {"subject_type": "other"}).status_code == 402
+
+    assert call(browser, "PATCH", f"{path}?confirm=true", change).json()["subject_type"] == "public"
+    event = AuditEvent.objects.latest("seq")
+    assert event.detail["before"] == {"name": "The wiki", "subject_type": "pairwise"}
+    assert sentence(event, actor="Olga").endswith(
+        "from name: The wiki; ids of people: pairwise to name: Other; ids of people: public."
+    ), sentence(event, actor="Olga")
