@@ -336,6 +336,8 @@ LIMITS = {
     "app-credentials": (20, timedelta(minutes=10)),
     # Codes of devices that users type: RFC 8628, section 5.1.
     "device-code": (20, timedelta(minutes=10)),
+    # What anyone can make us store for an app without a secret: pushed requests, device codes.
+    "app-requests": (300, timedelta(minutes=10)),
 }
 LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]
 

@@ -59,6 +59,11 @@ class AuthorizationRequest:
         return "none" in self.prompts
 
 
+def has_null(given: Mapping[str, str]) -> bool:
+    """Whether a value contains a null character, which PostgreSQL neither stores nor compares."""
+    return any("\0" in value for value in given.values())
+
+
 def response_mode_of(given: Mapping[str, str]) -> str:
     """query or form_post; an unknown one is answered by query, with the error of read_request()."""
     mode = given.get("response_mode", "")

@@ -71,12 +71,18 @@ def _known(place: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _values(request: Any) -> tuple[str, ...]:
-    """`value` or `values` of a request for a claim."""
+    """`value` or `values` of a request for a claim.
+
+    Raises ProtocolError for characters that JSON can name and no database stores.
+    """
     if not isinstance(request, dict):
         return ()
     values = request.get("values")
     found = [request["value"]] if "value" in request else values if isinstance(values, list) else []
-    return tuple(map(str, found))
+    texts = tuple(map(str, found))
+    if not all(text.isprintable() for text in texts):
+        raise ProtocolError("invalid_request", "The parameter claims has unreadable characters.")
+    return texts
 
 
 def _common(found: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from accounts import access_policy
@@ -65,7 +66,9 @@ def issue(app: App, scope: tuple[str, ...], asked_from: str) -> IssuedDeviceCode
 def find_waiting(typed: str) -> DeviceCode | None:
     """The request with this user code, typed in any case and with any hyphens and spaces."""
     letters = re.sub(r"[\W_]", "", typed[:40]).upper()
-    waiting = DeviceCode.objects.usable(timezone.now()).filter(decision="")
+    waiting = DeviceCode.objects.usable(timezone.now()).filter(
+        decision="", app__allows_device_flow=True
+    )
     found: DeviceCode | None = (
         waiting.select_related("app").filter(user_code=digest(USER_PURPOSE, letters)).first()
     )
@@ -110,14 +113,19 @@ def decide(
 
 def redeem(app: App, text: str) -> Grant:
     """The grant of an allowed device code (RFC 8628, section 3.5). Raises ProtocolError."""
-    row: DeviceCode | None = DeviceCode.objects.filter(
-        digest=digest(PURPOSE, text), app=app
-    ).first()
+    row: DeviceCode | None = (
+        DeviceCode.objects.select_related("app")
+        .filter(digest=digest(PURPOSE, text), app=app)
+        .first()
+    )
     if row is None:
         raise _unknown()
     if row.used_at is not None:
         end_grant(row.grant_id, REUSED)
         raise _unknown()
+    if not row.app.allows_device_flow:
+        # Switched off since: what was allowed before counts no more.
+        raise ProtocolError("unauthorized_client", "The app may not use the device flow.")
     now = timezone.now()
     if row.expires_at <= now:
         raise ProtocolError("expired_token", "The code has expired. Ask for a new one.")
@@ -156,7 +164,9 @@ def _require_patience(row: DeviceCode) -> None:
     in_time = waiting.filter(Q(polled_at=None) | Q(polled_at__lte=soon))
     if in_time.update(polled_at=now):
         return
-    waiting.update(polled_at=now, interval=F("interval") + SLOWER_SECONDS)
+    # No longer than the code lives, so that no number of questions exceeds the column.
+    longer = Least(F("interval") + SLOWER_SECONDS, int(LIFETIME.total_seconds()))
+    waiting.update(polled_at=now, interval=longer)
     raise ProtocolError("slow_down", "Wait five seconds longer between two questions.")
 
 

@@ -40,6 +40,7 @@ from oidc_provider.parameters import (
     PARAMETERS,
     STEP,
     AuthorizationRequest,
+    has_null,
     read_request,
     response_mode_of,
 )
@@ -286,7 +287,10 @@ def _fields(given: QueryDict) -> dict[str, str]:
     """The parameters that we know; the first of several, which are refused later."""
     if len(given.urlencode()) > MAX_QUERY:
         raise RequestUnusable(_("The request of the app is too long."))
-    return {name: given.getlist(name)[0] for name in PARAMETERS if name in given}
+    fields = {name: given.getlist(name)[0] for name in PARAMETERS if name in given}
+    if has_null(fields):
+        raise RequestUnusable(_("The request of the app contains a null character."))
+    return fields
 
 
 def _target(given: Given) -> Target:

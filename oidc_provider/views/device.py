@@ -29,7 +29,13 @@ from oidc_provider.errors import ProtocolError
 from oidc_provider.models import DeviceCode
 from oidc_provider.services import codes, device_codes
 from oidc_provider.signing import is_available
-from oidc_provider.views.machine import client_of, endpoint, json_response, single_fields
+from oidc_provider.views.machine import (
+    client_of,
+    endpoint,
+    json_response,
+    limit_strangers,
+    single_fields,
+)
 
 LIMIT = "device-code"
 MAX_TYPED = 40
@@ -58,6 +64,7 @@ def device_authorization(request: HttpRequest) -> HttpResponse:
     names = scopes.known(form.get("scope", "").split())
     if scopes.OPENID not in names:
         raise ProtocolError("invalid_scope", "The scope has to contain openid.")
+    limit_strangers(request, app)
     issued = device_codes.issue(app, names, client_ip(request))
     url = f"{settings.PUBLIC_ORIGIN}{reverse('oidc_provider:device')}"
     return json_response(

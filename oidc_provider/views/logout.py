@@ -21,6 +21,7 @@ from applications.models import App
 from core.web.redirects import see_other
 from oidc_provider.errors import RequestUnusable
 from oidc_provider.id_tokens import read_hint
+from oidc_provider.parameters import has_null
 from oidc_provider.views.answers import as_get, lead_on, redirect, with_parameters
 from oidc_provider.views.signed_out import detour
 
@@ -80,6 +81,8 @@ def _read(given: Mapping[str, str]) -> Logout:
     """Raises RequestUnusable. Nobody is sent to an address that is not registered."""
     if sum(map(len, given.values())) > MAX_QUERY:
         raise RequestUnusable(_("The request of the app is too long."))
+    if has_null(given):
+        raise RequestUnusable(_("The request of the app contains a null character."))
     app = _app_of(given)
     uri = given.get("post_logout_redirect_uri", "")
     if not uri:

@@ -16,9 +16,10 @@ from applications.services.client_credentials import LIMIT, SECRET_FIELD
 from core.errors import GatehouseError, RateLimited, RecordInvalid
 from core.web.single_values import may_repeat
 from oidc_provider.errors import ProtocolError
-from oidc_provider.parameters import PARAMETERS
+from oidc_provider.parameters import PARAMETERS, has_null
 
 View = Callable[[HttpRequest], HttpResponse]
+STORED = "app-requests"
 TOKEN_FIELDS = (
     *("grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"),
     *("refresh_token", "scope", "token", "token_type_hint", "access_token"),
@@ -70,7 +71,10 @@ def single_fields(request: HttpRequest) -> dict[str, str]:
     for name, values in request.POST.lists():
         if len(values) > 1:
             raise ProtocolError("invalid_request", f"The parameter {name[:40]} is sent twice.")
-    return request.POST.dict()
+    fields = request.POST.dict()
+    if has_null(fields):
+        raise ProtocolError("invalid_request", "A parameter contains a null character.")
+    return fields
 
 
 def client_of(request: HttpRequest, form: dict[str, str]) -> App:
@@ -85,6 +89,16 @@ def client_of(request: HttpRequest, form: dict[str, str]) -> App:
     if not app.is_openid_client:
         raise ProtocolError("unauthorized_client", "The app does not use OpenID Connect.")
     return app
+
+
+def limit_strangers(request: HttpRequest, app: App) -> None:
+    """Count what is stored for an app that proves nothing: anyone can ask in its name.
+
+    Bounds what a stranger can fill the database with, and how many user codes there are to guess.
+    Raises RateLimited.
+    """
+    if app.is_public_client:
+        check_rate_limit(request, STORED)
 
 
 def _without_secret(request: HttpRequest, form: dict[str, str]) -> App:

@@ -7,7 +7,13 @@ from oidc_provider.errors import ProtocolError
 from oidc_provider.parameters import PARAMETERS, STEP, read_request
 from oidc_provider.services.pushed_requests import LIFETIME, push
 from oidc_provider.signing import is_available
-from oidc_provider.views.machine import client_of, endpoint, json_response, single_fields
+from oidc_provider.views.machine import (
+    client_of,
+    endpoint,
+    json_response,
+    limit_strangers,
+    single_fields,
+)
 
 MAX_LENGTH = 32_000
 PUSHED = tuple(name for name in PARAMETERS if name not in ("client_id", "request_uri", STEP))
@@ -29,6 +35,7 @@ def par(request: HttpRequest) -> HttpResponse:
     if not is_registered(given.get("redirect_uri", ""), app.redirect_uris, any_port=any_port):
         raise ProtocolError("invalid_request", "This redirect_uri is not registered.")
     read_request(given, is_public=app.is_public_client)
+    limit_strangers(request, app)
     uri = push(app, {**given, "client_id": app.client_id})
     content = {"request_uri": uri, "expires_in": int(LIFETIME.total_seconds())}
     return json_response(content, 201)

@@ -79,7 +79,18 @@ def test_people_allow_single_claims_like_scopes(browser: Client, viewer: User) -
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '"x"', '{"userinfo": []}', '{"id_token": "x"}', "[" * 2000, "x" * 4097]
+    "text",
+    [
+        "{",
+        "[]",
+        '"x"',
+        '{"userinfo": []}',
+        '{"id_token": "x"}',
+        "[" * 2000,
+        "x" * 4097,
+        '{"id_token": {"acr": {"essential": true, "values": ["\\u0000"]}}}',
+        '{"userinfo": {"sub": {"value": "\\ud800"}}}',
+    ],
 )
 def test_what_is_no_object_of_claims_is_an_error(
     party: RelyingParty, browser: Client, text: str

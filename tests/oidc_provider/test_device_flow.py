@@ -10,12 +10,13 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.services.sessions import end_sessions
+from applications.models import App
 from audit.models import AuditEvent
 from config import worker
 from moderation.services.bans import ban
-from oidc_provider.models import DeviceCode, Grant
+from oidc_provider.models import DeviceCode, Grant, PushedRequest
 from oidc_provider.services import device_codes
-from tests.oidc_provider.relying_party import TOKEN, RelyingParty, make_client
+from tests.oidc_provider.relying_party import CALLBACK, TOKEN, RelyingParty, make_client
 from tests.pages.pages import read
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +112,31 @@ def test_a_device_that_asks_too_often_has_to_wait_longer(tv: RelyingParty, at_ti
         assert error_of(poll(tv, code)) == (400, error), seconds
 
 
+def test_a_device_never_waits_longer_than_its_code_lives(tv: RelyingParty) -> None:
+    """However often it asks: the column has an end."""
+    code = start(tv).json()["device_code"]
+    DeviceCode.objects.update(interval=32767)
+    assert error_of(poll(tv, code)) == (400, "authorization_pending")
+    assert error_of(poll(tv, code)) == (400, "slow_down")
+    assert DeviceCode.objects.get().interval == 600
+
+
+def test_an_app_that_may_not_use_codes_any_more_gets_nothing_for_open_ones(
+    tv: RelyingParty, browser: Client
+) -> None:
+    """Who switches the flow off because of phishing ends what was sent, and what was allowed."""
+    waiting, allowed = start(tv).json(), start(tv).json()
+    assert choose(browser, allowed["user_code"], "allow").status_code == 303
+
+    App.objects.update(allows_device_flow=False)
+
+    assert browser.post(PAGE, {"user_code": waiting["user_code"]}).status_code == 400
+    assert choose(browser, waiting["user_code"], "allow").status_code == 400
+    for given in (waiting, allowed):
+        assert error_of(poll(tv, given["device_code"])) == (400, "unauthorized_client")
+    assert not Grant.objects.exists()
+
+
 def test_a_denied_device_gets_nothing(tv: RelyingParty, browser: Client) -> None:
     given = start(tv).json()
     done = choose(browser, given["user_code"], "deny")
@@ -159,6 +185,24 @@ def test_codes_cannot_be_guessed(tv: RelyingParty, browser: Client, settings: An
     assert statuses == [400, 400, 429]
     assert choose(browser, given["user_code"], "allow").status_code == 429
     assert error_of(poll(tv, given["device_code"])) == (400, "authorization_pending")
+
+
+def test_strangers_fill_the_table_in_bounds(tv: RelyingParty, owner: User, settings: Any) -> None:
+    """Anyone can ask in the name of an app without a secret; one with a secret is not limited."""
+    settings.LIMITS = {**settings.LIMITS, "app-requests": (2, timedelta(minutes=10))}
+    web = RelyingParty(make_client("web", allows_device_flow=True), owner)
+
+    assert [start(tv).status_code for _try in range(3)] == [200, 200, 429]
+    assert tv.post("/openid/par", pushed_by(tv)).status_code == 429
+    assert start(web, client_secret=web.secret).status_code == 200
+
+    assert (DeviceCode.objects.count(), PushedRequest.objects.count()) == (3, 0)
+
+
+def pushed_by(party: RelyingParty) -> dict[str, Any]:
+    party.app.redirect_uris = [CALLBACK]
+    party.app.save(update_fields=["redirect_uris"])
+    return party.parameters()
 
 
 def test_the_user_signs_in_on_the_way_and_may_not_enter_every_app(

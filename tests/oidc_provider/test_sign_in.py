@@ -15,11 +15,12 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import AuditEvent
-from oidc_provider.models import AuthorizationCode, Grant
+from oidc_provider.models import AuthorizationCode, Grant, PushedRequest
 from tests.conftest import PASSWORD
 from tests.oidc_provider.relying_party import (
     AUTHORIZE,
     CALLBACK,
+    TOKEN,
     RelyingParty,
     answer_of,
     decide,
@@ -171,6 +172,22 @@ def test_nobody_is_sent_to_an_address_that_is_not_proven(
     assert answer.status_code == 400
     assert "Location" not in answer
     assert b"http-equiv" not in answer.content
+
+
+def test_null_characters_are_refused_before_the_database_sees_them(
+    party: RelyingParty, browser: Client
+) -> None:
+    """PostgreSQL raises for them, also where it only compares; SQLite does not."""
+    for name in ("client_id", "redirect_uri", "nonce", "state", "login_hint"):
+        answer = party.authorize(browser, **{name: "x\0"})
+        assert (answer.status_code, b"null character" in answer.content) == (400, True), name
+    left = browser.get("/openid/end-session", {"client_id": "x\0"})
+    assert (left.status_code, b"null character" in left.content) == (400, True)
+    for path in ("/openid/par", TOKEN, "/openid/device-authorization", "/openid/revoke"):
+        told = party.post(path, party.parameters(client_id="x\0", grant_type="refresh_token"))
+        assert (told.status_code, told.json()["error"]) == (400, "invalid_request"), path
+    assert not AuthorizationCode.objects.exists()
+    assert not PushedRequest.objects.exists()
 
 
 def test_an_app_that_is_no_client_any_more_gets_nothing(
