@@ -49,6 +49,7 @@ never_undone(
 )
 never_undone(
     "sso:app:secret-create",
+    "sso:app:secret-import",
     "sso:app:secret-rotate",
     because=gettext_lazy(
         "the app may use the secret by now. Revoke it on the page of the app if it should not."

@@ -569,6 +569,9 @@ WORDINGS: dict[str, Wording] = {
     "sso:app:change": Wording(_("{actor} changed the app “{name}” from {before} to {after}.")),
     "sso:app:delete": Wording(_("{actor} deleted the app “{name}”: {before}.")),
     "sso:app:secret-create": Wording(_("{actor} made the secret …{ending} for the app “{name}”.")),
+    "sso:app:secret-import": Wording(
+        _("{actor} carried the secret of the app “{name}” over from another system.")
+    ),
     "sso:app:secret-rotate": Wording(
         _(
             "{actor} replaced the secret …{before} of the app “{name}” by …{ending}; the old one "

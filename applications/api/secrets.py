@@ -26,7 +26,9 @@ class SecretRecord(Shape):
     """A secret of an app, without the secret."""
 
     id = serializers.UUIDField()
-    ending = serializers.CharField(help_text="Its last characters.")
+    ending = serializers.CharField(
+        help_text="Its last characters; empty if another system made it."
+    )
     state = serializers.CharField(help_text="`live`, `revoked` or `expired`.")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(

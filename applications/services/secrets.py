@@ -5,6 +5,7 @@ create_secret() contains the text.
 """
 
 import hmac
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -28,6 +29,7 @@ from applications.services.apps import current_app, require_owner
 from audit import audit_log
 from core import sql
 from core.errors import NotFound, RecordInvalid
+from core.locks import ROLES, acquire_lock
 
 # Two, so that an app can be given a new one while it still uses the old one.
 MAX_LIVE = 2
@@ -35,6 +37,9 @@ MAX_LIVE = 2
 ENDED_SHOWN = 10
 OVERLAP, MAX_OVERLAP = timedelta(days=7), timedelta(days=90)
 NOTE_EVERY = timedelta(minutes=1)
+# Of a secret that was made elsewhere: authentik has 128 characters, Keycloak 32 or a UUID.
+MIN_KNOWN_LENGTH = 20
+_KNOWN = re.compile(r"[!-~]+", re.ASCII)
 _SECRETS, _APPS = AppSecret._meta.db_table, App._meta.db_table
 # Contains names of our own table and columns only, never input.
 NOTE_USE = f"""UPDATE "{_SECRETS}" SET "last_used_at" = %s
@@ -78,6 +83,37 @@ def create_secret(*, actor: Actor, app: App, overlap: timedelta = OVERLAP) -> Is
         row.save(force_insert=True)
         _record_new(actor, row, live, overlap)
     return IssuedSecret(row, text)
+
+
+def unusable_because(text: str) -> str:
+    """Why a secret that was made elsewhere cannot be used here; "" if it can."""
+    if not MIN_KNOWN_LENGTH <= len(text) <= MAX_SECRET_LENGTH:
+        return _("It is shorter than %(least)d characters, or too long.") % {
+            "least": MIN_KNOWN_LENGTH
+        }
+    if not _KNOWN.fullmatch(text):
+        return _("It has other characters than letters, digits and signs of ASCII.")
+    return ""
+
+
+def store_known_secret(*, actor: Actor, app: App, text: str) -> None:
+    """Let a new app keep the secret that it has elsewhere.
+
+    For the transaction that stores the app, before its audit rows. No part of the text is stored
+    beside the digest, because another system may know it. Raises Forbidden, RecordInvalid.
+    """
+    require_owner(actor)
+    problem = unusable_because(text)
+    if problem:
+        raise RecordInvalid({"client_secret": [problem]})
+    acquire_lock(ROLES)
+    row = AppSecret(app=app, created_at=timezone.now(), digest=digest_of(app.client_id, text))
+    row.save(force_insert=True)
+
+
+def record_known_secret(*, actor: Actor, app: App) -> None:
+    """The audit row of a secret that was carried over."""
+    audit_log.record("sso:app:secret-import", actor=actor, target=app, name=app.name)
 
 
 def revoke_secret(*, actor: Actor, app: App, secret_id: UUID) -> None:

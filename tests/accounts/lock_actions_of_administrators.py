@@ -44,6 +44,7 @@ from accounts.services.groups import members, sources
 from api.apikeys import services
 from api.models import ApiKey
 from api.tokens import signing_keys
+from applications.importing.client import ImportedClient
 from applications.models import App
 from applications.services import apps, secrets
 from audit import audit_log
@@ -65,6 +66,7 @@ from forward_auth.services import app_setup, denials, key_usage, rules
 from mail import outbox
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
+from operations.importing import clients
 from tests.accounts.lock_table import LOCAL, PREPARATIONS, act, person, with_local_settings
 from webhooks.models import NoticeChoice
 from webhooks.services import derivation, notices, sending
@@ -516,6 +518,23 @@ def change_apps() -> None:
         rules.delete_rule(actor=owner, rule=row)
     apps.delete_app(actor=owner, app=app)
     apps.delete_app(actor=owner, app=other)
+
+
+@act
+def import_clients() -> None:
+    owner, name = person("owner"), uuid.uuid4().hex
+    address = f"https://{name}.example.com"
+    found = [
+        ImportedClient(
+            name, name, addresses=(address,), kind="web", redirect_uris=(address,), secret=name
+        ),
+        ImportedClient(name, addresses=(address,), is_proxied=True),
+    ]
+    clients.plan_clients(found, actor=owner, options=clients.ImportOptions())
+    for made in clients.import_clients(found, actor=owner, options=clients.ImportOptions()):
+        for row in list(AccessRule.objects.filter(app=made.app)):
+            rules.delete_rule(actor=owner, rule=row)
+        apps.delete_app(actor=owner, app=made.app)
 
 
 @act

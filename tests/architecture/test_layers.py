@@ -31,6 +31,7 @@ PURE = {
     "accounts.actors",
     "accounts.passwords.imported_hashes",
     "accounts.user_files",
+    "applications.importing",
     "audit.sentences",
     "audit.wordings",
     "core.text.email_addresses",

@@ -129,6 +129,7 @@ NOTHING: dict[str, list[str]] = {
     "disableuser": [NOBODY],
     "enableuser": ["owner@example.com"],
     "exportusers": ["--search", "no such person"],
+    "importclients": ["/nowhere.json", "--from", "keycloak"],
     "importusers": ["/nowhere.csv"],
     "inviteuser": ["owner@example.com"],
     "ldaptest": [],
