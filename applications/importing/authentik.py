@@ -121,10 +121,8 @@ class _World:
         app = self._application(row)
         label = _label(row, app)
         if row.text("mode") == "forward_domain":
-            return ImportedClient(
-                label,
-                skipped="it protects a whole domain: protect each app of it, see docs/apps.md",
-            )
+            reason = "it protects a whole domain: protect each app of it, see docs/apps.md"
+            return ImportedClient(label, is_proxied=True, skipped=reason)
         notes = []
         if row.has("skip_path_regex"):
             notes.append("skip_path_regex: no path is open without signing in")

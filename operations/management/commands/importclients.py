@@ -203,8 +203,8 @@ def _line(result: ClientResult, *, is_dry: bool) -> str:
     word = WORDS[result.outcome]
     if result.outcome is Outcome.NEW and is_dry:
         word = "would be created"
-    who = client.client_id or "behind a proxy"
-    line = f"{client.label} ({who})" if client.label != who else client.label
+    who = client.client_id or ("behind a proxy" if client.is_proxied else "")
+    line = f"{client.label} ({who})" if who not in ("", client.label) else client.label
     line = f"{line}: {word}"
     if result.has_secret:
         line += ", with its secret"
