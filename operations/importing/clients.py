@@ -61,10 +61,25 @@ class ClientResult:
 def plan_clients(
     clients: Sequence[ImportedClient], *, actor: Actor, options: ImportOptions
 ) -> list[ClientResult]:
-    """What import_clients() would do. Writes nothing: its transaction is rolled back."""
-    with transaction.atomic():
-        found = import_clients(clients, actor=actor, options=options)
-        transaction.set_rollback(True)
+    """What import_clients() would do. Writes nothing: each transaction is rolled back.
+
+    One for each client, because none may write more after it has locked the audit chain. Raises
+    Forbidden below owner.
+    """
+    require_owner(actor)
+    found, keys = list[ClientResult](), set[str]()
+    for client in clients:
+        with transaction.atomic():
+            result = _import(client, actor, options)
+            transaction.set_rollback(True)
+        if result.app is not None:
+            key = result.app.url if client.is_proxied else client.client_id
+            if result.outcome is Outcome.NEW and key in keys:
+                result = ClientResult(client, Outcome.SAME)
+            keys.add(key)
+            # It has been taken back, and its short name depends on those before it.
+            result.app = None
+        found.append(result)
     return found
 
 

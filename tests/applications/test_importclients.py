@@ -534,8 +534,11 @@ def test_a_wrong_client_is_named_with_its_field_and_stops_no_other(tmp_path: Pat
         good,
     )
 
+    dry = run(*arguments, "--dry-run")
     said = run(*arguments)
 
+    assert dry.out.replace("would be created", "created") == said.out
+    assert dry.failure == f"4 clients are wrong in {arguments[0]}. Nothing was changed."
     assert [line for line in said.out.splitlines() if not line.startswith(" ")] == [
         "a b: wrong: client_id: at most 255 characters of ASCII, and no space",
         "typed: wrong: redirectUris has to be a list of texts",
