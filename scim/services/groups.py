@@ -158,7 +158,9 @@ def _change_members(actor: User, group: Group, *, added: list[User], removed: li
         )
     except RecordInvalid as error:
         raise InvalidValue(error.sentences) from None
-    for user in (*added, *removed):
+    for user in added:
+        sync_role(actor, user, joined=group)
+    for user in removed:
         sync_role(actor, user)
 
 

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from accounts.models import Group, Membership, User
+from accounts.services.groups.changes import change_group
 from accounts.services.groups.members import add_member
 from accounts.services.groups.reading import groups_of
 from accounts.services.groups.uses import GroupUse
 from audit.models import AuditEvent
+from core.errors import Forbidden
 from scim.models import ScimGroup
 from scim.values import group_name
 from tests.scim.client import (
@@ -236,6 +238,35 @@ def test_roles_follow_from_groups_below_the_rank_of_the_key(scim: ScimClient, ow
     assert refusal(scim.put(f"/Groups/{everybody['id']}", group_of("Everybody"))) == (403, "")
     row = AuditEvent.objects.filter(action="account:role:change").latest("seq")
     assert (row.detail["after"], row.detail["reason"]) == ("admin", "scim")
+
+
+@pytest.mark.usefixtures("mapped")
+def test_the_key_of_an_owner_completes_nothing_that_an_administrator_began(
+    scim: ScimClient, owner: User, admin: User, editor: User, viewer: User
+) -> None:
+    """An administrator cannot make administrators, by members or by the name of a group."""
+    of_owner = client_of(owner)
+    leads = made(scim, "Team leads", viewer)
+    assert User.objects.get(pk=viewer.pk).role == "editor"
+
+    change = {"op": "replace", "path": "displayName", "value": "Someone"}
+    assert of_owner.patch(f"/Users/{viewer.pk}", change).status_code == 200
+    everybody = made(of_owner, "everybody", viewer)
+
+    assert User.objects.get(pk=viewer.pk).role == "editor"
+    # By its own decision it does.
+    add = {"op": "add", "path": "members", "value": [{"value": str(editor.pk)}]}
+    assert of_owner.patch(f"/Groups/{leads['id']}", add).status_code == 204
+    assert User.objects.get(pk=editor.pk).role == "admin"
+
+    group = Group.objects.get(pk=everybody["id"])
+    for row, label in ((group, "TEAM LEADS"), (Group.objects.get(pk=leads["id"]), "Others")):
+        with pytest.raises(Forbidden):
+            change_group(actor=admin, group=row, changes={"label": label})
+    rename = {"op": "replace", "path": "displayName", "value": "team leads "}
+    assert scim.patch(f"/Groups/{everybody['id']}", rename).status_code == 409
+    change_group(actor=admin, group=group, changes={"label": "All of us"})
+    change_group(actor=owner, group=Group.objects.get(pk=leads["id"]), changes={"label": "Others"})
 
 
 @pytest.mark.usefixtures("mapped")

@@ -49,15 +49,18 @@ def change_group(*, actor: Actor, group: Group, changes: dict[str, str]) -> Grou
     """Store some of name, label and description. Without a change, nothing is written.
 
     Rules and apps name a group by its id, so they follow a new name. Headers and tokens carry the
-    new one at once. Raises Forbidden, NotFound, RecordInvalid.
+    new one at once. Settings name a group by its name: only owners let it become, or stop being,
+    the one that a setting means. Raises Forbidden, NotFound, RecordInvalid.
     """
     require_admin(actor)
     with transaction.atomic():
         current = lock_group(group)
-        before = values_of(current)
+        before, uses = values_of(current), uses_of(current)
         for field, value in changes.items():
             setattr(current, field, value)
         _validate(current)
+        if Role(actor.role) is not Role.OWNER and uses_of(current) != uses:
+            raise Forbidden(_("A setting names this group. Only owners give it another name."))
         after = values_of(current)
         changed = [field for field in FIELDS if before[field] != after[field]]
         if changed:
