@@ -10,26 +10,33 @@ credentials are kept, so nobody fills the cache with guesses. It holds digests, 
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from io import BytesIO
 from typing import Any, NamedTuple
 
 from accounts.middleware import REQUEST_ID
 from core import metrics
-from core.invalidation.data_version import DataVersion, current_data_version, drop_broken
+from core.invalidation.data_version import DataVersion, current_data_version, drop_broken, watch
+from core.web.response_headers import encoded
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
+# An ASGI message.
+Message = dict[str, Any]
+# From the body of a question to the answer as two messages, if it is known.
+Known = Callable[[bytes], tuple[Message, Message] | None]
 
 PATH = "/api/v1/introspect"
 ANSWER_SECONDS = 5.0
 # An entry takes about two kilobytes. A full cache drops all its entries.
 MAX_ANSWERS, MAX_BODY, MAX_ANSWER = 5_000, 32 * 1024, 8 * 1024
 REQUEST_ID_HEADER = "X-Request-ID"
+RAW_REQUEST_ID_HEADER = REQUEST_ID_HEADER.encode()
 # The environment's key by which the view says until when its answer holds.
 HOLDS_UNTIL = "gatehouse.answer_holds_until"
 # With one of these headers Django answers, because the answer may have other headers.
@@ -42,11 +49,15 @@ PARTS = (
 
 
 class Answered(NamedTuple):
-    """An answer of Django without its request id. until: seconds since 1970."""
+    """An answer of Django without its request id.
+
+    until: seconds since 1970. raw_headers: the headers of an ASGI message.
+    """
 
     headers: Headers
     body: bytes
     until: float
+    raw_headers: list[tuple[bytes, bytes]]
 
 
 class _Generation:
@@ -66,14 +77,17 @@ class AnswerCache:
     """
 
     def __init__(
-        self, django: Application, data_version: Callable[[], DataVersion] = current_data_version
+        self,
+        django: Application,
+        data_version: Callable[[], DataVersion] = current_data_version,
+        watch: Callable[[], Callable[[], DataVersion] | None] = watch,
     ) -> None:
-        self._django, self._data_version = django, data_version
+        self._django, self._data_version, self._watch = django, data_version, watch
         self._generation = _Generation(None)
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         try:
-            key, generation = _key_of(environ), self._current()
+            key, generation = _key_of(environ, _read(environ)), self._current()
         except Exception:  # of the database: Django will meet it again, and say so
             drop_broken()
             return self._django(environ, start)
@@ -85,6 +99,33 @@ class AnswerCache:
             start("200 OK", [*known.headers, (REQUEST_ID_HEADER, _request_id(environ))])
             return [known.body]
         return self._ask(environ, start, key, generation)
+
+    def known_answers(self, environ: Environ) -> Known | None:
+        """A function that answers a question whose body is still to come, in any thread.
+
+        Call this in a thread with a connection of its own. The data version is asked again when
+        the body is here. None if nothing can be known.
+        """
+        try:
+            version = self._watch()
+        except Exception:  # of the database: Django will meet it again, and say so
+            return None
+        return None if version is None else partial(self._known, environ, version)
+
+    def _known(
+        self, environ: Environ, data_version: Callable[[], DataVersion], body: bytes
+    ) -> tuple[Message, Message] | None:
+        key, version, generation = _key_of(environ, body), data_version(), self._generation
+        if key is None or version is None or generation.data_version != version:
+            return None
+        known = generation.answers.get(key)
+        if known is None or known.until <= time.time():
+            return None
+        metrics.add("requests", "200")
+        request_id = RAW_REQUEST_ID_HEADER, _request_id(environ).encode()
+        headers = [*known.raw_headers, request_id]
+        start = {"type": "http.response.start", "status": 200, "headers": headers}
+        return start, {"type": "http.response.body", "body": known.body}
 
     def _current(self) -> _Generation | None:
         """Taken before anything is read: what is read later is never older than its version."""
@@ -110,7 +151,7 @@ class AnswerCache:
             if len(generation.answers) >= MAX_ANSWERS:
                 generation.answers.clear()
             kept = [(name, value) for name, value in headers if name != REQUEST_ID_HEADER]
-            generation.answers[key] = Answered(kept, body, until)
+            generation.answers[key] = Answered(kept, body, until, encoded(kept))
         start(status, headers)
         return [body]
 
@@ -120,18 +161,25 @@ def keep_answer(environ: MutableMapping[str, Any], until: datetime) -> None:
     environ[HOLDS_UNTIL] = min(until.timestamp(), time.time() + ANSWER_SECONDS)
 
 
-def _key_of(environ: Environ) -> bytes | None:
-    """A digest of all that the answer depends on; None for a request that Django should answer."""
+def _read(environ: Environ) -> bytes:
+    """The body of a question, which Django can read again; b"" if it is too long to be one."""
     length = environ.get("CONTENT_LENGTH", "")
-    if environ.get("QUERY_STRING") or not length.isdecimal() or int(length) > MAX_BODY:
+    if not length.isdecimal() or int(length) > MAX_BODY:
+        return b""
+    body: bytes = environ["wsgi.input"].read(int(length))
+    environ["wsgi.input"] = BytesIO(body)
+    return body
+
+
+def _key_of(environ: Mapping[str, Any], body: bytes) -> bytes | None:
+    """A digest of all that the answer depends on; None for a request that Django should answer."""
+    if not body or len(body) > MAX_BODY or environ.get("QUERY_STRING"):
         return None
     if any(name in environ for name in OTHERS):
         return None
-    body = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"] = BytesIO(body)
     # Each part with its length, so that no two requests have the same input.
     parts = [environ.get(name, "").encode() for name in PARTS]
-    written = b"".join(b"%d:%b" % (len(part), part) for part in (*parts, body))
+    written = b"".join([b"%d:%b" % (len(part), part) for part in (*parts, body)])
     return blake2b(written, digest_size=32).digest()
 
 

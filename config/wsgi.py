@@ -19,6 +19,7 @@ from forward_auth.wsgi import FastPath  # noqa: E402
 # Calling a method takes less than calling an object.
 _fast = FastPath(fast_path_only(django), CHECKER)
 application, cached_response = mount(_fast.__call__), _fast.cached_response
+known_answers = _fast.known_answers
 start_listener()
 
 if settings.RUN_WORKER:

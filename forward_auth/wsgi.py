@@ -102,6 +102,7 @@ class FastPath:
         }
         # Undecoded. Any other spelling of a path takes the usual way through __call__().
         self._raw_check = f"{settings.PUBLIC_PATH}{CHECK}".encode()
+        self._raw_question = f"{settings.PUBLIC_PATH}{answer_cache.PATH}".encode()
         self._raw_paths = frozenset(
             f"{settings.PUBLIC_PATH}{path}".encode() for path in CHECK_PATHS
         )
@@ -128,6 +129,12 @@ class FastPath:
         if result.message is None:
             result.message = _no_content(result)
         return (result.message, NO_BODY), result
+
+    def known_answers(self, scope: Scope, environ: Environ) -> answer_cache.Known | None:
+        """A function from the body of a question to a known answer; None for other requests."""
+        if scope["raw_path"] != self._raw_question or scope["method"] != "POST":
+            return None
+        return None if _has_long_headers(environ) else self.questions.known_answers(environ)
 
     def _cached_denial(self, scope: Scope, result: CheckResult) -> tuple[Message, Message] | None:
         """The answer that _deny() gave a moment ago to a request that differs in nothing."""

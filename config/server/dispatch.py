@@ -27,6 +27,9 @@ Application = Callable[[Environ, Start], Iterable[bytes]]
 # FastPath.cached_response: (two ASGI messages or None, cached result or None) for a scope.
 Message = dict[str, Any]
 CachedResponse = Callable[[Mapping[str, Any]], tuple[tuple[Message, Message] | None, Any]]
+# FastPath.known_answers: a function from the body of this request to two ASGI messages or None.
+Known = Callable[[bytes], tuple[Message, Message] | None]
+KnownAnswers = Callable[[Mapping[str, Any], Environ], Known | None]
 READING = frozenset({"GET", "HEAD"})
 # A body that has not arrived completely by then is abandoned.
 BODY_SECONDS = 20.0
@@ -69,6 +72,10 @@ def fast_path_only(django: Application) -> Application:
     return ask
 
 
+def no_answers(_scope: Mapping[str, Any], _environ: Environ) -> None:
+    """Of a process that answers nothing by its body."""
+
+
 class Serving:
     """Answers the requests of one process from the cache, else by `application`.
 
@@ -81,8 +88,10 @@ class Serving:
         cached_response: CachedResponse,
         threads: int,
         loop: asyncio.AbstractEventLoop,
+        known_answers: KnownAnswers = no_answers,
     ) -> None:
         self._application, self._cached_response, self._loop = application, cached_response, loop
+        self._known_answers = known_answers
         self._waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
         self._held = 0
         # asyncio keeps no tasks alive by itself.
@@ -106,7 +115,10 @@ class Serving:
             if environ["REQUEST_METHOD"] in READING and self._answers_at_once(request, environ):
                 return
             if has_body(environ):
-                self._loop.call_soon_threadsafe(self._begin_reading, request, environ)
+                known_answer = self._known_answers(scope, environ)
+                self._loop.call_soon_threadsafe(
+                    self._begin_reading, request, environ, known_answer
+                )
             else:
                 environ["wsgi.input"] = BytesIO()
                 self._waiting.put((request, environ))
@@ -180,20 +192,22 @@ class Serving:
             sending.cancel()
             raise ClientStalled from None
 
-    def _begin_reading(self, request: Any, environ: Environ) -> None:
+    def _begin_reading(
+        self, request: Any, environ: Environ, known_answer: Known | None
+    ) -> None:
         """In the thread of the loop. What is too long by its own word is not read at all."""
         length = environ.get("CONTENT_LENGTH", "0")
         if not length.isdecimal() or int(length) > MAX_BODY:
             _refuse(request, 413, "too_large", f"At most {MAX_BODY} bytes.")
             return
-        reader = self._loop.create_task(self._read(request, environ))
+        reader = self._loop.create_task(self._read(request, environ, known_answer))
         self._readers.add(reader)
         reader.add_done_callback(self._readers.discard)
         late = self._loop.call_later(BODY_SECONDS, self._give_up, request, reader)
         reader.add_done_callback(lambda _reader: late.cancel())
 
-    async def _read(self, request: Any, environ: Environ) -> None:
-        """Read the whole body, then queue the request. Does nothing if the client has gone."""
+    async def _read(self, request: Any, environ: Environ, known_answer: Known | None) -> None:
+        """Read the whole body, then answer or queue the request."""
         body = bytearray()
         is_over = False
         try:
@@ -212,6 +226,11 @@ class Serving:
                 if self._held > MAX_HELD:
                     _refuse(request, 503, "busy", "Too much is being sent. Try again later.")
                     return
+            answer = known_answer(bytes(body)) if known_answer is not None else None
+            if answer is not None:
+                request.proto.send(answer[0])
+                request.proto.send(answer[1])
+                return
             environ["CONTENT_LENGTH"] = str(len(body))
             environ["wsgi.input"] = BytesIO(bytes(body))
             environ[_HELD] = len(body)

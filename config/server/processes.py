@@ -28,7 +28,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
-from config.server.dispatch import Serving
+from config.server.dispatch import Serving, no_answers
 from config.server.shutdown import SETTLE_SECONDS, stop_accepting
 from core.file_descriptors import CONNECTIONS, allow_all
 from core.metrics import COUNTERS
@@ -159,8 +159,10 @@ def _work(
         *tls, metrics,
     )  # fmt: skip
     threads = settings.WEB_THREADS if application == WHOLE else _check_threads()
-    cached_response = import_module(application.partition(":")[0]).cached_response
-    serving = Serving(callback, cached_response, threads, loop)
+    module = import_module(application.partition(":")[0])
+    # Questions of apps are answered by WHOLE alone.
+    known_answers = getattr(module, "known_answers", no_answers)
+    serving = Serving(callback, module.cached_response, threads, loop, known_answers)
     scheduler = _Taking(loop, serving.take, None, None, None)
     is_unix_socket = (listener[0] or listener[1]).is_uds()
     getattr(library, WORKERS_METHODS[mode][is_unix_socket])(scheduler, loop, ending)

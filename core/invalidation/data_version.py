@@ -14,7 +14,7 @@ PostgreSQL has no such counter: see core.invalidation.postgresql.
 import mmap
 import threading
 from asyncio import _get_running_loop
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,17 @@ class _Watched:
     memory: mmap.mmap | None
     number: int
     server: postgresql.Server | None
+
+    def version(self) -> DataVersion:
+        """What current_data_version() is outside of a transaction, for any thread.
+
+        None once the connection was closed, and where only its own thread can tell.
+        """
+        if self.wrapper.connection is not self.raw:
+            return None
+        if self.memory is not None:
+            return self.number, self.memory[:WAL_HEADER]
+        return None if self.server is None else postgresql.shared_data_version(self.server)
 
 
 class _LocalState(threading.local):
@@ -99,6 +110,18 @@ def current_data_version() -> DataVersion:
     # A rollback changes no counter, but it leaves a savepoint or the transaction.
     transaction = (wrapper.in_atomic_block, *wrapper.savepoint_ids)
     return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes, transaction
+
+
+def watch() -> Callable[[], DataVersion] | None:
+    """A function that tells the version to a thread without a connection, which reads no rows.
+
+    It belongs to the connection of the calling thread. None where nothing can be told.
+    """
+    watched = _local_state.watched
+    if watched is None or watched.wrapper.connection is not watched.raw:
+        current_data_version()
+        watched = _local_state.watched
+    return None if watched is None else watched.version
 
 
 def _wal_memory(raw: Any) -> mmap.mmap | None:
