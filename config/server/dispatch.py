@@ -116,9 +116,7 @@ class Serving:
                 return
             if has_body(environ):
                 known_answer = self._known_answers(scope, environ)
-                self._loop.call_soon_threadsafe(
-                    self._begin_reading, request, environ, known_answer
-                )
+                self._loop.call_soon_threadsafe(self._begin_reading, request, environ, known_answer)
             else:
                 environ["wsgi.input"] = BytesIO()
                 self._waiting.put((request, environ))
@@ -192,9 +190,7 @@ class Serving:
             sending.cancel()
             raise ClientStalled from None
 
-    def _begin_reading(
-        self, request: Any, environ: Environ, known_answer: Known | None
-    ) -> None:
+    def _begin_reading(self, request: Any, environ: Environ, known_answer: Known | None) -> None:
         """In the thread of the loop. What is too long by its own word is not read at all."""
         length = environ.get("CONTENT_LENGTH", "0")
         if not length.isdecimal() or int(length) > MAX_BODY:

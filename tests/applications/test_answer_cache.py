@@ -40,7 +40,7 @@ class Site:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.django, self.version, self.offset = Django(), "1", 0.0
-        self.cache = AnswerCache(self.django, lambda: self.version)
+        self.cache = AnswerCache(self.django, lambda: self.version, lambda: lambda: self.version)
         real = answer_cache.time.time
         monkeypatch.setattr(answer_cache.time, "time", lambda: real() + self.offset)
 
@@ -55,6 +55,18 @@ class Site:
         }
         answer = self.cache(environ, lambda _status, headers: self.headers.update(headers))
         return b"".join(answer).decode()
+
+    def known(self, body: bytes = b"token=x", **changes: Any) -> str:
+        """What is answered while the body is read, without Django and any row; "" for nothing."""
+        known_answer = self.cache.known_answers({**QUESTION, **changes})
+        found = None if known_answer is None else known_answer(body)
+        if found is None:
+            return ""
+        start, rest = found
+        assert (start["type"], start["status"]) == ("http.response.start", 200)
+        self.headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        answer: bytes = rest["body"]
+        return answer.decode()
 
 
 @pytest.fixture
@@ -157,3 +169,56 @@ def test_a_database_that_does_not_answer_is_left_to_django(site: Site) -> None:
     site.cache = AnswerCache(site.django, broken)
 
     assert [site.ask(), site.ask()] == ["answer 1", "answer 2"]
+
+
+def test_a_known_question_is_answered_while_its_body_is_read(site: Site) -> None:
+    assert site.known() == ""
+    site.ask()
+    assert [site.known(), site.known()] == ["answer 1"] * 2
+    assert site.headers["Cache-Control"] == "no-store"
+    assert site.headers["X-Request-ID"] != "of-the-first"
+    site.known(HTTP_X_REQUEST_ID="mine-12345")
+    assert site.headers["X-Request-ID"] == "mine-12345"
+    # A body in chunks has no length before it is here.
+    assert site.known(HTTP_TRANSFER_ENCODING="chunked") == "answer 1"
+    assert [
+        site.known(b""),
+        site.known(b"token=y"),
+        site.known(b"token=x" + b"x" * answer_cache.MAX_BODY),
+        *(site.known(**{name: "x"}) for name in (*answer_cache.PARTS, *answer_cache.OTHERS)),
+        site.known(QUERY_STRING="a=b"),
+    ] == [""] * 12
+    assert site.django.count == 1
+
+
+def test_a_known_answer_ends_with_a_change_and_with_its_time(site: Site) -> None:
+    site.ask()
+    site.offset = ANSWER_SECONDS + 0.5
+    assert site.known() == ""
+    site.ask()
+    assert site.known() == "answer 2"
+    for version in ("2", None):
+        site.version = version  # type: ignore[assignment]
+        assert site.known() == ""
+    site.version = "1"
+    assert site.known() == "answer 2"
+
+
+def test_a_change_before_the_body_is_here_counts(site: Site) -> None:
+    site.ask()
+    known_answer = site.cache.known_answers(QUESTION)
+    assert known_answer is not None
+    site.version = "2"
+
+    assert known_answer(b"token=x") is None
+
+
+def test_nothing_is_known_while_the_database_does_not_answer(site: Site) -> None:
+    def broken() -> None:
+        raise OSError
+
+    site.ask()
+    site.cache._watch = broken
+    assert site.known() == ""
+    site.cache._watch = lambda: None
+    assert site.known() == ""

@@ -17,6 +17,7 @@ from accounts.models import BrowserSession, Group, Membership, User
 from accounts.services.service_accounts import create_service_account
 from accounts.sessions.store import PURPOSE
 from api.models import ApiKey, TokenFamily
+from applications.answer_cache import HOLDS_UNTIL
 from applications.models import App, AppSecret
 from applications.services.apps import create_app
 from applications.services.secrets import create_secret
@@ -314,6 +315,25 @@ def test_other_methods_and_a_query_are_no_question(asking: Asking, viewer: User)
         f"{PATH}?token={text}", "", content_type=FORM, headers={"authorization": asking.header}
     )
     assert (in_url.status_code, set(in_url.json()["errors"])) == (402, {"token"})
+
+
+def test_an_answer_is_kept_until_the_first_end_of_anything_it_depends_on(
+    asking: Asking, viewer: User
+) -> None:
+    text = made(viewer).text
+    end = timezone.now().replace(microsecond=0) + timedelta(seconds=3)
+    for rows in (
+        User.objects.filter(pk=viewer.pk),
+        ApiKey.objects.all(),
+        AppSecret.objects.all(),
+    ):
+        rows.update(expires_at=end)
+        answer = asking.ask(text)
+        assert answer.json()["active"]
+        assert answer.wsgi_request.META[HOLDS_UNTIL] == end.timestamp()
+        rows.update(expires_at=None)
+    assert asking.ask(text).wsgi_request.META[HOLDS_UNTIL] > end.timestamp()
+    assert HOLDS_UNTIL not in asking.ask("x").wsgi_request.META
 
 
 def test_a_session_alone_is_not_active_where_two_credentials_are_needed(

@@ -60,7 +60,7 @@ class Live:
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def live(data_templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     data: InstanceData = data_templates.fresh("sqlite", tmp_path_factory.mktemp("live"))
     names = data.shell(SEED)

@@ -28,7 +28,7 @@ from psycopg import sql
 from accounts.models import User
 from applications.models import App, AppSecret
 from core.invalidation import data_version, postgresql
-from core.invalidation.data_version import current_data_version, opened
+from core.invalidation.data_version import current_data_version, opened, watch
 from devtools.servers.client import HTTPClient
 from devtools.servers.databases import InstanceData, PostgresServer
 from devtools.servers.gatehouse import Gatehouse
@@ -489,6 +489,31 @@ def test_nothing_is_cached_within_an_open_transaction(files: _Files) -> None:
 
     assert inside is None
     assert current_data_version() is not None
+
+
+def test_a_thread_without_a_connection_is_told_the_same_version(files: _Files) -> None:
+    writer, version = files.connect(), watch()
+    assert version is not None
+    with ThreadPoolExecutor(1) as threads:
+        for _again in range(3):
+            before = current_data_version()
+            assert threads.submit(version).result() == before
+            _write(writer)
+            assert threads.submit(version).result() == current_data_version() != before
+        files.wrapper.close()
+        assert threads.submit(version).result() is None
+        assert watch() is not None
+        assert threads.submit(version).result() is None
+
+
+def test_a_thread_without_a_connection_is_told_nothing_without_shared_memory(
+    files: _Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_version, "_wal_memory", lambda _raw: None)
+    version = watch()
+
+    assert version is not None
+    assert version() is None
 
 
 def test_caches_of_another_database_than_the_listeners_are_not_used(
