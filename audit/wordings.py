@@ -192,7 +192,6 @@ RULE_FIELDS = {
     "id_token_algorithm": _("signature of ID tokens"),
     "signed_userinfo": _("signed answers of userinfo"),
     "subject_type": _("ids of people"),
-    "own_scopes": _("own scopes"),
     "backchannel_logout_uri": _("told of the end of a sign-in at"),
     "frontchannel_logout_uri": _("loaded when people sign out"),
     "openid_networks": _("only from these networks"),

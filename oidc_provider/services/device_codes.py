@@ -80,9 +80,8 @@ def decide(
 ) -> bool:
     """Note what the user has decided; False if the request has been decided or has expired.
 
-    Their entry was decided a moment ago. Writes an audit row if they allow
-    it. Raises AccessDenied if the session
-    or the access of the user has ended meanwhile.
+    Their entry was decided a moment ago. Writes an audit row if they allow it. Raises AccessDenied
+    if the session or the access of the user has ended meanwhile.
     """
     with transaction.atomic():
         lock_users(user.pk)

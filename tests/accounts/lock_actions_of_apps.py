@@ -38,6 +38,7 @@ def client_app() -> App:
         "openid_kind": "spa",
         "redirect_uris": ["https://wiki.example.com/callback"],
         "is_trusted": False,
+        "allows_device_flow": True,
     }
     return App.objects.get_or_create(slug="client-of-races", defaults=fields)[0]
 
