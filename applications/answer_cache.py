@@ -115,7 +115,11 @@ class AnswerCache:
     def _known(
         self, environ: Environ, data_version: Callable[[], DataVersion], body: bytes
     ) -> tuple[Message, Message] | None:
-        key, version, generation = _key_of(environ, body), data_version(), self._generation
+        try:
+            key, version = _key_of(environ, body), data_version()
+        except Exception:  # a connection that its thread has just closed: Django asks anew
+            return None
+        generation = self._generation
         if key is None or version is None or generation.data_version != version:
             return None
         known = generation.answers.get(key)

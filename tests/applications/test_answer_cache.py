@@ -222,3 +222,16 @@ def test_nothing_is_known_while_the_database_does_not_answer(site: Site) -> None
     assert site.known() == ""
     site.cache._watch = lambda: None
     assert site.known() == ""
+
+
+def test_a_connection_that_closes_while_the_body_is_read_leaves_the_question_to_django(
+    site: Site,
+) -> None:
+    def closed() -> None:
+        raise ValueError
+
+    site.ask()
+    site.cache._watch = lambda: closed
+
+    assert site.known() == ""
+    assert site.ask() == "answer 1"
