@@ -33,8 +33,8 @@ BLOCKS = [block for page in PAGES for block in blocks(page)]
 # What the shell examples call beside manage.py.
 PROGRAMS = {
     ".venv/bin/python", "caddy", "createdb", "createuser", "curl", "docker", "echo", "export",
-    "install", "kubectl", "ldapadd", "make", "mongoexport", "nice", "pre-commit", "psql",
-    "python3", "sed",
+    "install", "kubectl", "ldapadd", "make", "mongoexport", "nice", "php", "pre-commit", "psql",
+    "pveum", "python3", "sed",
 }  # fmt: skip
 COMMAND = re.compile(r"manage\.py ((?:[^|<>)#\n\"']|\"[^\"]*\"|'[^']*')+)")
 OPENAPI = json.loads((ROOT / "docs" / "reference" / "openapi.json").read_text())
@@ -164,6 +164,15 @@ def test_a_server_starts_with_the_settings(block: Block, tmp_path: Path) -> None
     assert [str(each) for each in problems if not NO_FILE.search(str(each))] == []
 
 
+@_of("dotenv")
+def test_settings_of_other_programs_can_be_read(block: Block) -> None:
+    """Each line sets a variable once; tests/oidc_provider/test_recipes.py reads the values."""
+    found, wrong = parse_dotenv(block.text)
+
+    assert wrong == []
+    assert len(found) == len(block.text.splitlines())
+
+
 @_of("json")
 def test_json_is_valid(block: Block) -> None:
     json.loads(block.text)
@@ -262,6 +271,6 @@ def test_commands_are_called_as_a_reader_can_call_them(block: Block) -> None:
 
 
 CHECKED = {
-    "sh", "console", "ini", "json", "yaml", "csv", "python", "js", "html", "ldif", "sql", "nginx",
-    "caddyfile", "text",
+    "sh", "console", "ini", "dotenv", "json", "yaml", "csv", "python", "js", "html", "ldif", "sql",
+    "nginx", "caddyfile", "text",
 }  # fmt: skip

@@ -133,7 +133,7 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 
 @by_page
 def test_settings_exist(page: Path) -> None:
-    if page.parent.name in {"moving-from", "decisions", "reference"}:
+    if page.parent.name in {"moving-from", "decisions", "openid-recipes", "reference"}:
         pytest.skip("it names the settings of other systems and libraries, or comes from code")
     of_allauth = social_variables([f"{id_.upper()}_CLIENT_ID" for id_ in usable_ids()], ())
     declared = {name for variable in (*VARIABLES, *of_allauth) for name in variable.names}

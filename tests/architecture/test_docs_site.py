@@ -20,7 +20,7 @@ SECTIONS = [
     "Moving from", "Reference", "Develop",
 ]  # fmt: skip
 # Folders whose own README.md lists their pages.
-FOLDERS = ("decisions", "providers")
+FOLDERS = ("decisions", "openid-recipes", "providers")
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
