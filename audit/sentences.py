@@ -30,7 +30,7 @@ _OF_CLIENTS = frozenset({"redirect_uris", "logout_uris", "is_trusted", "openid_r
                          "backchannel_logout_uri", "frontchannel_logout_uri",
                          "service_account", "client_authentication",
                          "client_keys", "client_keys_url", "requires_pushed_requests",
-                         "allows_device_flow", "subject_type", "own_scopes"})  # fmt: skip
+                         "allows_device_flow", "subject_type"})  # fmt: skip
 # A reason of `syncldap` begins with the id of its run.
 _RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
 
@@ -192,14 +192,7 @@ def rule_text(values: Any) -> str:
 def _rule_value(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    return (", ".join(map(_item, value)) if isinstance(value, list) else str(value)) or "-"
-
-
-def _item(value: Any) -> str:
-    """One of a list; of a scope of an app its name and its text."""
-    if isinstance(value, dict) and value.keys() == {"name", "label"}:
-        return f"{value['name']} ({value['label']})"
-    return str(value)
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value)) or "-"
 
 
 def _text(value: Any) -> str:

@@ -38,6 +38,23 @@ class Redemption:
     verifier: str
 
 
+def lock_signed_in(user: User, authentication: SessionAuthentication) -> User:
+    """Lock and return the account as it is now. Call inside the transaction of the answer.
+
+    A revocation deletes the sessions under the same lock, so no code outlives it. Raises
+    AccessDenied if the session or the access of the user has ended meanwhile.
+    """
+    lock_users(user.pk)
+    current: User | None = User.objects.filter(pk=user.pk).first()
+    session = BrowserSession.objects.filter(
+        public_id=authentication.session_id, user=user, expire_date__gt=timezone.now()
+    )
+    denial = access_policy.get_denial(current if session.exists() else None)
+    if denial is not None or current is None:
+        raise (denial or access_policy.DenialReason("not_authenticated", "")).as_error()
+    return current
+
+
 def issue_code(
     *,
     app: App,
@@ -56,15 +73,7 @@ def issue_code(
     """
     code, scope = make_token(), " ".join(asked.scopes)
     with transaction.atomic():
-        lock_users(user.pk)
-        current = User.objects.filter(pk=user.pk).first()
-        # A revocation deletes the sessions under the same lock, so no code outlives it.
-        session = BrowserSession.objects.filter(
-            public_id=authentication.session_id, user=user, expire_date__gt=timezone.now()
-        )
-        denial = access_policy.get_denial(current if session.exists() else None)
-        if denial is not None or current is None:
-            raise (denial or access_policy.DenialReason("not_authenticated", "")).as_error()
+        current = lock_signed_in(user, authentication)
         if pushed is not None:
             use_up(pushed)
         if remember:

@@ -15,16 +15,16 @@ from django.db.models import F, Q
 from django.db.models.functions import Least
 from django.utils import timezone
 
-from accounts import access_policy
-from accounts.models import BrowserSession, User
+from accounts.models import User
 from applications.models import App
 from audit import audit_log
 from core.crypto.tokens import digest, make_token
-from core.locks import delete_free, lock_users
+from core.locks import delete_free
 from oidc_provider.authentication import SessionAuthentication
 from oidc_provider.errors import ProtocolError
 from oidc_provider.models import DeviceCode, Grant
 from oidc_provider.scopes import OFFLINE
+from oidc_provider.services.codes import lock_signed_in
 from oidc_provider.services.grants import REUSED, end_grant
 
 PURPOSE, USER_PURPOSE = "openid-device-code", "openid-user-code"
@@ -84,14 +84,7 @@ def decide(
     if the session or the access of the user has ended meanwhile.
     """
     with transaction.atomic():
-        lock_users(user.pk)
-        current = User.objects.filter(pk=user.pk).first()
-        session = BrowserSession.objects.filter(
-            public_id=authentication.session_id, user=user, expire_date__gt=timezone.now()
-        )
-        denial = access_policy.get_denial(current if session.exists() else None)
-        if denial is not None or current is None:
-            raise (denial or access_policy.DenialReason("not_authenticated", "")).as_error()
+        current = lock_signed_in(user, authentication)
         now = timezone.now()
         waiting = DeviceCode.objects.usable(now).filter(pk=row.pk, decision="")
         done = waiting.update(
