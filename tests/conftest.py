@@ -1,5 +1,6 @@
 """Fixtures for every test: users with fixed roles, their browsers, the clock."""
 
+import asyncio
 import gc
 import importlib
 import json
@@ -90,6 +91,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     f"{item.nodeid}: transaction=True empties the database that other tests use; "
                     "take django_capture_on_commit_callbacks, or a server with its own database."
                 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Hide the event loop of a browser: the product caches nothing in a thread that runs one.
+
+    Playwright leaves its own running in this thread between the tests that use it.
+    """
+    if "browser" in getattr(item, "fixturenames", ()):
+        return (yield)
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        return (yield)
+    finally:
+        asyncio._set_running_loop(running)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ Everything runs on free ports of 127.0.0.1 in temporary folders, starts when fir
 is ended by its own process id, whatever became of the test.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,7 +169,9 @@ def browser() -> Iterator[Browser]:
     chromium = program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        loop = asyncio._get_running_loop()
         yield opened
+        asyncio._set_running_loop(loop)  # hidden by tests without a browser
         opened.close()
 
 
