@@ -1,17 +1,21 @@
 """Password hashes: Argon2id, and those of imported accounts until their next sign-in.
 
-A limit on how many hashes run at once leaves a core free for users who are signed in.
+A limit on how many hashes run at once leaves a core free for users who are signed in, and the
+threads that hash have a lower priority: a storm of sign-ins slows sign-ins, and nothing else.
 """
 
 import os
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.hashers import (
@@ -24,6 +28,9 @@ from accounts.passwords.imported_hashes import BCRYPT_BYTES, MAX_BCRYPT_COST, MA
 from core import metrics
 
 FOLDER = "hashing"
+# Added to the priority of the server: a tenth of the processor for a thread that has to share it.
+NICE = 10
+Result = TypeVar("Result")
 
 
 def hashes_at_once() -> int:
@@ -33,25 +40,52 @@ def hashes_at_once() -> int:
     return max(1, cores - 1)
 
 
-# A burst of sign-ins must not starve users who are signed in. Threads of one process queue here
-# first, so that only a few of them wait for other processes.
-_semaphore = threading.BoundedSemaphore(hashes_at_once())
 _next_slot = count(os.getpid())
 
 
-@contextmanager
-def _hash_slot() -> Iterator[None]:
-    """Wait for a free slot; metrics count how many wait, and how long."""
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """The threads of this process that hash: as many as may hash at once. Others wait in line."""
+    return ThreadPoolExecutor(hashes_at_once(), "hashing", initializer=_lower_priority)
+
+
+# A child of fork() has none of its parent's threads.
+os.register_at_fork(after_in_child=_threads.cache_clear)
+
+
+def _lower_priority() -> None:
+    """Let the checks and pages of users who are signed in go before the hashes of this thread.
+
+    A thread has a priority of its own on Linux only; elsewhere the number of a thread may be that
+    of any process.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICE))
+
+
+def _hash(work: Callable[[], Result]) -> Result:
+    """Call `work` in a thread that hashes, once it is its turn; returns what it returns."""
     began = time.perf_counter_ns()
     metrics.add(*metrics.HASHES_WAITING)
-    lock_file: IO[bytes] | None = None
     try:
-        _semaphore.acquire()
-        try:
-            lock_file = _lock_slot(hashes_at_once())
-        except BaseException:
-            _semaphore.release()
-            raise
+        future = _threads().submit(_take_turn, began, work)
+    except BaseException:
+        metrics.add(*metrics.HASHES_WAITING, by=-1)
+        raise
+    return future.result()
+
+
+def _take_turn(began: int, work: Callable[[], Result]) -> Result:
+    with _hash_slot(began):
+        return work()
+
+
+@contextmanager
+def _hash_slot(began: int) -> Iterator[None]:
+    """Wait for a free slot; metrics count how many wait, and how long since `began`, in ns."""
+    try:
+        lock_file = _lock_slot(hashes_at_once())
     finally:
         metrics.add(*metrics.HASHES_WAITING, by=-1)
     metrics.add("hashes_waited", by=(time.perf_counter_ns() - began) // 1000)
@@ -61,7 +95,6 @@ def _hash_slot() -> Iterator[None]:
     finally:
         if lock_file is not None:
             lock_file.close()
-        _semaphore.release()
         metrics.add(*metrics.HASHES_RUNNING, by=-1)
         metrics.add("hashes")
 
@@ -102,12 +135,10 @@ class BoundedArgon2Hasher(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, *args: Any, **kwargs: Any) -> str:
-        with _hash_slot():
-            return str(super().encode(*args, **kwargs))
+        return str(_hash(partial(super().encode, *args, **kwargs)))
 
     def verify(self, password: str, encoded: str) -> bool:
-        with _hash_slot():
-            return bool(super().verify(password, encoded))
+        return bool(_hash(partial(super().verify, password, encoded)))
 
 
 class BoundedPBKDF2Hasher(PBKDF2PasswordHasher):
@@ -116,8 +147,7 @@ class BoundedPBKDF2Hasher(PBKDF2PasswordHasher):
     def verify(self, password: str, encoded: str) -> bool:
         if int(self.decode(encoded)["iterations"]) > MAX_PBKDF2_ITERATIONS:
             return False
-        with _hash_slot():
-            return bool(super().verify(password, encoded))
+        return bool(_hash(partial(super().verify, password, encoded)))
 
 
 class BoundedBCryptHasher(BCryptPasswordHasher):
@@ -130,5 +160,4 @@ class BoundedBCryptHasher(BCryptPasswordHasher):
         # bcrypt would ignore what follows its 72 bytes, or a NUL.
         if len(typed) > BCRYPT_BYTES or b"\0" in typed:
             return False
-        with _hash_slot():
-            return bool(super().verify(password, encoded))
+        return bool(_hash(partial(super().verify, password, encoded)))

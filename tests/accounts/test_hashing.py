@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from operations.doctor import examine
 
 pytestmark = pytest.mark.race
 
+STORED = hashers.BoundedArgon2Hasher().encode("right", "somesalt")
 CROWD = """
 import threading, time
 from pathlib import Path
@@ -21,21 +24,21 @@ import django
 django.setup()
 from accounts.passwords import hashers
 hashers.hashes_at_once = lambda: 2
-hashers._semaphore = threading.BoundedSemaphore(2)
 folder = Path({folder!r})
 (folder / f"ready-{number}").touch()
 while len(list(folder.glob("ready-*"))) < 3:
     time.sleep(0.005)
 most = 0
-def work():
+def hash_one():
     global most
+    mine = folder / f"running-{number}-{{threading.get_ident()}}"
+    mine.touch()
+    most = max(most, len(list(folder.glob("running-*"))))
+    time.sleep(0.002)
+    mine.unlink()
+def work():
     for turn in range(15):
-        with hashers._hash_slot():
-            mine = folder / f"running-{number}-{{threading.get_ident()}}"
-            mine.touch()
-            most = max(most, len(list(folder.glob("running-*"))))
-            time.sleep(0.002)
-            mine.unlink()
+        hashers._hash(hash_one)
 threads = [threading.Thread(target=work) for _one in range(3)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
@@ -47,9 +50,10 @@ from pathlib import Path
 import django
 django.setup()
 from accounts.passwords import hashers
-with hashers._hash_slot():
+def hold():
     Path({sign!r}).touch()
     time.sleep(120)
+hashers._hash(hold)
 """
 
 
@@ -81,7 +85,7 @@ def test_a_killed_process_frees_its_slot(
     settings.DATA_DIR = sqlite_data.data_dir  # type: ignore[attr-defined]
     sign = tmp_path / "sign"
     code = "import accounts.passwords.hashers\n" + HOLDER.format(sign=str(sign)).replace(
-        "with hashers", "hashers.hashes_at_once = lambda: 1\nwith hashers"
+        "def hold", "hashers.hashes_at_once = lambda: 1\ndef hold"
     )
     code = code.replace("import accounts.passwords.hashers\n", "")
     holder = QuickServer(code, tmp_path / "log", sqlite_data.environment(), warmed)
@@ -93,8 +97,7 @@ def test_a_killed_process_frees_its_slot(
         holder.process.wait(10)
 
         hashers.flock(file, hashers.LOCK_EX)
-    with hashers._hash_slot():
-        pass
+    assert hashers._hash(lambda: "hashed") == "hashed"
 
 
 @pytest.mark.parametrize(("cores", "places"), [(1, 1), (2, 1), (4, 3), (16, 15)])
@@ -107,8 +110,35 @@ def test_one_core_stays_free(monkeypatch: pytest.MonkeyPatch, cores: int, places
 def test_hashing_works_without_a_writable_folder(settings: object, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path / "missing" / "folder"  # type: ignore[attr-defined]
 
-    with hashers._hash_slot():
-        assert hashers._lock_slot(1) is None
+    assert hashers._lock_slot(1) is None
+    assert hashers._hash(lambda: "hashed") == "hashed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority of a thread")
+def test_hashes_run_at_a_lower_priority_than_the_thread_that_waits() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    usual = priority()
+
+    assert hashers._hash(priority) == min(19, usual + hashers.NICE)
+    assert priority() == usual
+
+
+def test_an_error_of_a_hash_reaches_the_caller_and_frees_the_slot() -> None:
+    for _again in range(hashers.hashes_at_once() + 1):
+        with pytest.raises(UnicodeEncodeError):
+            hashers.BoundedArgon2Hasher().verify("\ud800", STORED)
+
+
+def test_a_forked_process_hashes_in_threads_of_its_own() -> None:
+    assert hashers.BoundedArgon2Hasher().verify("right", STORED)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        os._exit(0 if hashers.BoundedArgon2Hasher().verify("right", STORED) else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.django_db

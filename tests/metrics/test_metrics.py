@@ -4,7 +4,9 @@ import io
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import cache, partial
 from ipaddress import ip_network
 from typing import Any
 
@@ -193,23 +195,22 @@ def _check(cookie: str) -> str:
 
 
 def test_waiting_and_running_hashes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashers, "_semaphore", threading.BoundedSemaphore(1))
     before = scrape()
-    asked, served = threading.Event(), threading.Event()
+    started, go_on = threading.Event(), threading.Event()
 
-    def hash_one() -> None:
-        asked.set()
-        with hashers._hash_slot():
-            served.set()
+    def hold() -> None:
+        started.set()
+        assert go_on.wait(5)
 
-    with hashers._hash_slot():
-        second = threading.Thread(target=hash_one)
-        second.start()
-        assert asked.wait(5)
+    monkeypatch.setattr(hashers, "_threads", cache(partial(ThreadPoolExecutor, 1)))
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(hashers._hash, hold)
+        assert started.wait(5)
+        second = callers.submit(hashers._hash, str)
         _until(lambda: metrics.COUNTERS.counts()[metrics.HASHES_WAITING] == 1)
         during = grown(before, scrape())
-    assert served.wait(5)
-    second.join()
+        go_on.set()
+        assert (first.result(5), second.result(5)) == (None, "")
 
     assert during == {
         ("gatehouse_password_hashes_running", ()): 1,
