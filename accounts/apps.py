@@ -14,7 +14,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks, reversals and what depends on a group; sign_in() writes last_login."""
-        autodiscover_modules("checks", "undo")
+        autodiscover_modules("system_checks", "undo")
         import_module("accounts.undo.own_reversals")
         import_module("accounts.undo.group_reversals")
         uses = import_module("accounts.services.groups.uses")

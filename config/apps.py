@@ -1,7 +1,6 @@
 """The composition root as a Django app: commands and start-up."""
 
 from django.apps import AppConfig
-from django.utils.module_loading import autodiscover_modules
 
 from config.server.content_type import forget_unknown_encodings
 
@@ -11,6 +10,5 @@ class ConfigApp(AppConfig):
     verbose_name = "Gatehouse"
 
     def ready(self) -> None:
-        """Let every app register its tables and actions in the admin."""
+        """Prepare what every request relies on."""
         forget_unknown_encodings()
-        autodiscover_modules("admin")

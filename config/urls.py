@@ -2,6 +2,7 @@
 
 from django.http import HttpResponse
 from django.urls import include, path
+from django.utils.module_loading import autodiscover_modules
 from django.views.decorators.http import require_safe
 from django.views.i18n import set_language
 
@@ -21,6 +22,10 @@ def robots(_request: object) -> HttpResponse:
     """Search engines index no page."""
     return HttpResponse("User-agent: *\nDisallow: /\n", content_type="text/plain")
 
+
+# Every app registers its tables and actions in the admin. Commands, which have no pages, do not
+# need to wait for it.
+autodiscover_modules("admin")
 
 urlpatterns = [
     path("health/live", monitoring.live, name="health-live"),

@@ -4,8 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register  # noqa: A004 - Django's name
-
-from federation.flow import knows_server
+from django.utils.module_loading import import_string
 
 
 @register()
@@ -14,6 +13,8 @@ def check_social_providers(app_configs: Any, **_kwargs: Any) -> list[CheckMessag
 
     No error, because that would stop every command, also those that let an owner in again.
     """
+    # It loads the libraries of every provider, which commands without checks do not need.
+    knows_server = import_string("federation.flow.knows_server")
     return [
         Warning(
             f"The provider {provider.id} does not know its server, so no page offers it.",

@@ -2,13 +2,11 @@
 
 import sqlite3
 
-import psycopg
 from django.conf import settings
 from django.db import Error, connection
 
 from core.health import is_migrated
 
-DATABASE_ERRORS = (Error, sqlite3.Error, psycopg.Error)
 FIRST_TABLE = "accounts_user"
 
 
@@ -17,7 +15,7 @@ def missing_instance() -> str:
     connection.close()  # a broken transaction cannot run queries
     try:
         tables = connection.introspection.table_names()
-    except DATABASE_ERRORS:
+    except Error:
         return (
             f"DATABASE_URL: {where()} does not answer. Start the database, or correct the address."
         )
@@ -36,8 +34,14 @@ def missing_instance() -> str:
 
 def explain(error: BaseException) -> str:
     """missing_instance() for an error of the database, "" for any other."""
-    is_about_database = isinstance(error, DATABASE_ERRORS)
-    return missing_instance() if is_about_database and not connection.in_atomic_block else ""
+    return missing_instance() if _is_of_database(error) and not connection.in_atomic_block else ""
+
+
+def _is_of_database(error: BaseException) -> bool:
+    """An error of Django, sqlite3 or psycopg, which is not loaded where SQLite is the database."""
+    if isinstance(error, Error | sqlite3.Error):
+        return True
+    return any(kind.__module__.partition(".")[0] == "psycopg" for kind in type(error).__mro__)
 
 
 def where() -> str:

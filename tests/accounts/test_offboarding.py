@@ -12,7 +12,6 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.checks import check_credential_kinds
 from accounts.models import AccountToken, BrowserSession, Invitation, User
 from accounts.offboarding.credential_kinds import CredentialKind
 from accounts.offboarding.report import find_report
@@ -23,6 +22,7 @@ from accounts.services.invitations import invite
 from accounts.services.offboard import offboard
 from accounts.services.passwords import begin_reset
 from accounts.services.users import disable_user, enable_user
+from accounts.system_checks import check_credential_kinds
 from api.models import ApiKey, ForeignIdentity, TokenFamily
 from api.tokens.refresh_tokens import start_by_password
 from audit.models import AuditEvent

@@ -17,11 +17,11 @@ from accounts.models import User
 from audit.models import AuditEvent
 from config.environment.registry.allauth_providers import usable_ids
 from core import http
-from federation.checks import check_social_providers
 from federation.flow import SOCIAL
 from federation.models import ExternalIdentity
 from federation.oidc.authorization_request import AuthorizationRequest
 from federation.oidc.errors import SignInFailed
+from federation.system_checks import check_social_providers
 from tests.federation.social.conftest import (
     begin,
     call_callback,
