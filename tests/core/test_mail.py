@@ -10,7 +10,8 @@ from devtools.servers.processes import free_port
 from mail import smtp
 from mail.conf import MailSettings
 from mail.outbox import MailFailed, Message
-from mail.transports import ResendTransport, SMTPTransport, transport
+from mail.resend_transport import ResendTransport
+from mail.transports import SMTPTransport, transport
 from tests.servers.mail import HANG_UP, MailCertificate, ResendServer, SMTPServer
 
 MESSAGE = Message("018f-mail-id", "anna@example.com", "Grüße\u2028X", "Hello\n", "<p>Hello</p>")
