@@ -28,6 +28,16 @@ def find(model: type[Row], column: str, value: Any) -> Row | None:
     return None if values is None else instance(model, values)
 
 
+def has_row(model: type[models.Model], column: str, value: Any) -> bool:
+    """Whether any row has this value in `column` (a name from our code, never input)."""
+    by = model._meta.get_field(column)
+    connection = connections[router.db_for_read(model)]
+    with connection.cursor() as cursor:
+        parameters = [by.get_db_prep_value(value, connection)]  # type: ignore[union-attr]
+        cursor.execute(_any_row(model, column), parameters)
+        return cursor.fetchone() is not None
+
+
 class PreparedRowQuery:
     """Reads one row of joined tables by one column, with a statement that is built once.
 
@@ -173,6 +183,12 @@ def _query(model: type[models.Model], column: str) -> PreparedRowQuery:
     name = _quoted(str(by.column))  # type: ignore[union-attr]  # a column
     source = f"FROM {_quoted(model._meta.db_table)} WHERE {name} = %s"
     return PreparedRowQuery(columns_of(model), source, by)
+
+
+@cache
+def _any_row(model: type[models.Model], column: str) -> str:
+    name = _quoted(str(model._meta.get_field(column).column))  # type: ignore[union-attr]  # a column
+    return f"SELECT 1 FROM {_quoted(model._meta.db_table)} WHERE {name} = %s LIMIT 1"  # noqa: S608
 
 
 @cache
