@@ -197,8 +197,26 @@ def refund_attempt(request: HttpRequest, user: User) -> None:
     counters.refund(f"guesses:{_mfa_key(request, user)}")
 
 
+def mfa_seconds_locked(user: User) -> int:
+    """For how long no code of `user` is accepted from unknown devices; 0 if one is.
+
+    When the sessions of an account end, its known devices become unknown. It counts nothing.
+    """
+    return max(0, _blocked_seconds(_mfa_key_of(user, "")))
+
+
+def forget_mfa_attempts(user: User) -> None:
+    """Forget the wrong codes from unknown devices: the account gets new factors."""
+    key = _mfa_key_of(user, "")
+    counters.forget(f"guesses:{key}")
+    caches["counters"].delete_many([f"wait:{key}", f"strikes:{key}"])
+
+
 def _mfa_key(request: HttpRequest, user: User) -> str:
-    device = known_devices.known_device(request, user.email)
+    return _mfa_key_of(user, known_devices.known_device(request, user.email))
+
+
+def _mfa_key_of(user: User, device: str) -> str:
     name = f"second-factor:{user.pk}:{device}"
     return hashlib.sha256(name.encode()).hexdigest()
 

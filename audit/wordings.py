@@ -65,6 +65,11 @@ TERMS = {
     "url": _("URL"),
     "event_types": _("events"),
     "is_enabled": _("enabled"),
+    "disabled": _("the account was disabled"),
+    "expired": _("the access had ended"),
+    "ban": _("a ban"),
+    "network_ban": _("the ban of a network"),
+    "attempts": _("wrong codes"),
     "automatic": _("automatic"),
     "manual": _("by an administrator"),
 }
@@ -246,6 +251,9 @@ WORDINGS: dict[str, Wording] = {
     "account:user:export": Wording(_("{actor} exported the data of {count} accounts.")),
     "account:user:offboard": Wording(
         _("{actor} took all access away from {target}."), _("{actor} gave up all their access.")
+    ),
+    "account:user:rescue": Wording(
+        _("{actor} made a link that lets {target} in again. Removed from the way: {mended}.")
     ),
     "account:offboarding:verify": Wording(
         _("All that {target} could enter with was tried, and refused."),

@@ -90,6 +90,11 @@ def count_of(name: str) -> int:
     return number
 
 
+def forget(name: str) -> None:
+    """Begin the counter of hit() for `name` anew."""
+    _store().delete(f"count:{name}")
+
+
 def take_slot(name: str, count: int, life: timedelta) -> Slot | None:
     """Take one of `count` slots of `name` for at most `life`; None if all are taken."""
     secret = secrets.token_hex(16)

@@ -190,6 +190,13 @@ never_undone(
     ),
 )
 never_undone(
+    "account:user:rescue",
+    because=gettext_lazy(
+        "the link was handed over. Sign the person out, and undo the changes that came with it one "
+        "by one."
+    ),
+)
+never_undone(
     "account:session:end",
     "account:session:end-all",
     because=gettext_lazy("an ended session is never revived. The person signs in again."),

@@ -140,6 +140,7 @@ NOTHING: dict[str, list[str]] = {
     "moveidentities": ["github", "--yes"],
     "offboarduser": [NOBODY, "--yes"],
     "removefromgroup": ["no-group", "owner@example.com"],
+    "rescue": [NOBODY, "--yes"],
     "resetmfa": ["owner@example.com", "--yes"],
     "restore": ["/nowhere.tar", "--yes"],
     "setexpiry": ["owner@example.com", "--never"],
