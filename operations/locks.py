@@ -22,6 +22,7 @@ SERVING_FILE = "serving.lock"
 # An arbitrary number that no other lock in this database uses.
 ADVISORY_NUMBER = 6_042_317_259_481
 LOCK_NAME = "gatehouse upgrade lock"
+BUSY = "Another process is upgrading the database"
 STOP_FIRST = "Stop the server (all of them, if there are several), then try again."
 # Other connections, except those of processes that wait for the upgrade lock.
 OTHERS = """SELECT coalesce(nullif(application_name, ''), 'a program'), client_addr::text
@@ -35,11 +36,20 @@ def ignore_message(_text: str) -> None:
 
 
 @contextmanager
-def upgrade_lock(say: Callable[[str], None] = ignore_message) -> Iterator[None]:
-    """Hold the upgrade lock inside the block. Waits for another holder, and reports that."""
+def upgrade_lock(
+    say: Callable[[str], None] = ignore_message, *, wait: bool = True
+) -> Iterator[None]:
+    """Hold the upgrade lock inside the block. Waits for another holder, and reports that.
+
+    wait=False raises OperationError instead.
+    """
     holder = _advisory_lock if connection.vendor == "postgresql" else _file_lock
-    with holder(say):
+    with holder(say if wait else _refuse):
         yield
+
+
+def _refuse(_text: str) -> None:
+    raise OperationError(f"{BUSY}. Nothing was done: wait until it has ended, then try again.")
 
 
 @contextmanager
@@ -52,13 +62,23 @@ def serving() -> Iterator[None]:
 
 def require_stopped() -> None:
     """Raise OperationError if a server uses this database."""
+    with stopped():
+        pass
+
+
+@contextmanager
+def stopped() -> Iterator[None]:
+    """Let no server start with this DATA_DIR inside the block.
+
+    Raises OperationError if one uses the database, before the block.
+    """
     with _opened(SERVING_FILE) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise OperationError(f"A Gatehouse server uses this data. {STOP_FIRST}") from None
-    if connection.vendor == "postgresql":
-        _require_no_connections()
+        require_no_connections()
+        yield
 
 
 def others_connected(database: psycopg.Connection) -> list[str]:
@@ -67,7 +87,10 @@ def others_connected(database: psycopg.Connection) -> list[str]:
     return [f"{name} from {address}" if address else str(name) for name, address in found]
 
 
-def _require_no_connections() -> None:
+def require_no_connections() -> None:
+    """Raise OperationError if others are connected to this PostgreSQL database."""
+    if connection.vendor != "postgresql":
+        return
     connection.close()  # so that it is not listed
     with connect(connection.settings_dict) as database:
         others = others_connected(database)
@@ -81,7 +104,7 @@ def _advisory_lock(say: Callable[[str], None]) -> Iterator[None]:
     with connect(connection.settings_dict, application_name=LOCK_NAME, autocommit=True) as database:
         taken = database.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_NUMBER]).fetchone()
         if taken != (True,):
-            say("Another process is upgrading the database; waiting for it.")
+            say(f"{BUSY}; waiting for it.")
             database.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_NUMBER])
         yield
 
@@ -92,7 +115,7 @@ def _file_lock(say: Callable[[str], None]) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Another process is upgrading the database; waiting for it.")
+            say(f"{BUSY}; waiting for it.")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -48,6 +48,7 @@ from moderation.services.bans import active_bans, ban_at, lift
 LINK_LIFETIME = timedelta(minutes=15)
 # How many of the latest sign-ins tell which networks the person uses.
 REMEMBERED_SIGN_INS = 200
+Mend = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Obstacle(NamedTuple):
     name: str
     text: str
     remedy: str
-    mend: Callable[[], object]
+    mend: Mend
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +107,15 @@ def find_obstacles(user: User, options: RescueOptions) -> list[Obstacle]:
 
 def _obstacles(user: User, options: RescueOptions) -> Iterator[Obstacle]:
     """The password first: if it is refused, nothing has been changed."""
-    now = timezone.now()
     if options.password is not None:
-        mend = partial(set_password, actor=SYSTEM, user=user, new=options.password)
+        mend = _by(set_password, user=user, new=options.password)
         yield Obstacle("password", "The password is forgotten.", "the new one is set", mend)
     if not user.is_active:
-        mend = partial(enable_user, actor=SYSTEM, user=user)
+        mend = _by(enable_user, user=user)
         yield Obstacle("disabled", "The account is disabled.", "it is enabled", mend)
-    if user.expires_at is not None and user.is_expired(now):
+    if user.expires_at is not None and user.is_expired(timezone.now()):
         text = f"The access ended on {audit_time(user.expires_at)}."
-        mend = partial(set_expiry, actor=SYSTEM, user=user, expires_at=None)
+        mend = _by(set_expiry, user=user, expires_at=None)
         yield Obstacle("expired", text, "it has no end", mend)
     for ban in active_bans().filter(user=user).order_by("pk"):
         yield _ban_obstacle("ban", ban, f"The account is banned {until_text(ban)}")
@@ -124,12 +124,17 @@ def _obstacles(user: User, options: RescueOptions) -> Iterator[Obstacle]:
         yield _ban_obstacle("network_ban", ban, name)
     yield from _factor_obstacles(user, options)
     if options.make_owner and (user.role, user.role_until) != (Role.OWNER, None):
-        mend = partial(change_role, actor=SYSTEM, user=user, role=Role.OWNER)
+        mend = _by(change_role, user=user, role=Role.OWNER)
         yield Obstacle("role", f"The role is {user.role}.", "it is owner, without an end", mend)
 
 
+def _by(service: Callable[..., object], **arguments: Any) -> Mend:
+    """A call of a service by the command line."""
+    return partial(service, actor=SYSTEM, **arguments)
+
+
 def _ban_obstacle(name: str, ban: Ban, text: str) -> Obstacle:
-    mend = partial(lift, actor=SYSTEM, ban=ban)
+    mend = _by(lift, ban=ban)
     return Obstacle(name, f"{text}: {shown(ban.reason)}", "the ban is lifted", mend)
 
 
@@ -144,7 +149,7 @@ def _factor_obstacles(user: User, options: RescueOptions) -> Iterator[Obstacle]:
     if kinds and not options.keep_factors:
         text = f"Every sign-in asks for a second factor: {', '.join(kinds)}."
         remedy = "all are removed, with the recovery codes, and all sessions end"
-        mend = partial(reset_factors, actor=SYSTEM, user=user)
+        mend = _by(reset_factors, user=user)
         yield Obstacle("second_factor", text, remedy, mend)
     seconds = mfa_seconds_locked(user)
     if seconds > 0:

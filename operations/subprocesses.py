@@ -28,7 +28,7 @@ def manage(*arguments: str, environment: dict[str, str] | None = None) -> str:
     return _run([str(Path(settings.BASE_DIR) / "manage.py"), *arguments], environment)
 
 
-def python(code: str, environment: dict[str, str]) -> str:
+def python(code: str, environment: dict[str, str] | None = None) -> str:
     """Run Python code; returns the output. Raises OperationError with its last error line."""
     return _run(["-c", code], environment)
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from django.conf import settings
@@ -21,7 +22,7 @@ from config.environment.errors import Unreadable
 from config.environment.secrets import DIRECTORY, decode_key, read_secret
 from core.crypto.encryption_key import make_fingerprint
 from core.version import VERSION, numbers
-from operations.backup.archive import FILES, Manifest, unpack
+from operations.backup.archive import FILES, Manifest, read_manifest, unpack
 from operations.backup.create import (
     check_sqlite,
     database_kind,
@@ -117,6 +118,22 @@ def restore(options: RestoreOptions, manifest: Manifest, say: Callable[[str], No
     return aside
 
 
+def put_back(file: Path) -> None:
+    """Replace the database by that of the backup, exactly as it was. Raises OperationError.
+
+    For an upgrade that failed: it has held the lock since the backup and no server ran, so nothing
+    was issued or revoked meanwhile. Secrets stay, and nothing is kept of the present database.
+    """
+    manifest = read_manifest(file)
+    with TemporaryDirectory(prefix=".put-back-", dir=settings.DATA_DIR) as name:
+        unpack(file, manifest, Path(name))
+        part = Path(name) / manifest.database_part
+        if manifest.database == "sqlite":
+            _restore_sqlite(part, None, ())
+        else:
+            _restore_postgres(part, None, ())
+
+
 def _keep_aside(root: Path) -> Path:
     aside = root / f"before-restore-{stamp()}"
     try:
@@ -157,7 +174,8 @@ def _key_after_restore(staging: Path) -> bytes:
         raise OperationError(f"The backup's {KEY_FILE} {error.what}.") from None
 
 
-def _restore_sqlite(new: Path, aside: Path, marker_sql: Sequence[str]) -> None:
+def _restore_sqlite(new: Path, aside: Path | None, marker_sql: Sequence[str]) -> None:
+    """aside: a folder for the old data; None to keep none."""
     connections.close_all()
     path = Path(connection.settings_dict["NAME"])
     with closing(sqlite3.connect(new, isolation_level=None)) as database:
@@ -172,8 +190,9 @@ def _restore_sqlite(new: Path, aside: Path, marker_sql: Sequence[str]) -> None:
     sync(temporary)
     if path.exists():
         _merge_wal(path)
-        _link_or_copy(path, aside / path.name)
-        sync_tree(aside)
+        if aside is not None:
+            _link_or_copy(path, aside / path.name)
+            sync_tree(aside)
     temporary.rename(path)  # the switch
     sync(path.parent)
 
@@ -195,12 +214,13 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _restore_postgres(dump: Path, aside: Path, marker_sql: Sequence[str]) -> None:
+def _restore_postgres(dump: Path, aside: Path | None, marker_sql: Sequence[str]) -> None:
+    """See _restore_sqlite()."""
     settings_dict = connection.settings_dict
     connection.close()
     script = dump.with_name("data.sql")
     run_tool("pg_restore", {}, "--no-owner", "--no-privileges", f"--file={script}", dump)
-    if _has_tables():
+    if aside is not None and _has_tables():
         dump_postgres(settings_dict, aside / dump.name)
         sync_tree(aside)
     statements = "".join(f"{line};\n" for line in ("RESET search_path", *marker_sql))

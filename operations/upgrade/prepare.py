@@ -1,10 +1,10 @@
 """Prepares the data at every start and upgrade, one process at a time."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.core.management import call_command
+from django.core.management.commands.migrate import Command as Migrate
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from psycopg.errors import LockNotAvailable
@@ -30,21 +30,33 @@ class Prepared(NamedTuple):
     revoked: Revoked | None
 
 
-def prepare(say: Callable[[str], None] = ignore_message, *, other_key: bool = False) -> Prepared:
+def prepare(
+    say: Callable[[str], None] = ignore_message,
+    *,
+    other_key: bool = False,
+    note_applied: Callable[[str], None] = ignore_message,
+) -> Prepared:
     """Migrate, collect static files, finish a restore. Safe to call in several processes.
 
-    other_key: continue although another ENCRYPTION_KEY encrypted the database. Raises
-    OperationError if a transfer to the database is incomplete, SecretsReplaced if the process must
-    restart first, EncryptionKeyMismatch.
+    other_key: continue although another ENCRYPTION_KEY encrypted the database. note_applied: called
+    with app.name after each migration. Raises OperationError if a transfer to the database is
+    incomplete, SecretsReplaced if the process must restart first, EncryptionKeyMismatch.
     """
-    settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with upgrade_lock(say), use_context(RequestContext(channel="command")):
-        finish_interrupted_restores()
-        _require_complete()
-        if not other_key:
-            require_same_key()
+    with upgrade_lock(say):
+        return prepare_locked(say, other_key=other_key, note_applied=note_applied)
+
+
+def prepare_locked(
+    say: Callable[[str], None] = ignore_message,
+    *,
+    other_key: bool = False,
+    note_applied: Callable[[str], None] = ignore_message,
+) -> Prepared:
+    """See prepare(); for callers that hold the upgrade lock."""
+    with use_context(RequestContext(channel="command")):
+        require_ready(other_key=other_key)
         missing = pending_migrations()
-        _migrate(say)
+        _migrate(say, note_applied)
         if cache_alias() != "default":
             call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
         if other_key:
@@ -54,19 +66,45 @@ def prepare(say: Callable[[str], None] = ignore_message, *, other_key: bool = Fa
         return Prepared(missing, finish_restore())
 
 
-def _migrate(say: Callable[[str], None]) -> None:
+def require_ready(*, other_key: bool) -> None:
+    """Raise what prepare() raises before it changes the database; see there."""
+    finish_interrupted_restores()
+    if TRANSFER_TABLE in connection.introspection.table_names():
+        raise OperationError(
+            "A transfer to this database was interrupted. Repeat the same `manage.py movedata` "
+            "with the settings of the old database, or empty this one."
+        )
+    if not other_key:
+        require_same_key()
+
+
+class _NotedMigrate(Migrate):
+    """Django's migrate, which calls `note` after each migration."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._note = note
+
+    def migration_progress_callback(
+        self, action: str, migration: Any = None, fake: bool = False
+    ) -> None:
+        if action == "apply_success":
+            self._note(f"{migration.app_label}.{migration.name}")
+
+
+def _migrate(say: Callable[[str], None], note: Callable[[str], None]) -> None:
     """Apply missing migrations. On PostgreSQL, never wait long for the lock of a table.
 
     While a migration waits for a table, every later query on it waits too, even reads. So a
     migration gives up after LOCK_WAIT, is rolled back, lets the others go on and tries again.
     """
     if connection.vendor != "postgresql":
-        call_command("migrate", verbosity=0, interactive=False)
+        call_command(_NotedMigrate(note), verbosity=0, interactive=False)
         return
     for _attempt in range(LOCK_TRIES):
         try:
             _set_lock_timeout(LOCK_WAIT)
-            call_command("migrate", verbosity=0, interactive=False)
+            call_command(_NotedMigrate(note), verbosity=0, interactive=False)
         except OperationalError as error:
             # Django leaves the transaction open when a statement at its end fails, as the foreign
             # keys of new tables do: only a new connection is sure to be out of it.
@@ -95,11 +133,3 @@ def pending_migrations() -> list[str]:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
-
-
-def _require_complete() -> None:
-    if TRANSFER_TABLE in connection.introspection.table_names():
-        raise OperationError(
-            "A transfer to this database was interrupted. Repeat the same `manage.py movedata` "
-            "with the settings of the old database, or empty this one."
-        )

@@ -19,6 +19,7 @@ CHECKS = [
     "readiness",
     "the sign-in page",
     "a sign-in",
+    "the key set",
     "a check of forward auth",
 ]
 

@@ -204,7 +204,12 @@ LOCKED_OUT = {
     ),
     "two-person rule": Case(_two_owners_locked_out, ("account:user:enable",), ("disabled",)),
     "no owner": Case(
-        _no_owner, ("account:role:change",), ("role",), ("--owner",), says="The role is none.", panel=403,
+        _no_owner,
+        ("account:role:change",),
+        ("role",),
+        ("--owner",),
+        says="The role is none.",
+        panel=403,
     ),
     "everything": Case(
         _everything,

@@ -1,16 +1,12 @@
 """`manage.py upgrade`"""
 
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management import CommandError, CommandParser
-from django.db import connection
 
-from operations.backup.create import back_up, stamp
 from operations.command import OperationCommand
 from operations.upgrade.dry_run import DryRunResult, dry_run
-from operations.upgrade.prepare import pending_migrations, prepare
+from operations.upgrade.guarded import migrate, upgrade
 
 OTHER_KEY = (
     "Use this ENCRYPTION_KEY from now on? Second factors, waiting mail and signing keys that the "
@@ -23,13 +19,19 @@ class Command(OperationCommand):
 
     help = (
         "Bring the database up to date with this version: write a backup to DATA_DIR/backups, "
-        "apply the migrations, collect the static files. Only one process does this at a time; "
-        "others wait. Safe to repeat. `serve` does the same at each start, without the backup. "
-        "Exits with 1 if a step fails."
+        "apply the migrations, collect the static files, and test the result (a sign-in, the key "
+        "set, a check of forward auth, doctor). If a step fails, it puts the backup back, exactly "
+        "as it was. Stop the server first; it refuses to run beside a server or another upgrade. "
+        "Safe to repeat. `serve` does the same at each start, without backup, tests and going "
+        "back. Exits with 1 if a step fails."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--no-backup", action="store_true", help="make no backup")
+        parser.add_argument(
+            "--no-backup",
+            action="store_true",
+            help="only migrate: make no backup, test nothing, go back to nothing",
+        )
         parser.add_argument(
             "--other-key",
             action="store_true",
@@ -48,26 +50,12 @@ class Command(OperationCommand):
             return
         if options["other_key"]:
             self.ask_yes(OTHER_KEY, assume_yes=options["yes"])
-        if pending_migrations() and not options["no_backup"]:
-            self.back_up()
-        prepared = prepare(self.say, other_key=options["other_key"])
+        carry_out = migrate if options["no_backup"] else upgrade
+        prepared = carry_out(self.say, other_key=options["other_key"])
         if prepared.revoked is not None:
             self.say(prepared.revoked.describe())
-        for name in prepared.migrations:
-            self.say(f"applied {name}")
         if not prepared.migrations:
             self.say("The database is up to date already.")
-
-    def back_up(self) -> None:
-        """Back up what the migrations will change; nothing for an empty database."""
-        if "django_migrations" not in connection.introspection.table_names():
-            return
-        folder = Path(settings.DATA_DIR) / "backups"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = folder / f"before-upgrade-{stamp()}.tar"
-        back_up(file)
-        self.say(f"Backup: {file}")
-        self.say(f"To go back: install the old code, then run `manage.py restore {file}`.")
 
     def report_dry_run(self, found: DryRunResult) -> None:
         """Report times, locks and tests. Raises CommandError if a test failed."""
