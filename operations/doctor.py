@@ -303,7 +303,7 @@ def _users() -> Iterator[Finding]:
         )
     elif not User.objects.active_owners().exists():
         yield Finding(
-            "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
+            "error", "There is no active owner.", "Run `manage.py rescue ADDRESS --owner`."
         )
     if settings.TWO_PERSON_RULE and len(other_owners()) < 2:
         yield Finding(

@@ -6,6 +6,7 @@ DATA_DIR. Both end with the process that holds them, even if it is killed.
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ UPGRADE_FILE = "upgrade.lock"
 SERVING_FILE = "serving.lock"
 # An arbitrary number that no other lock in this database uses.
 ADVISORY_NUMBER = 6_042_317_259_481
+RETRY_SECONDS = 0.05
 LOCK_NAME = "gatehouse upgrade lock"
 BUSY = "Another process is upgrading the database"
 STOP_FIRST = "Stop the server (all of them, if there are several), then try again."
@@ -87,13 +89,18 @@ def others_connected(database: psycopg.Connection) -> list[str]:
     return [f"{name} from {address}" if address else str(name) for name, address in found]
 
 
-def require_no_connections() -> None:
-    """Raise OperationError if others are connected to this PostgreSQL database."""
+def require_no_connections(*, patience_seconds: float = 0.0) -> None:
+    """Raise OperationError if others are connected to this PostgreSQL database.
+
+    patience_seconds: PostgreSQL notices a moment later that a process has ended.
+    """
     if connection.vendor != "postgresql":
         return
     connection.close()  # so that it is not listed
-    with connect(connection.settings_dict) as database:
-        others = others_connected(database)
+    until = time.monotonic() + patience_seconds
+    with connect(connection.settings_dict, autocommit=True) as database:
+        while (others := others_connected(database)) and time.monotonic() < until:
+            time.sleep(RETRY_SECONDS)
     if others:
         raise OperationError(f"The database is in use by: {', '.join(others[:5])}. {STOP_FIRST}")
 

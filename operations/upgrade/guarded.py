@@ -5,8 +5,9 @@ but the upgrade has written since, and going back loses nothing.
 """
 
 import json
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,6 +31,9 @@ from operations.upgrade.prepare import (
 )
 
 Say = Callable[[str], None]
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Until PostgreSQL has noticed that the process of the tests has ended.
+PATIENCE_SECONDS = 10.0
 TEST = "import django; django.setup(); from operations.upgrade.smoke import main_after_upgrade as m"
 BESIDE = (
     "To migrate beside running servers, as in docs/several-nodes.md, make a backup and run "
@@ -52,8 +56,8 @@ def upgrade(say: Say, *, other_key: bool = False) -> Prepared:
         return migrate(say, other_key=other_key)
     with upgrade_lock(wait=False):
         require_ready(other_key=other_key)
-        with _no_servers():
-            return _upgrade(say, other_key=other_key)
+        with _no_servers(), _interruptible():
+            return _upgrade(_without_terminal(say), other_key=other_key)
 
 
 def migrate(say: Say, *, other_key: bool = False) -> Prepared:
@@ -63,6 +67,31 @@ def migrate(say: Say, *, other_key: bool = False) -> Prepared:
 
 def _applied(say: Say) -> Say:
     return lambda name: say(f"applied {name}")
+
+
+def _without_terminal(say: Say) -> Say:
+    """A terminal that was closed must not prevent going back."""
+
+    def say_it(text: str) -> None:
+        with suppress(OSError):
+            say(text)
+
+    return say_it
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Inside the block, the end of the terminal and of the service are as Ctrl+C."""
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in ENDINGS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _upgrade(say: Say, *, other_key: bool) -> Prepared:
@@ -128,9 +157,11 @@ def _go_back(say: Say, error: BaseException, file: Path) -> NoReturn:
     reason = _reason(error)
     say(f"The upgrade failed: {reason}")
     say("Going back to the backup.")
+    for each in ENDINGS:
+        signal.signal(each, signal.SIG_IGN)
     try:
         connections.close_all()
-        require_no_connections()
+        require_no_connections(patience_seconds=PATIENCE_SECONDS)
         put_back(file)
     except Exception as second:
         raise OperationError(

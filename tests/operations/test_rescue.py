@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,8 +25,11 @@ from audit.models import AuditEvent
 from federation.models import ExternalIdentity, PausedProvider
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
+from mail.conf import MailSettings
+from mail.models import OutboxMail
 from mfa.models import Authenticator
 from moderation.models import Ban
+from tests.api.keys import call_with, made
 from tests.conftest import PASSWORD
 from tests.mfa.authenticator import set_up_app
 from tests.mfa.test_required import app_on
@@ -300,6 +304,33 @@ def test_the_link_works_once_and_not_for_long(
     assert not is_in(late)
 
 
+def test_the_notes_say_what_hinders_without_asking_a_server(
+    owner: User, settings: Settings
+) -> None:
+    settings.SIGN_IN_PROVIDERS = (SimpleNamespace(id="google"),)
+    settings.MAIL = MailSettings("smtp", "gate@example.com", host="127.0.0.1", port=1)
+    settings.ALLOW_MAGIC_LINK_LOGIN = False
+    ExternalIdentity.objects.create(user=owner, provider="google", subject="1")
+    PausedProvider.objects.create(provider="google")
+    OutboxMail.objects.create(
+        recipient="a@example.com", kind="trial", status="queued", attempts=1, last_error="no route"
+    )
+    owner.set_password(None)
+    owner.role_until, owner.role_after = timezone.now() + timedelta(days=1), "viewer"
+    owner.save()
+
+    notes = run(owner.email, "--yes").notes
+
+    for said in (
+        "google is switched off; `manage.py switchprovider google on` undoes it.",
+        "UTC: no route",
+        "No one asks for a sign-in link (ALLOW_MAGIC_LINK_LOGIN=false).",
+        "The account has no password.",
+        "The role owner ends on",
+    ):
+        assert said in notes
+
+
 def test_links_from_before_end(owner: User) -> None:
     older = issue_link(owner, actor=SYSTEM, lifetime=timedelta(hours=1), source="command").url
 
@@ -324,7 +355,10 @@ def test_someone_who_still_has_the_factor_keeps_it(owner: User) -> None:
     assert is_in(client)
 
 
-def test_a_new_password_can_be_set_at_once(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_password_can_be_set_at_once_and_ends_what_was_there(
+    owner: User, browser_of: Callable[[User], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief, key = browser_of(owner), made(owner).text
     monkeypatch.setattr(sys, "stdin", StringIO(f"{NEW}\n"))
 
     said = run(owner.email, "--password-stdin", "--yes")
@@ -332,6 +366,8 @@ def test_a_new_password_can_be_set_at_once(owner: User, monkeypatch: pytest.Monk
     assert NEW not in said.notes
     row = AuditEvent.objects.get(action=RESCUE)
     assert row.detail == {"mended": ["password"]}
+    assert not is_in(thief)
+    assert call_with(key).status_code == 403
     for password, is_right in ((PASSWORD, False), (NEW, True)):
         client = browser()
         by_password(client, owner, password)

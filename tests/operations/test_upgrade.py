@@ -158,6 +158,16 @@ def test_when_going_back_fails_too_it_says_what_to_do(sqlite_data: InstanceData)
     assert "start no server." in done.stderr
 
 
+def test_an_upgrade_that_is_told_to_end_goes_back(sqlite_data: InstanceData) -> None:
+    before = _state(sqlite_data)
+
+    done = sqlite_data.manage("upgrade", BROKEN="signal", **WITH_BROKEN_APP)
+
+    assert done.returncode == 1
+    assert "The upgrade failed: it was interrupted. The data is as it was before" in done.stderr
+    assert _state(sqlite_data) == before
+
+
 def test_a_migration_that_leaves_no_owner_is_taken_back(sqlite_data: InstanceData) -> None:
     fill(sqlite_data)
 

@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +14,8 @@ def break_it(apps, _schema_editor):
             file.write_bytes(b"")
     if how in ("migration", "backup"):
         raise RuntimeError("the column is too narrow")
+    if how == "signal":
+        os.kill(os.getpid(), signal.SIGTERM)
     if how == "owners":
         apps.get_model("accounts", "User").objects.update(is_active=False)
     if how == "result":
