@@ -44,7 +44,7 @@ from moderation.networks import network_name
 from moderation.reasons import shown
 from moderation.services.bans import active_bans, ban_at, lift
 
-# Long enough to walk to a browser; NIST SP 800-63B-4, 4.2.1.1, allows a day for recovery codes.
+# Long enough to walk to a browser. NIST SP 800-63B-4 allows a recovery code by email 24 hours.
 LINK_LIFETIME = timedelta(minutes=15)
 # How many of the latest sign-ins tell which networks the person uses.
 REMEMBERED_SIGN_INS = 200

@@ -67,6 +67,7 @@ from mail import outbox
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
 from operations.importing import clients
+from operations.rescue import RescueOptions, rescue
 from tests.accounts.lock_table import LOCAL, PREPARATIONS, act, person, with_local_settings
 from webhooks.models import NoticeChoice
 from webhooks.services import derivation, notices, sending
@@ -657,6 +658,13 @@ def offboard_people() -> None:
     for name in ("bert", "anna"):
         offboard.offboard(actor=person("owner"), user=person(name))
         users.enable_user(actor=person("owner"), user=person(name))
+
+
+@act
+def rescue_people() -> None:
+    for name in ("bert", "anna"):
+        users.disable_user(actor=SYSTEM, user=person(name))
+        rescue(person(name), RescueOptions())
 
 
 @act
