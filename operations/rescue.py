@@ -40,9 +40,9 @@ from magiclinks.services import issue_link
 from mail.outage import current_outage
 from moderation.commands import until_text
 from moderation.models import Ban
-from moderation.networks import network_name
+from moderation.networks import is_exempt, network_name
 from moderation.reasons import shown
-from moderation.services.bans import active_bans, ban_at, lift
+from moderation.services.bans import active_bans, lift
 
 # Long enough to walk to a browser. NIST SP 800-63B-4 allows a recovery code by email 24 hours.
 LINK_LIFETIME = timedelta(minutes=15)
@@ -118,7 +118,8 @@ def _obstacles(user: User, options: RescueOptions) -> Iterator[Obstacle]:
         mend = _by(set_expiry, user=user, expires_at=None)
         yield Obstacle("expired", text, "it has no end", mend)
     for ban in active_bans().filter(user=user).order_by("pk"):
-        yield _ban_obstacle("ban", ban, f"The account is banned {until_text(ban)}")
+        what = f"account and the network {ban.network} are" if ban.network else "account is"
+        yield _ban_obstacle("ban", ban, f"The {what} banned {until_text(ban)}")
     for ban in _bans_of_network(options.network):
         name = f"The network {ban.network} is banned {until_text(ban)}"
         yield _ban_obstacle("network_ban", ban, name)
@@ -159,7 +160,11 @@ def _factor_obstacles(user: User, options: RescueOptions) -> Iterator[Obstacle]:
 
 def find_hints(user: User, options: RescueOptions) -> list[str]:
     """What else hinders sign-ins, and needs no change of the account: the link works regardless."""
-    return [*_hints_of_account(user, options), *_hints_of_methods(user), *_hints_of_network(user)]
+    return [
+        *_hints_of_account(user, options),
+        *_hints_of_methods(user),
+        *_hints_of_network(user, options),
+    ]
 
 
 def _hints_of_account(user: User, options: RescueOptions) -> Iterator[str]:
@@ -224,16 +229,22 @@ def _hints_of_providers(user: User) -> Iterator[str]:
             yield f"{name} is switched off; `manage.py switchprovider {name} on` undoes it."
 
 
-def _hints_of_network(user: User) -> Iterator[str]:
-    """Bans of networks that they have signed in from: others may use them too, so --network."""
+def _hints_of_network(user: User, options: RescueOptions) -> Iterator[str]:
+    """Bans of networks that they use: others may use them too, so none is lifted unasked."""
     sign_ins = AuditEvent.objects.filter(
         target_id=user.pk, action="account:session:start", result="success"
     ).order_by("-seq")[:REMEMBERED_SIGN_INS]
-    names = {network_name(ip) for ip in sign_ins.values_list("ip", flat=True)} - {""}
-    for name in sorted(names):
-        ban = ban_at(name)
-        if ban is not None and ban.user_id != user.pk:
-            yield f"{name} is banned {until_text(ban)}. Add --network {name} to lift the ban."
+    asked = network_name(options.network)
+    names = {network_name(ip) for ip in sign_ins.values_list("ip", flat=True)} | {asked}
+    for name in sorted(name for name in names - {""} if not is_exempt(name)):
+        for ban in active_bans().filter(network=name).exclude(user=user).order_by("pk"):
+            if ban.user_id is not None:
+                text = (
+                    f"`manage.py unban --id {ban.pk}` lifts the ban, which is of an account, too."
+                )
+                yield f"{name} is banned {until_text(ban)}. {text}"
+            elif name != asked:
+                yield f"{name} is banned {until_text(ban)}. Add --network {name} to lift the ban."
 
 
 def rescue(user: User, options: RescueOptions) -> Rescued:

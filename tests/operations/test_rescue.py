@@ -464,13 +464,28 @@ def test_a_network_is_opened_only_if_it_is_asked_for(owner: User) -> None:
 def test_the_ban_of_someone_else_stays_where_their_network_is_opened(
     owner: User, bystander: User
 ) -> None:
-    Ban.objects.filter(user=bystander).update(network=AWAY, until=None)
+    Ban.objects.filter(user=bystander, network=AWAY).update(until=None)
     _ban_network(owner, None)
 
-    run(owner.email, "--network", AWAY, "--yes")
+    other = Ban.objects.get(user=bystander, network=AWAY)
 
+    said = run(owner.email, "--network", AWAY, "--yes")
+
+    assert f"`manage.py unban --id {other.pk}` lifts the ban, which is of an account" in said.notes
+    assert "Add --network" not in said.notes
     lifted = Ban.objects.filter(lifted_at__isnull=False)
     assert [ban.user_id for ban in lifted] == [None]
+
+
+def test_a_ban_of_account_and_network_is_lifted_as_one(owner: User) -> None:
+    Ban.objects.create(user=owner, network=AWAY, kind="manual", reason="-")
+
+    said = run(owner.email, "--yes")
+
+    assert f"- The account and the network {AWAY} are banned until it is lifted" in said.notes
+    client = browser(AWAY)
+    client.post(said.link)
+    assert is_in(client)
 
 
 def test_without_a_confirmation_it_shows_and_changes_nothing(owner: User) -> None:
