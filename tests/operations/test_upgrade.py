@@ -211,23 +211,25 @@ def test_the_code_of_a_revision_is_unpacked(tmp_path: Path) -> None:
     assert (unpack("HEAD", tmp_path) / "manage.py").is_file()
 
 
-def _run_release(code: Path, data: InstanceData, *command: str, given: str = "") -> None:
+def _run_release(code: Path, data: InstanceData, *command: str) -> None:
     """`manage.py command` of that code."""
+    if code == ROOT:
+        assert data.manage(*command).returncode == 0
+        return
     environment = data.environment(PYTHONPATH=str(code))
     done = subprocess.run(
         [sys.executable, "manage.py", *command],
-        cwd=code, env=environment, input=given, capture_output=True, text=True,
+        cwd=code, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 
 def upgrade_from(code: Path, data: InstanceData) -> None:
-    """Data that this code has made works with the present one: people, roles, keys, audit log."""
+    """What this code has made works with the present one: people, roles, keys, the audit log."""
     _run_release(code, data, "serve", "--prepare-only")
     people = {"anna@example.com": "owner", "ben@example.com": "viewer"}
     for email, role in people.items():
-        command = ("createuser", email, "--role", role, "--password-stdin")
-        _run_release(code, data, *command, given="seven quiet rivers under glass\n")
+        _run_release(code, data, "createuser", email, "--role", role)
     _run_release(code, data, "apikey", "create", "anna@example.com", "nightly")
 
     done = data.manage("upgrade")
@@ -237,10 +239,10 @@ def upgrade_from(code: Path, data: InstanceData) -> None:
         "from accounts.models import User; from api.models import ApiKey; from audit import *\n"
         "u = User.objects.filter(email__endswith='@example.com')\n"
         "result = [dict(u.values_list('email', 'role')), list(ApiKey.objects.values_list('name')),"
-        " audit_log.verify().broken_at, all(x.check_password('seven quiet rivers under glass')"
-        " for x in u)]"
+        " audit_log.verify().broken_at]"
     )
-    assert found == [people, [["nightly"]], None, True]
+    assert found == [people, [["nightly"]], None]
+    assert data.manage("magiclink", "ben@example.com").returncode == 0
 
 
 @pytest.mark.parametrize("tag", releases())
@@ -256,8 +258,8 @@ def test_the_data_of_each_release_is_taken_along(
     upgrade_from(unpack(tag, tmp_path / "code"), data)
 
 
-def test_the_way_that_takes_releases_along_works_with_the_present_code(tmp_path: Path) -> None:
+def test_the_way_that_takes_releases_along_works_with_the_present_code(
+    sqlite_data: InstanceData,
+) -> None:
     """So that it is known to work before there is a first release."""
-    data = InstanceData("sqlite", f"sqlite:///{tmp_path / 'gatehouse.sqlite3'}", tmp_path / "data")
-
-    upgrade_from(ROOT, data)
+    upgrade_from(ROOT, sqlite_data)
