@@ -331,6 +331,28 @@ def test_the_notes_say_what_hinders_without_asking_a_server(
         assert said in notes
 
 
+def test_a_user_of_the_directory_is_let_in_while_it_is_away(
+    owner: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LDAP = SimpleNamespace(is_exclusive=False)
+    ExternalIdentity.objects.create(user=owner, provider="ldap", subject="1")
+    _disable(owner, settings)
+
+    said = run(owner.email, "--yes")
+
+    assert "The password is that of the directory, which must answer" in said.notes
+    client = browser()
+    client.post(said.link)
+    assert is_in(client)
+
+    _disable(owner, settings)
+    monkeypatch.setattr(sys, "stdin", StringIO(f"{NEW}\n"))
+    with pytest.raises(CommandError, match="kept in the directory"):
+        run(owner.email, "--password-stdin", "--yes")
+    owner.refresh_from_db()
+    assert not owner.is_active
+
+
 def test_links_from_before_end(owner: User) -> None:
     older = issue_link(owner, actor=SYSTEM, lifetime=timedelta(hours=1), source="command").url
 
