@@ -11,6 +11,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from applications.client_keys import keys_of, keys_url_of
+from applications.custom_scopes import names_of
 from applications.opening_hours import hours_of
 from applications.redirect_uris import notice_uri_of, uris_of
 from core.text.cleaning import clean_each
@@ -210,6 +211,7 @@ _CLEANERS: dict[str, Callable[[Any], Any]] = {
     "openid_networks": networks_of,
     "openid_hours": hours_of,
     "service_account": account_id_of,
+    "custom_scopes": names_of,
     "client_keys": keys_of,
     "client_keys_url": keys_url_of,
 }

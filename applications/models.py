@@ -207,6 +207,11 @@ class App(models.Model):
         _("address of the public keys"), max_length=500, blank=True,
         help_text=_("Starts with https://. Gatehouse fetches the keys from there."),
     )  # fmt: skip
+    # Names; deleting a scope takes it out here.
+    custom_scopes = models.JSONField(
+        _("scopes of your own"), default=list, blank=True,
+        help_text=_("Which of the scopes that you have made the app may ask for."),
+    )  # fmt: skip
     # The id of a service account, as text; it stays when the account is deleted.
     service_account = models.CharField(
         _("acts as"), max_length=36, blank=True,
@@ -246,6 +251,26 @@ class App(models.Model):
     def mark(self) -> str:
         """One or two characters in place of a logo."""
         return self.initials or initials_of(self.name)
+
+
+class CustomScope(models.Model):
+    """A scope that an owner has made, for the API of an app. It opens no claim about anyone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # It never changes, because tokens, consent and the configuration of apps hold it.
+    name = models.CharField(_("name"), max_length=60, unique=True)
+    description = models.CharField(_("description"), max_length=200)
+    is_public = models.BooleanField(_("in discovery"), default=True)
+    # What was allowed before belonged to an earlier scope of the same name.
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("scope")
+        verbose_name_plural = _("scopes")
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class AppSecret(models.Model):

@@ -4,8 +4,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.undo.registry import Reversal, never_undone, undoes
-from applications.models import App
-from applications.services import apps
+from applications.models import App, CustomScope
+from applications.services import apps, custom_scopes
 from audit.models import AuditEvent
 from audit.sentences import rule_text
 from core.errors import CannotUndo
@@ -41,6 +41,35 @@ def undo_change(event: AuditEvent) -> Reversal:
     )
 
 
+@undoes("openid:scope:change", changed_by=["openid:scope:change"], lock=lock_apps)
+def undo_scope_change(event: AuditEvent) -> Reversal:
+    """Give the changed fields of a scope their earlier values."""
+    scope = CustomScope.objects.filter(pk__in=[event.target_id]).first()
+    if scope is None:
+        raise CannotUndo(_("This scope does not exist any more."))
+    before, after = event.detail["before"], event.detail["after"]
+    now = {name: value for name, value in custom_scopes.values_of(scope).items() if name in after}
+    if now != after:
+        raise CannotUndo(_("The scope is no longer as this change left it."))
+    return Reversal(
+        _("Scope “%(name)s”") % {"name": scope.name},
+        rule_text(now),
+        rule_text(before),
+        lambda actor: custom_scopes.edit_scope(actor=actor, scope=scope, changes=before),
+        apps.require_owner,
+    )
+
+
+never_undone(
+    "openid:scope:create",
+    because=gettext_lazy("apps may ask for the scope by now. Delete it in the list of scopes."),
+)
+never_undone(
+    "openid:scope:delete",
+    because=gettext_lazy(
+        "what people have allowed ended with it. Make the scope again, and tick it in its apps."
+    ),
+)
 never_undone(
     "sso:app:create",
     because=gettext_lazy(

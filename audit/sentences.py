@@ -30,7 +30,7 @@ _OF_CLIENTS = frozenset({"redirect_uris", "logout_uris", "is_trusted", "openid_r
                          "backchannel_logout_uri", "frontchannel_logout_uri",
                          "service_account", "client_authentication",
                          "client_keys", "client_keys_url", "requires_pushed_requests",
-                         "allows_device_flow", "subject_type"})  # fmt: skip
+                         "allows_device_flow", "subject_type", "custom_scopes"})  # fmt: skip
 # A reason of `syncldap` begins with the id of its run.
 _RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
 
@@ -264,6 +264,10 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("sso:app:change", "after"): rule_text,
     ("sso:app:delete", "before"): rule_text,
     **{(action, "name"): _text for action in WORDINGS if action.startswith("openid:")},
+    ("openid:scope:create", "after"): rule_text,
+    ("openid:scope:change", "before"): rule_text,
+    ("openid:scope:change", "after"): rule_text,
+    ("openid:scope:delete", "before"): rule_text,
     ("sso:app:create", "name"): _text,
     ("sso:app:change", "name"): _text,
     ("sso:app:delete", "name"): _text,

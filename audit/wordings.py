@@ -207,6 +207,9 @@ RULE_FIELDS = {
     "client_keys_url": _("address of the public keys"),
     "requires_pushed_requests": _("only pushed requests"),
     "allows_device_flow": _("sign-in by a code on another device"),
+    "custom_scopes": _("scopes of your own"),
+    "is_public": _("in discovery"),
+    "apps": _("apps"),
 }
 
 _CHANGE_EMAIL = Wording(
@@ -597,6 +600,11 @@ WORDINGS: dict[str, Wording] = {
         _("{actor} signed in to the app “{name}”."),
         refused=_("{target} could not sign in to the app “{name}”."),
     ),
+    "openid:scope:create": Wording(_("{actor} made the scope “{name}”: {after}.")),
+    "openid:scope:change": Wording(
+        _("{actor} changed the scope “{name}” from {before} to {after}.")
+    ),
+    "openid:scope:delete": Wording(_("{actor} deleted the scope “{name}”: {before}.")),
     "openid:access:end": Wording(_("{actor} signed {target} out of the app “{name}”.")),
     "openid:grant:end": Wording(_("The app “{name}” ended a sign-in of {target}.")),
     "openid:grant:reuse": Wording(

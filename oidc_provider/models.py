@@ -31,7 +31,7 @@ class AuthorizationCode(SingleUseToken, Authentication):
     user = models.ForeignKey(User, on_delete=models.CASCADE, editable=False, related_name="+")
     redirect_uri = models.TextField(editable=False)
     # Separated by spaces, as in tokens.
-    scope = models.CharField(max_length=200, editable=False)
+    scope = models.TextField(editable=False)
     nonce = models.CharField(max_length=512, blank=True, editable=False)
     # See requested_claims.RequestedClaims.stored().
     claims = models.JSONField(default=dict, editable=False)
@@ -79,7 +79,7 @@ class DeviceCode(SingleUseToken, Authentication):
     )
     auth_time = models.DateTimeField(null=True, editable=False)  # type: ignore[assignment]  # null until then
     user_code = models.CharField(max_length=64, unique=True, editable=False)
-    scope = models.CharField(max_length=200, editable=False)
+    scope = models.TextField(editable=False)
     # The address from which the device asked.
     asked_from = models.CharField(max_length=45, blank=True, editable=False)
     # "" while it waits.
@@ -112,7 +112,7 @@ class Grant(Authentication):
     session_id = models.UUIDField(null=True, editable=False)
     # Of the sign-in, for `sid`: the same whether or not the grant ends with the session.
     sid = models.UUIDField(editable=False)
-    scope = models.CharField(_("scope"), max_length=200, editable=False)
+    scope = models.TextField(_("scope"), editable=False)
     # What was asked for beside the scope, as in AuthorizationCode.
     claims = models.JSONField(default=dict, editable=False)
     seed = models.CharField(max_length=43, editable=False)
@@ -177,7 +177,7 @@ class Consent(models.Model):
         User, on_delete=models.CASCADE, editable=False, related_name="openid_consents"
     )
     app = models.ForeignKey(App, on_delete=models.CASCADE, editable=False, related_name="+")
-    scope = models.CharField(max_length=200, editable=False)
+    scope = models.TextField(editable=False)
     given_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from secrets import compare_digest
 
@@ -23,7 +23,7 @@ PARAMETERS = (
     *("acr_values", "id_token_hint", "claims", "display", "request", "request_uri", "registration"),
     *("resource", STEP),
 )
-MAX_LENGTHS = {"nonce": 512, "state": 4096, "scope": 1000, "id_token_hint": 8192, "claims": 4096}
+MAX_LENGTHS = {"nonce": 512, "state": 4096, "scope": 4000, "id_token_hint": 8192, "claims": 4096}
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 # OpenID Connect Core, sections 5.5 and 6: an error of its own says that a thing is not supported.
@@ -51,7 +51,8 @@ class AuthorizationRequest:
     @property
     def told_scopes(self) -> tuple[str, ...]:
         """What the user allows: the scopes, and those of single claims."""
-        return scopes.known((*self.scopes, *scopes.of_claims(self.claims.names)))
+        custom = [name for name in self.scopes if name not in scopes.NAMES]
+        return scopes.known((*self.scopes, *scopes.of_claims(self.claims.names)), custom)
 
     @property
     def is_silent(self) -> bool:
@@ -70,10 +71,15 @@ def response_mode_of(given: Mapping[str, str]) -> str:
     return mode if mode in RESPONSE_MODES else RESPONSE_MODES[0]
 
 
-def read_request(given: Mapping[str, str], *, is_public: bool) -> AuthorizationRequest:
-    """is_public: the client has no secret, so PKCE is required. Raises ProtocolError."""
+def read_request(
+    given: Mapping[str, str], *, is_public: bool, custom: Iterable[str] = ()
+) -> AuthorizationRequest:
+    """is_public: the client has no secret, so PKCE is required. custom: see scopes.known().
+
+    Raises ProtocolError.
+    """
     _require_supported(given)
-    names = scopes.known(given.get("scope", "").split())
+    names = scopes.known(given.get("scope", "").split(), custom)
     if scopes.OPENID not in names:
         raise ProtocolError("invalid_scope", "The scope has to contain openid.")
     return AuthorizationRequest(

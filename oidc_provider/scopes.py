@@ -1,4 +1,7 @@
-"""Scopes, and what an app learns by each. Discovery and the page of consent read them. Pure."""
+"""The standard scopes, and what an app learns by each. Pure.
+
+Discovery and the page of consent read them, and those that owners make: see services.app_scopes.
+"""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -31,12 +34,16 @@ CLAIMS = tuple(claim for scope in SCOPES for claim in scope.claims)
 
 # What tokens of programs may have: nobody has signed in, so nothing about a sign-in.
 OF_PROGRAMS = ("profile", "groups")
+OF_SIGN_INS = tuple(name for name in NAMES if name not in OF_PROGRAMS)
 
 
-def known(requested: Iterable[str]) -> tuple[str, ...]:
-    """The scopes that exist, in the order of the table; others are ignored (Core, 3.1.2.1)."""
+def known(requested: Iterable[str], custom: Iterable[str] = ()) -> tuple[str, ...]:
+    """The scopes that exist, in the order of the table; others are ignored (Core, 3.1.2.1).
+
+    custom: those that owners have made, and that the app may ask for; they come last.
+    """
     wanted = set(requested)
-    return tuple(name for name in NAMES if name in wanted)
+    return tuple(name for name in (*NAMES, *custom) if name in wanted)
 
 
 def of_claims(names: Iterable[str]) -> tuple[str, ...]:

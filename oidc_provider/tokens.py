@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 from api.tokens.signing_keys import refresh_secret
 from oidc_provider.models import Grant
-from oidc_provider.scopes import NAMES
 
 ACCESS, REFRESH = "gta", "gtr"
 _SHAPE = re.compile(
-    r"(?P<kind>gta|gtr)_(?P<grant>[0-9a-f]{32})_(?P<number>[0-9]{1,11})_(?P<mask>[0-9]{1,4})"
+    r"(?P<kind>gta|gtr)_(?P<grant>[0-9a-f]{32})_(?P<number>[0-9]{1,11})_(?P<mask>[0-9]{1,20})"
     r"_(?P<mac>[A-Za-z0-9_-]{43})",
     re.ASCII,
 )
@@ -28,7 +27,7 @@ _SHAPE = re.compile(
 @dataclass(frozen=True, slots=True)
 class ParsedToken:
     """Nothing of it is verified. number: the end of an access token, the generation of a refresh
-    token. scope: of an access token."""
+    token. mask: which scopes of its grant an access token has, a bit for each."""
 
     kind: str
     grant_id: uuid.UUID
@@ -41,14 +40,16 @@ class ParsedToken:
         expected = _mac(grant, self.kind, self.number, self.mask)
         return hmac.compare_digest(expected.encode(), self.mac.encode())
 
-    @property
-    def scope(self) -> tuple[str, ...]:
-        return tuple(name for place, name in enumerate(NAMES) if self.mask >> place & 1)
+    def scope_in(self, grant: Grant) -> tuple[str, ...]:
+        """The scopes of the grant that are in the mask, whether or not they still exist."""
+        names = enumerate(grant.scope.split())
+        return tuple(name for place, name in names if self.mask >> place & 1)
 
 
 def access_token(grant: Grant, ends: int, scope: Sequence[str]) -> str:
-    """ends: seconds since 1970."""
-    mask = sum(1 << place for place, name in enumerate(NAMES) if name in scope)
+    """ends: seconds since 1970. scope: all of the grant, or less; that of a grant never changes."""
+    names = grant.scope.split()
+    mask = sum(1 << place for place, name in enumerate(names) if name in scope)
     return _token(grant, ACCESS, ends, mask)
 
 

@@ -1,5 +1,5 @@
 """Apps in the admin. Importing it registers the table and its sections."""
 
-from applications.admin import apps, secrets
+from applications.admin import apps, custom_scopes, secrets
 
-__all__ = ["apps", "secrets"]
+__all__ = ["apps", "custom_scopes", "secrets"]

@@ -24,7 +24,7 @@ from accounts.roles import Role
 from applications.addresses import clean_app
 from applications.admin.sections import pages_of, remainder_of, sections_of
 from applications.client_keys import MAX_KEYS_TEXT, keys_of
-from applications.models import App
+from applications.models import App, CustomScope
 from applications.services.apps import (
     FIELDS,
     MAX_APPS,
@@ -43,7 +43,7 @@ PROTOCOL = (
     *("openid_kind", "redirect_uris", "is_trusted"),
     *("id_token_algorithm", "signed_userinfo", "subject_type", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
-    *("requires_pushed_requests", "allows_device_flow"),
+    *("requires_pushed_requests", "allows_device_flow", "custom_scopes"),
 )
 ENTRY = (
     *("openid_role", "openid_group_ids", "openid_people", "openid_networks", "openid_hours"),
@@ -167,6 +167,12 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         label=gettext_lazy("Only at these hours"), required=False,
         help_text=App._meta.get_field("openid_hours").help_text,
     )  # fmt: skip
+    custom_scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("Scopes of your own"),
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=App._meta.get_field("custom_scopes").help_text,
+    )
     service_account = ServiceAccountField(
         label=gettext_lazy("Acts as"), required=False,
         help_text=App._meta.get_field("service_account").help_text,
@@ -192,6 +198,8 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
                 self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
         if "openid_group_ids" in self.fields:
             self._offer_groups(cast("forms.MultipleChoiceField", self.fields["openid_group_ids"]))
+        if "custom_scopes" in self.fields:
+            self._offer_scopes(cast("forms.MultipleChoiceField", self.fields["custom_scopes"]))
         account = self.fields.get("service_account")
         if isinstance(account, ServiceAccountField):
             account.offer(self.instance.service_account)
@@ -207,6 +215,14 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         field.choices = [*groups.items(), *gone.items()]
         if not field.choices:
             field.help_text = _("There is no group yet.")
+
+    def _offer_scopes(self, field: forms.MultipleChoiceField) -> None:
+        field.choices = [
+            (scope.name, f"{scope.name}: {scope.description}")
+            for scope in CustomScope.objects.all()
+        ]
+        if not field.choices:
+            field.help_text = _("There is no scope of your own yet.")
 
     def clean(self) -> dict[str, Any]:
         """Normalize the fields, and add the errors."""
@@ -249,6 +265,7 @@ class AppAdmin(RowPage):
     actions = None
     change_list_template = "admin/applications/app/change_list.html"
     change_form_template = "admin/applications/app/change_form.html"
+    repeatable: ClassVar[frozenset[str]] = frozenset({"openid_group_ids", "custom_scopes"})
     page_labels = {"revoke": gettext_lazy("Revoke the secret")}
     delete_confirmation_template = "admin/applications/app/delete_confirmation.html"
     fieldsets = (

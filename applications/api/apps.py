@@ -20,6 +20,7 @@ from api.validation import (
     validate,
     validate_query,
 )
+from applications import custom_scopes
 from applications.addresses import (
     MAX_DESCRIPTION,
     MAX_GROUPS,
@@ -76,6 +77,7 @@ SUBJECT_HELP = (
     "Who people are to it (`sub`): `public`, the id of the account, or `pairwise`, another one in "
     "each app."
 )
+SCOPES_HELP = "Names of `openid-scopes` that the app may ask for."
 USERINFO_HELP = "Userinfo is answered with a signed token instead of JSON."
 
 
@@ -116,6 +118,7 @@ class AppRecord(Shape):
     client_keys_url = serializers.CharField(allow_blank=True, help_text=KEYS_URL_HELP)
     requires_pushed_requests = serializers.BooleanField(help_text=PUSHED_HELP)
     allows_device_flow = serializers.BooleanField(help_text=DEVICE_HELP)
+    custom_scopes = serializers.ListField(child=serializers.CharField(), help_text=SCOPES_HELP)
     created_at = serializers.DateTimeField()
 
 
@@ -211,6 +214,12 @@ class AppFields(StrictSerializer):
     )
     requires_pushed_requests = serializers.BooleanField(default=False, help_text=PUSHED_HELP)
     allows_device_flow = serializers.BooleanField(default=False, help_text=DEVICE_HELP)
+    custom_scopes = serializers.ListField(
+        child=serializers.CharField(max_length=custom_scopes.MAX_NAME),
+        default=list,
+        max_length=custom_scopes.MAX_SCOPES,
+        help_text=SCOPES_HELP,
+    )
 
 
 class AppChange(AppFields):

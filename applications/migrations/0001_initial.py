@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                 ('client_authentication', models.CharField(choices=[('secret', 'by a secret'), ('private_key_jwt', 'by a key of its own (private_key_jwt)')], default='secret', help_text='With a key of its own, the app keeps the private key, and no secret works.', max_length=16, verbose_name='proves to be itself')),
                 ('client_keys', models.JSONField(blank=True, default=list, help_text='A JSON Web Key Set. Or enter where the app publishes it.', verbose_name='public keys')),
                 ('client_keys_url', models.CharField(blank=True, help_text='Starts with https://. Gatehouse fetches the keys from there.', max_length=500, verbose_name='address of the public keys')),
+                ('custom_scopes', models.JSONField(blank=True, default=list, help_text='Which of the scopes that you have made the app may ask for.', verbose_name='scopes of your own')),
                 ('service_account', models.CharField(blank=True, help_text='The service account of a program. Its tokens say what this account may do.', max_length=36, verbose_name='acts as')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
             ],
@@ -57,6 +58,21 @@ class Migration(migrations.Migration):
                 'verbose_name': 'app',
                 'verbose_name_plural': 'apps',
                 'ordering': ('position', 'id'),
+            },
+        ),
+        migrations.CreateModel(
+            name='CustomScope',
+            fields=[
+                ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=60, unique=True, verbose_name='name')),
+                ('description', models.CharField(max_length=200, verbose_name='description')),
+                ('is_public', models.BooleanField(default=True, verbose_name='in discovery')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
+            ],
+            options={
+                'verbose_name': 'scope',
+                'verbose_name_plural': 'scopes',
+                'ordering': ('name',),
             },
         ),
         migrations.CreateModel(

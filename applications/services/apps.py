@@ -19,7 +19,7 @@ from accounts.models.users import Kind
 from accounts.roles import Role
 from accounts.services.groups.uses import GroupUse
 from applications.addresses import clean_app, slug_for, split_address
-from applications.models import ASSERTION, SERVICE, App
+from applications.models import ASSERTION, SERVICE, App, CustomScope
 from applications.redirect_uris import private_schemes
 from audit import audit_log
 from core.errors import Forbidden, NotFound, RecordInvalid
@@ -34,7 +34,7 @@ FIELDS = (
     *("openid_group_ids", "openid_networks", "openid_hours"),
     *("id_token_algorithm", "signed_userinfo", "subject_type", "service_account"),
     *("client_authentication", "client_keys", "client_keys_url"),
-    *("requires_pushed_requests", "allows_device_flow"),
+    *("requires_pushed_requests", "allows_device_flow", "custom_scopes"),
 )
 # So the launcher and lists need no pages.
 MAX_APPS = 200
@@ -55,6 +55,7 @@ def store_new_app(*, actor: Actor, app: App) -> None:
     _validate(app)
     acquire_lock(ROLES)
     _require_groups(app)
+    _require_scopes(app)
     others = list(App.objects.all())
     if len(others) >= MAX_APPS:
         raise RecordInvalid({"name": [_("There are too many apps.")]})
@@ -86,6 +87,7 @@ def edit_app(*, actor: Actor, app: App, changes: dict[str, Any], confirmed: bool
             raise RecordInvalid({"subject_type": [consequence()]})
         _validate(current)
         _require_groups(current, before["openid_group_ids"])
+        _require_scopes(current)
         others = list(App.objects.exclude(pk=current.pk))
         current.slug = current.slug or slug_for(current.name, {other.slug for other in others})
         _require_free_slug(current, others)
@@ -226,6 +228,15 @@ def _require_groups(app: App, before: Sequence[str] = ()) -> None:
     found = names_of_groups(app)
     if any(key not in found and key not in before for key in app.openid_group_ids):
         raise RecordInvalid({"openid_group_ids": [_("There is no such group.")]})
+
+
+def _require_scopes(app: App) -> None:
+    """Raise RecordInvalid for a scope that does not exist. Deletions take the same lock."""
+    found = CustomScope.objects.filter(name__in=app.custom_scopes).values_list("name", flat=True)
+    unknown = [name for name in app.custom_scopes if name not in {*found}]
+    if unknown:
+        text = _("There is no scope “%(name)s”. Make it first.")
+        raise RecordInvalid({"custom_scopes": [text % {"name": unknown[0]}]})
 
 
 def _key_errors(app: App) -> dict[str, list[str]]:

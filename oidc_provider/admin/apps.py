@@ -49,7 +49,7 @@ def setup(_request: HttpRequest, app: App) -> Content:
         (_("Issuer"), settings.PUBLIC_URL),
         (_("Discovery"), well_known),
         (_("Client id"), app.client_id),
-        (_("Scopes"), " ".join(scopes.NAMES)),
+        (_("Scopes"), " ".join((*scopes.NAMES, *app.custom_scopes))),
         (_("Authorization endpoint"), url_of("authorize")),
         (_("Token endpoint"), url_of("token")),
         (_("Userinfo endpoint"), url_of("userinfo")),
@@ -67,7 +67,7 @@ def _program(app: App) -> Content:
         (_("Token endpoint"), url_of("token")),
         (_("Grant type"), "client_credentials"),
         (_("Client id"), app.client_id),
-        (_("Scopes"), " ".join(scopes.OF_PROGRAMS)),
+        (_("Scopes"), " ".join((*scopes.OF_PROGRAMS, *app.custom_scopes))),
         (_("Acts as"), name),
     ]
     return _fields(app, values)

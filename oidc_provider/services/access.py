@@ -19,13 +19,15 @@ from core.errors import NotFound
 from core.locks import lock_users
 from oidc_provider import scopes
 from oidc_provider.models import Consent, Grant
+from oidc_provider.services import app_scopes
 
 ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
 class AppAccess:
-    """One app. scope: what it may know, by live sign-ins and consent.
+    """One app. scope: what it may know, by live sign-ins and consent. labels: the same in the words
+    of the page of consent, without what every app knows.
 
     since: the oldest of both. last_used: when a token was made last; None without a live sign-in.
     sign_ins: how many are live. is_allowed: the person has said yes, and is not asked again.
@@ -39,6 +41,7 @@ class AppAccess:
     sign_ins: int
     is_allowed: bool
     is_offline: bool
+    labels: list[Any]
 
     @property
     def app_id(self) -> UUID:
@@ -47,11 +50,6 @@ class AppAccess:
     @property
     def name(self) -> str:
         return self.app.name
-
-    @property
-    def labels(self) -> list[Any]:
-        """What it may do, in the words of the page of consent; without what every app knows."""
-        return scopes.labels(name for name in self.scope if name != scopes.OPENID)
 
 
 def access_of(user: User) -> list[AppAccess]:
@@ -116,16 +114,23 @@ def _end(actor: Actor, user: User, app: App) -> bool:
 
 def _access(app: App, grants: list[Grant], consents: list[Consent]) -> AppAccess:
     rows: list[Grant | Consent] = [*grants, *consents]
-    named = {name for row in rows for name in row.scope.split()}
+    named = {name for row in rows for name in _scope_of(row)}
     for row in grants:
         named.update(scopes.of_claims(name for names in row.claims.values() for name in names))
     begun = [*(row.created_at for row in grants), *(row.given_at for row in consents)]
+    scope = app_scopes.known_to(app, named)
     return AppAccess(
         app=app,
-        scope=scopes.known(named),
+        scope=scope,
         since=min(begun),
         last_used=max((row.refreshed_at for row in grants), default=None),
         sign_ins=len(grants),
         is_allowed=bool(consents),
         is_offline=any(row.session_id is None for row in grants),
+        labels=app_scopes.labels(app, (name for name in scope if name != scopes.OPENID)),
     )
+
+
+def _scope_of(row: Grant | Consent) -> tuple[str, ...]:
+    since = row.created_at if isinstance(row, Grant) else row.given_at
+    return app_scopes.still_given(row.app, row.scope.split(), since)

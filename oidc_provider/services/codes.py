@@ -21,6 +21,7 @@ from oidc_provider.errors import ProtocolError
 from oidc_provider.models import AuthorizationCode, Consent, Grant, PushedRequest
 from oidc_provider.parameters import AuthorizationRequest, is_verified
 from oidc_provider.scopes import OFFLINE
+from oidc_provider.services.app_scopes import still_given
 from oidc_provider.services.grants import REUSED, end_grant
 from oidc_provider.services.pushed_requests import use_up
 
@@ -120,8 +121,10 @@ def redeem(app: App, given: Redemption) -> tuple[Grant, str]:
 
 def has_consent(user: User, app: App, scope: tuple[str, ...]) -> bool:
     """Whether the user has allowed the app all of this."""
-    given = Consent.objects.filter(user=user, app=app).values_list("scope", flat=True).first()
-    return given is not None and {*scope} <= {*given.split()}
+    given = Consent.objects.filter(user=user, app=app).first()
+    return given is not None and {*scope} <= {
+        *still_given(app, given.scope.split(), given.given_at)
+    }
 
 
 def note_refusal(user: User, app: App, code: str, authentication: SessionAuthentication) -> str:

@@ -25,17 +25,22 @@ from oidc_provider.entry import entry_denial, program_denial
 from oidc_provider.errors import ProtocolError
 from oidc_provider.id_tokens import id_token
 from oidc_provider.models import AuthorizationCode, DeviceCode, Grant
+from oidc_provider.services.app_scopes import scope_of, still_given
 
 REVOKED, REUSED = "revoked", "reused"
 
 
 @dataclass(frozen=True, slots=True)
 class LiveToken:
-    """An access token that works now. scope: of the token, perhaps less than that of the grant."""
+    """An access token that works now. scope: of the token, as far as it still exists.
+
+    is_whole: the app did not ask for less than the user has allowed.
+    """
 
     grant: Grant
     scope: tuple[str, ...]
     ends: int
+    is_whole: bool
 
 
 def token_response(grant: Grant, *, scope: tuple[str, ...] = (), nonce: str = "") -> dict[str, Any]:
@@ -44,7 +49,7 @@ def token_response(grant: Grant, *, scope: tuple[str, ...] = (), nonce: str = ""
     scope: less than that of the grant, if the app asks for less. The grant is live.
     """
     now = int(timezone.now().timestamp())
-    names = scope or tuple(grant.scope.split())
+    names = scope or scope_of(grant)
     ends = min(
         now + int(settings.SESSION_EXPIRY.total_seconds()), int(grant.expires_at.timestamp())
     )
@@ -70,9 +75,11 @@ def refresh(app: App, text: str, wanted: tuple[str, ...]) -> tuple[Grant, tuple[
     if token is None or grant is None or grant.app_id != app.pk:
         raise _invalid()
     require_live(grant)
-    allowed = tuple(grant.scope.split())
-    if not {*wanted} <= {*allowed}:
+    if not {*wanted} <= {*grant.scope.split()}:
         raise ProtocolError("invalid_scope", "The scope is more than the user has allowed.")
+    scope = tuple(name for name in scope_of(grant) if not wanted or name in wanted)
+    if not scope:
+        raise ProtocolError("invalid_scope", "What the scope names was deleted.")
     if token.number == grant.generation and not _advance(grant):
         # Another request was first, or the grant has ended.
         grant.refresh_from_db()
@@ -80,7 +87,7 @@ def refresh(app: App, text: str, wanted: tuple[str, ...]) -> tuple[Grant, tuple[
     if token.number < grant.generation - 1:
         end_grant(grant.pk, REUSED)
         raise _invalid()
-    return grant, tuple(name for name in allowed if not wanted or name in wanted)
+    return grant, scope
 
 
 def find_access(text: str) -> LiveToken | None:
@@ -93,7 +100,13 @@ def find_access(text: str) -> LiveToken | None:
         require_live(grant)
     except ProtocolError:
         return None
-    return LiveToken(grant, token.scope, token.number)
+    named = token.scope_in(grant)
+    return LiveToken(
+        grant,
+        still_given(grant.app, named, grant.created_at),
+        token.number,
+        is_whole=len(named) == len(grant.scope.split()),
+    )
 
 
 def find_refresh(text: str) -> Grant | None:

@@ -13,7 +13,7 @@ from applications.services.introspection import TOKEN, Credential
 from oidc_provider.entry import closes_at
 from oidc_provider.models import Grant
 from oidc_provider.scopes import SCOPES
-from oidc_provider.services import grants
+from oidc_provider.services import app_scopes, grants
 from oidc_provider.subjects import session_of, subject_of
 
 REFRESH = "refresh_token"
@@ -34,7 +34,7 @@ def read_openid_token(text: str, _client_ip: str, now: datetime) -> Credential |
     grant = grants.find_refresh(text)
     if grant is None:
         return None
-    return _credential(grant, REFRESH, tuple(grant.scope.split()), grant.expires_at, now)
+    return _credential(grant, REFRESH, app_scopes.scope_of(grant), grant.expires_at, now)
 
 
 def _credential(

@@ -25,7 +25,6 @@ from applications.redirect_uris import is_registered
 from core.errors import RepeatedParameter
 from core.web.redirects import see_other
 from core.web.single_values import may_repeat
-from oidc_provider import scopes
 from oidc_provider.authentication import (
     MULTI_FACTOR,
     SINGLE_FACTOR,
@@ -44,7 +43,7 @@ from oidc_provider.parameters import (
     read_request,
     response_mode_of,
 )
-from oidc_provider.services import codes
+from oidc_provider.services import app_scopes, codes
 from oidc_provider.services.pushed_requests import PREFIX, find, use_up
 from oidc_provider.signing import is_available
 from oidc_provider.subjects import subject_of
@@ -132,7 +131,11 @@ def _handle(request: HttpRequest, given: QueryDict, *, choice: str) -> HttpRespo
     try:
         _require_single(given)
         _require_pushed(target.app, pushed)
-        asked = read_request(parameters, is_public=target.app.is_public_client)
+        asked = read_request(
+            parameters,
+            is_public=target.app.is_public_client,
+            custom=app_scopes.custom_names(target.app),
+        )
         return _ask_or_answer(request, target, asked, fields, choice, pushed)
     except ProtocolError as error:
         if pushed is not None:
@@ -245,7 +248,7 @@ def _consent_page(request: HttpRequest, visit: Visit) -> HttpResponse:
     back = f"{request.path}?{urlencode(marked(visit.given))}"
     context = {
         "app": visit.target.app,
-        "labels": scopes.labels(visit.asked.told_scopes),
+        "labels": app_scopes.labels(visit.target.app, visit.asked.told_scopes),
         "host": visit.target.redirect_uri.partition("?")[0],
         "request_fields": _brought_again(visit),
         "other_account": f"{reverse('account_logout')}?{urlencode({'next': back})}",

@@ -27,7 +27,7 @@ from oidc_provider.authentication import SessionAuthentication, authentication_o
 from oidc_provider.entry import entry_denial
 from oidc_provider.errors import ProtocolError
 from oidc_provider.models import DeviceCode
-from oidc_provider.services import codes, device_codes
+from oidc_provider.services import app_scopes, codes, device_codes
 from oidc_provider.signing import is_available
 from oidc_provider.views.machine import (
     client_of,
@@ -61,7 +61,7 @@ def device_authorization(request: HttpRequest) -> HttpResponse:
     app = client_of(request, form)
     if not (app.signs_people_in and app.allows_device_flow and is_available()):
         raise ProtocolError("unauthorized_client", "The app may not use the device flow.")
-    names = scopes.known(form.get("scope", "").split())
+    names = app_scopes.known_to(app, form.get("scope", "").split())
     if scopes.OPENID not in names:
         raise ProtocolError("invalid_scope", "The scope has to contain openid.")
     limit_strangers(request, app)
@@ -141,7 +141,7 @@ def _refusal(
 def _confirm_page(request: HttpRequest, row: DeviceCode, typed: str) -> HttpResponse:
     context = {
         "app": row.app,
-        "labels": scopes.labels(row.scope.split()),
+        "labels": app_scopes.labels(row.app, row.scope.split()),
         "user_code": typed[:MAX_TYPED],
         "asked_from": row.asked_from,
         "is_here": row.asked_from == client_ip(request),

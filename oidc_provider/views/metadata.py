@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from applications.client_keys import ALGORITHMS as ASSERTION_ALGORITHMS
 from applications.models import ASSERTION, App
+from applications.services.custom_scopes import public_names
 from core.errors import NotFound
 from core.web.problem_details import problem_of
 from oidc_provider import authentication, parameters, scopes
@@ -36,7 +37,7 @@ def metadata() -> dict[str, Any]:
         "introspection_endpoint": f"{settings.PUBLIC_ORIGIN}{reverse(INTROSPECTION)}",
         "end_session_endpoint": url_of("end-session"),
         "jwks_uri": f"{settings.PUBLIC_URL}/.well-known/jwks.json",
-        "scopes_supported": list(scopes.NAMES),
+        "scopes_supported": [*scopes.NAMES, *public_names()],
         "response_types_supported": list(parameters.RESPONSE_TYPES),
         "response_modes_supported": list(parameters.RESPONSE_MODES),
         "grant_types_supported": list(GRANT_TYPES),

@@ -7,7 +7,7 @@ from applications.models import App
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
 from oidc_provider.errors import ProtocolError
-from oidc_provider.services import codes, device_codes, grants, programs
+from oidc_provider.services import app_scopes, codes, device_codes, grants, programs
 from oidc_provider.signing import signed_for
 from oidc_provider.views.machine import (
     client_of,
@@ -41,8 +41,7 @@ def userinfo(request: HttpRequest) -> HttpResponse:
     if scopes.OPENID not in found.scope:
         return _without_openid()
     # A token with less than the user has allowed tells no single claims either.
-    is_whole = {*found.scope} == {*found.grant.scope.split()}
-    single = found.grant.claims.get("userinfo", ()) if is_whole else ()
+    single = found.grant.claims.get("userinfo", ()) if found.is_whole else ()
     claims = claims_of(found.grant.app, found.grant.user, found.scope, single)
     if not found.grant.app.signed_userinfo:
         return json_response(claims)
@@ -78,11 +77,8 @@ def _by_code(app: App, form: dict[str, str]) -> dict[str, object]:
 
 
 def _by_refresh_token(app: App, form: dict[str, str]) -> dict[str, object]:
-    wanted = form.get("scope", "").split()
-    if not {*wanted} <= {*scopes.NAMES}:
-        raise ProtocolError("invalid_scope", "This scope does not exist.")
-    text = form.get("refresh_token", "")
-    grant, scope = grants.refresh(app, text, scopes.known(wanted))
+    wanted = tuple(form.get("scope", "").split())
+    grant, scope = grants.refresh(app, form.get("refresh_token", ""), wanted)
     return grants.token_response(grant, scope=scope)
 
 
@@ -94,9 +90,10 @@ def _by_device_code(app: App, form: dict[str, str]) -> dict[str, object]:
 
 def _by_client_credentials(app: App, form: dict[str, str]) -> dict[str, object]:
     wanted = form.get("scope", "").split()
-    if not {*wanted} <= {*scopes.OF_PROGRAMS}:
+    names = app_scopes.known_to(app, wanted)
+    if {*wanted} != {*names} or not {*names}.isdisjoint(scopes.OF_SIGN_INS):
         raise ProtocolError("invalid_scope", "A program may not have this scope.")
-    return programs.issue_token(app, scopes.known(wanted or scopes.OF_PROGRAMS))
+    return programs.issue_token(app, names or scopes.OF_PROGRAMS)
 
 
 # Discovery names these, so it cannot name one that does not work.

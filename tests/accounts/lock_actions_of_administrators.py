@@ -46,7 +46,7 @@ from api.models import ApiKey
 from api.tokens import signing_keys
 from applications.importing.client import ImportedClient
 from applications.models import App
-from applications.services import apps, secrets
+from applications.services import apps, custom_scopes, secrets
 from audit import audit_log
 from audit.models import AuditEvent
 from core.locks import lock_users
@@ -508,6 +508,11 @@ def change_apps() -> None:
     other = App(name=name, url="https://wiki.example.com")
     apps.create_app(actor=owner, app=other)
     apps.edit_app(actor=owner, app=app, changes={"description": "x"})
+    values = {"name": name, "description": "read your books"}
+    scope = custom_scopes.create_scope(actor=owner, values=values)
+    apps.edit_app(actor=owner, app=other, changes={"custom_scopes": [name]})
+    custom_scopes.edit_scope(actor=owner, scope=scope, changes={"description": "x"})
+    custom_scopes.delete_scope(actor=owner, scope=scope)
     first = secrets.create_secret(actor=owner, app=app)
     secrets.create_secret(actor=owner, app=app)
     secrets.revoke_secret(actor=owner, app=app, secret_id=first.secret.pk)

@@ -41,6 +41,7 @@ OF_ROLES = {
     "access_reviews_accessreview",
     "access_reviews_reviewitem",
     "applications_app",
+    "applications_customscope",
     "forward_auth_accessrule",
 }
 # What User.objects adds to each statement: its key is the one that is not touched.

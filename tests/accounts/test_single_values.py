@@ -162,7 +162,7 @@ def test_only_known_fields_of_our_pages_have_several_values() -> None:
         )
     }
 
-    # Lists of what is ticked: of keys, rules, webhooks, notices by mail and access reviews.
+    # Lists of what is ticked: of keys, rules, apps, webhooks, notices by mail and access reviews.
     ticked = {"scopes", "methods", "group_ids", "event_types", "groups", "item", "seen_item",
-              "reviewers"}  # fmt: skip
+              "reviewers", "openid_group_ids", "custom_scopes"}  # fmt: skip
     assert {name for _page, name in marked} == ticked | {"keys"}

@@ -38,6 +38,7 @@ GROUPS = [
         "Access",
         [
             "/admin/applications/app/",
+            "/admin/applications/customscope/",
             "/admin/forward_auth/accessrule/",
             "/admin/forward_auth/denial/",
             "/admin/api/apikey/",

@@ -22,8 +22,9 @@ from accounts.services.service_accounts import create_service_account
 from api.models import ApiKey, TokenFamily
 from api.permissions import requirements_of, served_methods
 from api.schema import document
-from applications.models import App, AppSecret
+from applications.models import App, AppSecret, CustomScope
 from applications.services.apps import create_app
+from applications.services.custom_scopes import create_scope
 from applications.services.secrets import create_secret
 from audit.models import AuditEvent
 from forward_auth.models import AccessRule
@@ -96,6 +97,9 @@ ASKED = {
     ("DELETE", "apps/<uuid:app_id>"): True,
     ("POST", "apps/<uuid:app_id>/secrets"): True,
     ("DELETE", "apps/<uuid:app_id>/secrets/<uuid:secret_id>"): True,
+    ("POST", "openid-scopes"): True,
+    ("PATCH", "openid-scopes/<uuid:scope_id>"): True,
+    ("DELETE", "openid-scopes/<uuid:scope_id>"): True,
     ("POST", "access-reviews"): True,
     ("POST", "access-reviews/<uuid:review_id>/items/<uuid:item_id>/decide"): True,
     ("POST", "access-reviews/<uuid:review_id>/close"): True,
@@ -164,6 +168,7 @@ def _acts(
     app: App,
     item: ReviewItem,
     secret: AppSecret,
+    scope: CustomScope,
     approval: UUID,
 ) -> dict[tuple[str, str], tuple[str, Any]]:
     """A call of each sensitive method that would succeed."""
@@ -211,6 +216,10 @@ def _acts(
         ("POST", "apps/<uuid:app_id>/secrets"): (f"apps/{app.pk}/secrets", {}),
         ("DELETE", "apps/<uuid:app_id>/secrets/<uuid:secret_id>"): (
             f"apps/{app.pk}/secrets/{secret.pk}", None),
+        ("POST", "openid-scopes"): ("openid-scopes", {"name": "new", "description": "x"}),
+        ("PATCH", "openid-scopes/<uuid:scope_id>"): (
+            f"openid-scopes/{scope.pk}", {"description": "Other"}),
+        ("DELETE", "openid-scopes/<uuid:scope_id>"): (f"openid-scopes/{scope.pk}", None),
         ("POST", "access-reviews"): (
             "access-reviews", {"name": "x", "due_at": "2999-01-01T00:00:00Z"}),
         ("POST", "access-reviews/<uuid:review_id>/items/<uuid:item_id>/decide"): (
@@ -258,8 +267,9 @@ def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
     review = start_review(actor=owner, wanted=wanted)
     item = review.items.get(user_id=owner.pk)
     secret = create_secret(actor=owner, app=app).secret
+    scope = create_scope(actor=owner, values={"name": "books", "description": "read books"})
     approval = request_to_disable(viewer).pk
-    return _acts(viewer, banned, key, rule, webhook.endpoint, app, item, secret, approval)
+    return _acts(viewer, banned, key, rule, webhook.endpoint, app, item, secret, scope, approval)
 
 
 @pytest.fixture

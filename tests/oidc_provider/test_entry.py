@@ -220,16 +220,15 @@ def test_an_owner_sets_an_app_up_in_the_panel(
     own_scheme = browser.post(path, form | {"redirect_uris": "com.example.app:/cb"})
     assert {*own_scheme.context["adminform"].form.errors} == {"redirect_uris"}
 
+    groups = [str(create_group(actor=owner, name=name).pk) for name in ("finance", "staff")]
     right = {"redirect_uris": "https://a.example/cb\n\n", "openid_people": "Viewer@Example.com"}
-    group = create_group(actor=owner, name="finance")
-    right |= {"openid_group_ids": str(group.pk), "openid_networks": "10.0.0.0/8\n192.0.2.1"}
-    right |= {"openid_hours": "Mo-Fr 8:00-18:00"}
-    saved = browser.post(path, form | right)
+    right |= {"openid_networks": "10.0.0.0/8\n192.0.2.1", "openid_hours": "Mo-Fr 8:00-18:00"}
+    saved = browser.post(path, {**form, **right, "openid_group_ids": groups})
 
     assert saved.status_code == 302
     app.refresh_from_db()
     assert (app.redirect_uris, app.openid_people) == (["https://a.example/cb"], [str(viewer.pk)])
-    assert app.openid_group_ids == [str(group.pk)]
+    assert app.openid_group_ids == groups
     assert app.openid_networks == ["10.0.0.0/8", "192.0.2.1/32"]
     assert app.openid_hours == ["mon-fri 08:00-18:00"]
     page = browser.get(path).content.decode()

@@ -34,7 +34,7 @@ from accounts.services.service_accounts import create_service_account
 from accounts.services.users import create_user
 from audit.models import AuditEvent
 from federation.models import ExternalIdentity
-from applications.models import App
+from applications.models import App, CustomScope
 from api.tokens.refresh_tokens import start_by_password as start_family
 from django.core.management import call_command
 from django.utils import timezone
@@ -68,6 +68,7 @@ app = App.objects.create(
     name="Photos", slug="photos-of-the-team", url="https://photos.example.com",
     host="photos.example.com", openid_kind="spa", redirect_uris=["https://photos.example.com/back"],
 )
+CustomScope.objects.create(name="albums:read", description="see your albums")
 consent = {{"client_id": app.client_id, "redirect_uri": app.redirect_uris[0],
            "response_type": "code", "scope": "openid email groups offline_access",
            "code_challenge": "c" * 43, "code_challenge_method": "S256"}}

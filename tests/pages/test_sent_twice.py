@@ -46,8 +46,9 @@ from accounts.sessions.resumption import RESUME_WINDOW
 from api.models import ApiKey, TokenFamily
 from api.tokens.refresh_tokens import start_by_password
 from applications.models import App as WebApp
-from applications.models import AppSecret
+from applications.models import AppSecret, CustomScope
 from applications.services.apps import create_app
+from applications.services.custom_scopes import create_scope
 from applications.services.secrets import create_secret
 from audit.models import AuditEvent
 from core.models import Branding
@@ -264,6 +265,10 @@ def _rule(context: CaseContext) -> AccessRule:
     )
 
 
+SCOPES = "/admin/applications/customscope/"
+BOOKS = {"name": "books:read", "description": "read your books"}
+
+
 def _web_app(context: CaseContext) -> WebApp:
     return create_app(actor=context.owner, app=WebApp(name="Wiki", url="https://wiki.example.com"))
 
@@ -276,6 +281,14 @@ def _app_secret(context: CaseContext) -> Form:
 
 def web_app(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
     return lambda context: (f"/admin/applications/app/{_web_app(context).pk}/{page}/", fields)
+
+
+def custom_scope(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
+    def make(context: CaseContext) -> Form:
+        row = create_scope(actor=context.owner, values=BOOKS)
+        return f"{SCOPES}{row.pk}/{page}/", fields
+
+    return make
 
 
 def rule(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
@@ -873,6 +886,15 @@ CASES: dict[str, Case] = {
     "admin:applications_app_delete": Case(
         web_app("delete", post="yes"), count(WebApp), [0], (302, "/admin/applications/app/")
     ),
+    "admin:applications_customscope_add": Case(
+        own(f"{SCOPES}add/", **BOOKS), count(CustomScope), [1], (302, SCOPES)
+    ),
+    "admin:applications_customscope_change": Case(
+        custom_scope("change", description="x"), count(CustomScope), [1], (302, SCOPES)
+    ),
+    "admin:applications_customscope_delete": Case(
+        custom_scope("delete", post="yes"), count(CustomScope), [0], (302, SCOPES)
+    ),
     "admin:access_reviews_accessreview_add": Case(
         lambda context: (
             f"{REVIEWS}add/",
@@ -1005,6 +1027,9 @@ AUDIT = {
     "admin:applications_app_protect": ["sso:app:create", "sso:rule:create"],
     "admin:applications_app_change": ["sso:app:change"],
     "admin:applications_app_delete": ["sso:app:delete"],
+    "admin:applications_customscope_add": ["openid:scope:create"],
+    "admin:applications_customscope_change": ["openid:scope:change"],
+    "admin:applications_customscope_delete": ["openid:scope:delete"],
     "admin:applications_app_rotate": ["sso:app:secret-create"],
     "admin:applications_app_revoke": ["sso:app:secret-revoke"],
     "admin:forward_auth_accessrule_add": ["sso:rule:create"],

@@ -1,0 +1,148 @@
+"""The table of scopes that owners make. Admins read it, owners change it."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.admin.base import RowPage, acting_admin
+from accounts.admin.columns import badge
+from accounts.admin.navigation import MenuGroup
+from accounts.admin.site import site
+from accounts.admin.site_pages import is_owner
+from applications.models import CustomScope
+from applications.services.custom_scopes import (
+    FIELDS,
+    apps_with,
+    clean_values,
+    create_scope,
+    delete_scope,
+    edit_scope,
+)
+from core.errors import GatehouseError, RecordInvalid
+
+CHANGELIST = "admin:applications_customscope_changelist"
+
+
+class ScopeForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """applications.custom_scopes validates the fields."""
+
+    class Meta:
+        model = CustomScope
+        fields = ("name", *FIELDS)
+        help_texts = {
+            "name": gettext_lazy(
+                "What apps send, such as books:read. It never changes; make another scope instead."
+            ),
+            "description": gettext_lazy(
+                "What the app may do. People read it when an app asks for it: “… asks to: read "
+                "your books”."
+            ),
+            "is_public": gettext_lazy("Everyone can read the name in the discovery document."),
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "name" in self.fields:
+            self.fields["name"].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
+
+    def clean(self) -> dict[str, Any]:
+        """Normalize the fields, and add the errors."""
+        typed: dict[str, Any] = super().clean() or self.cleaned_data
+        try:
+            return clean_values(typed)
+        except RecordInvalid as error:
+            for name, texts in error.errors.items():
+                self.add_error(name, texts)
+        return {name: value for name, value in typed.items() if name in self.cleaned_data}
+
+
+@admin.register(CustomScope, site=site)
+class CustomScopeAdmin(RowPage):
+    """The scopes by name."""
+
+    title = gettext_lazy("Scopes")
+    menu_group = MenuGroup.ACCESS
+    menu_position = 6
+    help_page = "openid-provider"
+    form = ScopeForm
+    ordering: ClassVar[tuple[str, ...]] = ("name",)
+    list_display = ("code", "description", "in_discovery")
+    actions = None
+    delete_confirmation_template = "admin/applications/customscope/delete_confirmation.html"
+    empty_text = gettext_lazy(
+        "With a scope of your own, an app asks people for something that your own API opens, such "
+        "as books:read."
+    )
+    empty_page = ("admin:applications_customscope_add", gettext_lazy("Add a scope"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_owner(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return is_owner(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return is_owner(request)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return () if obj is None else ("name",)
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        names = ", ".join(app.name for app in apps_with(row))
+        asked_by = _("Apps that may ask for it: %(names)s.") % {"names": names} if names else None
+        return {"title": row.name, "subtitle": asked_by, "show_save_and_add_another": False}
+
+    @admin.display(description=gettext_lazy("name"))
+    def code(self, row: CustomScope) -> SafeString:
+        return format_html("<code>{}</code>", row.name)
+
+    @admin.display(description=gettext_lazy("in discovery"))
+    def in_discovery(self, row: CustomScope) -> SafeString:
+        return badge("good", _("Yes")) if row.is_public else badge("plain", _("No"))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the errors of the service; then nothing has changed."""
+        title = {"title": _("Add a scope")} if object_id is None else {}
+        try:
+            return super().changeform_view(
+                request, object_id, form_url, title | (extra_context or {})
+            )
+        except GatehouseError as error:
+            messages.error(request, error.sentences)
+            return redirect(CHANGELIST)
+
+    def save_model(self, request: HttpRequest, obj: CustomScope, form: Any, change: bool) -> None:
+        actor = acting_admin(request)
+        if change:
+            edit_scope(actor=actor, scope=obj, changes=form.cleaned_data)
+        else:
+            obj.pk = create_scope(actor=actor, values=form.cleaned_data).pk
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask, and name the apps that lose it."""
+        scope = self.get_object(request, object_id)
+        context = {} if scope is None else {"apps": apps_with(scope)}
+        return super().delete_view(request, object_id, context | (extra_context or {}))
+
+    def delete_model(self, request: HttpRequest, obj: CustomScope) -> None:
+        delete_scope(actor=acting_admin(request), scope=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[CustomScope]") -> None:
+        """There is no such action."""
+        raise NotImplementedError
