@@ -214,9 +214,14 @@ def paginate(
     return page.get_paginated_response([convert(row) for row in found])
 
 
-def single_page(request: Request, records: Iterable[dict[str, Any]]) -> Response:
-    """Respond with a complete list, in the format of a page. Raises UnknownParameter."""
-    refuse_unknown_parameters(request)
+def single_page(
+    request: Request, records: Iterable[dict[str, Any]], *kinds: type[serializers.Serializer[Any]]
+) -> Response:
+    """Respond with a complete list, in the format of a page. Raises UnknownParameter.
+
+    kinds: of the filters; see refuse_unknown_parameters().
+    """
+    refuse_unknown_parameters(request, *kinds)
     return Response({"next": None, "previous": None, "results": list(records)})
 
 

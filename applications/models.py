@@ -217,6 +217,8 @@ class App(models.Model):
         _("acts as"), max_length=36, blank=True,
         help_text=_("The service account of a program. Its tokens say what this account may do."),
     )  # fmt: skip
+    # By a program, not by an owner: RFC 7591.
+    is_self_registered = models.BooleanField(_("registered itself"), default=False, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     class Meta:

@@ -264,6 +264,8 @@ _FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("sso:app:change", "after"): rule_text,
     ("sso:app:delete", "before"): rule_text,
     **{(action, "name"): _text for action in WORDINGS if action.startswith("openid:")},
+    ("openid:app:register", "token"): _text,
+    ("openid:registration-token:create", "after"): rule_text,
     ("openid:scope:create", "after"): rule_text,
     ("openid:scope:change", "before"): rule_text,
     ("openid:scope:change", "after"): rule_text,

@@ -99,6 +99,8 @@ REASONS = {
     "passkey_unknown": _("the passkey is unknown"),
     "passkey_expired": _("the question had expired"),
     "passkey_copied": _("the passkey may have been copied"),
+    "token_spent": _("it was used up"),
+    "token_ended": _("it had ended"),
     "webhook_gone": _("the receiver answered 410 Gone"),
     "webhook_failing": _("all deliveries failed for five days"),
 }
@@ -210,6 +212,8 @@ RULE_FIELDS = {
     "custom_scopes": _("scopes of your own"),
     "is_public": _("in discovery"),
     "apps": _("apps"),
+    "max_uses": _("apps at most"),
+    "until": _("until"),
 }
 
 _CHANGE_EMAIL = Wording(
@@ -605,6 +609,19 @@ WORDINGS: dict[str, Wording] = {
         _("{actor} changed the scope “{name}” from {before} to {after}.")
     ),
     "openid:scope:delete": Wording(_("{actor} deleted the scope “{name}”: {before}.")),
+    "openid:app:register": Wording(
+        _("The app “{name}” registered itself with the token “{token}”.")
+    ),
+    "openid:registration-token:create": Wording(
+        _("{actor} made the registration token “{name}”: {after}.")
+    ),
+    "openid:registration-token:delete": Wording(
+        _("{actor} deleted the registration token “{name}”.")
+    ),
+    "openid:registration-token:use": Wording(
+        _("An app registered itself with the token “{name}”."),
+        refused=_("An app could not register itself with the token “{name}”."),
+    ),
     "openid:access:end": Wording(_("{actor} signed {target} out of the app “{name}”.")),
     "openid:grant:end": Wording(_("The app “{name}” ended a sign-in of {target}.")),
     "openid:grant:reuse": Wording(

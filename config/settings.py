@@ -338,6 +338,8 @@ LIMITS = {
     "device-code": (20, timedelta(minutes=10)),
     # What anyone can make us store for an app without a secret: pushed requests, device codes.
     "app-requests": (300, timedelta(minutes=10)),
+    # Apps that register themselves, read that, and delete themselves, with or without a token.
+    "app-registrations": (60, timedelta(minutes=10)),
 }
 LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]
 

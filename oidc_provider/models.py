@@ -1,4 +1,6 @@
-"""What apps were given: codes, the grants that their tokens belong to, and remembered consent."""
+"""What apps were given: codes, grants and remembered consent; and how apps register themselves."""
+
+from datetime import datetime
 
 from django.db import models
 from django.utils import timezone
@@ -186,6 +188,56 @@ class Consent(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "app"], name="oidc_provider_one_consent")
         ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class InitialAccessToken(models.Model):
+    """With it, programs register apps (RFC 7591, section 3). Only its digest is stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=80)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    # Who may enter the apps that are registered with it.
+    openid_role = models.CharField(_("lowest role"), max_length=8, choices=App.LEVELS)
+    openid_group_ids = models.JSONField(_("only these groups"), default=list, blank=True)
+    max_uses = models.PositiveSmallIntegerField(_("apps at most"))
+    uses = models.PositiveSmallIntegerField(_("apps registered"), default=0, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("ends"), editable=False)
+
+    class Meta:
+        verbose_name = _("registration token")
+        verbose_name_plural = _("registration tokens")
+        ordering = ("-created_at", "-id")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def state(self, now: datetime) -> str:
+        """Return live, spent or expired."""
+        if self.uses >= self.max_uses:
+            return "spent"
+        return "expired" if self.expires_at <= now else "live"
+
+
+class Registration(models.Model):
+    """How an app has registered itself. With a token of its own it reads and ends that."""
+
+    app = models.OneToOneField(
+        App, on_delete=models.CASCADE, editable=False, related_name="registration"
+    )
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    # Of the initial access token, which may be gone.
+    token_name = models.CharField(max_length=80, editable=False)
+    # `token_endpoint_auth_method`, of which the app stores less.
+    method = models.CharField(max_length=32, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("registration of an app")
+        verbose_name_plural = _("registrations of apps")
 
     def __str__(self) -> str:
         return str(self.pk)

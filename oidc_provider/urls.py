@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from oidc_provider.views import access, authorize, device, logout, pushed, signed_out, tokens
+from oidc_provider.views import (
+    access,
+    authorize,
+    device,
+    logout,
+    pushed,
+    registration,
+    signed_out,
+    tokens,
+)
 
 app_name = "oidc_provider"
 urlpatterns = [
@@ -10,6 +19,8 @@ urlpatterns = [
     path("openid/device-authorization", device.device_authorization, name="device-authorization"),
     path("openid/device", device.device, name="device"),
     path("openid/par", pushed.par, name="par"),
+    path("openid/register", registration.register, name="registration"),
+    path("openid/register/<str:client_id>", registration.registered, name="registered"),
     path("openid/consent", authorize.decide, name="decide"),
     path("openid/token", tokens.token, name="token"),
     path("openid/userinfo", tokens.userinfo, name="userinfo"),

@@ -1,11 +1,12 @@
 """The table of apps. Admins read it, owners change it; a new app comes through the wizard."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
@@ -18,6 +19,7 @@ from accounts.admin.base import RowPage, acting_admin
 from accounts.admin.columns import NOTHING, badge
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
+from accounts.admin.users.filters import ChoiceFilter, Option
 from accounts.models import Group, User
 from accounts.models.users import Kind
 from accounts.roles import Role
@@ -245,6 +247,19 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         return {"subject_type": [consequence()]} if is_asked and not cleaned["confirmed"] else {}
 
 
+class RegisteredFilter(ChoiceFilter):
+    """By whom the app came here."""
+
+    title = gettext_lazy("added")
+    parameter_name = "added"
+
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        return [
+            ("by-owners", gettext_lazy("by an owner"), Q(is_self_registered=False)),
+            ("by-itself", gettext_lazy("by itself"), Q(is_self_registered=True)),
+        ]
+
+
 @admin.register(App, site=site)
 class AppAdmin(RowPage):
     """The apps, in the order of the launcher."""
@@ -255,6 +270,7 @@ class AppAdmin(RowPage):
     help_page = "apps"
     form = AppForm
     ordering: ClassVar[tuple[str, ...]] = ("position", "pk")
+    list_filter = (RegisteredFilter,)
     empty_text = gettext_lazy(
         "An app is a site of your team that people reach through Gatehouse. The assistant asks who "
         "may enter, writes the configuration of your proxy, and tests it."
@@ -309,8 +325,9 @@ class AppAdmin(RowPage):
 
     @admin.display(description=gettext_lazy("name"))
     def label(self, row: App) -> SafeString:
+        mark = badge("warn", _("Registered itself")) if row.is_self_registered else ""
         return format_html(
-            '<span class="app-mark" aria-hidden="true">{}</span> {}', row.mark, row.name
+            '<span class="app-mark" aria-hidden="true">{}</span> {} {}', row.mark, row.name, mark
         )
 
     @admin.display(description=gettext_lazy("Address"))

@@ -119,6 +119,9 @@ class AppRecord(Shape):
     requires_pushed_requests = serializers.BooleanField(help_text=PUSHED_HELP)
     allows_device_flow = serializers.BooleanField(help_text=DEVICE_HELP)
     custom_scopes = serializers.ListField(child=serializers.CharField(), help_text=SCOPES_HELP)
+    is_self_registered = serializers.BooleanField(
+        help_text="A program has registered it, and no owner has made it."
+    )
     created_at = serializers.DateTimeField()
 
 
@@ -238,15 +241,29 @@ class AppChangeConfirmation(serializers.Serializer[Any]):
     )
 
 
+class AppQuery(serializers.Serializer[Any]):
+    """Which apps to list."""
+
+    is_self_registered = serializers.BooleanField(
+        required=False, help_text="True: only apps that have registered themselves."
+    )
+
+
 class AppsView(APIView):
     """Apps."""
 
     required_permissions = {"GET": READ, "POST": CHANGE}
 
-    @extend_schema(operation_id="list_apps", summary="List apps", responses=page_of(AppRecord))
+    @extend_schema(
+        operation_id="list_apps",
+        summary="List apps",
+        parameters=[AppQuery],
+        responses=page_of(AppRecord),
+    )
     def get(self, request: Request) -> Response:
         """All apps, in the order of the account page. Always one page."""
-        return single_page(request, (record(AppRecord, row) for row in App.objects.all()))
+        rows = App.objects.filter(**validate_query(AppQuery, request))
+        return single_page(request, (record(AppRecord, row) for row in rows), AppQuery)
 
     @extend_schema(
         operation_id="create_app",

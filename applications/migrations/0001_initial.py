@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
                 ('client_keys_url', models.CharField(blank=True, help_text='Starts with https://. Gatehouse fetches the keys from there.', max_length=500, verbose_name='address of the public keys')),
                 ('custom_scopes', models.JSONField(blank=True, default=list, help_text='Which of the scopes that you have made the app may ask for.', verbose_name='scopes of your own')),
                 ('service_account', models.CharField(blank=True, help_text='The service account of a program. Its tokens say what this account may do.', max_length=36, verbose_name='acts as')),
+                ('is_self_registered', models.BooleanField(default=False, editable=False, verbose_name='registered itself')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
             ],
             options={

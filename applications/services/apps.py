@@ -128,8 +128,12 @@ def find_app(host: str, path: str) -> App | None:
 
 
 def app_at(apps: Iterable[App], host: str, path: str) -> App | None:
-    """find_app() among `apps`, without a query."""
-    found = [app for app in apps if app.host == host and f"{path}/".startswith(f"{app.path}/")]
+    """find_app() among `apps`, without a query. No app that has named its address itself."""
+    found = [
+        app
+        for app in apps
+        if app.host == host and f"{path}/".startswith(f"{app.path}/") and not app.is_self_registered
+    ]
     return max(found, key=lambda app: len(app.path), default=None)
 
 

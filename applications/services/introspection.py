@@ -92,6 +92,9 @@ def introspect(text: str, app: App, client_ip: str = "") -> Answer | None:
         return None
     if credential is None or credential.only_for not in (None, app.pk):
         return None
+    if app.is_self_registered and credential.only_for is None:
+        # No owner has let it ask about keys and sessions, which were not made for it.
+        return None
     if not _may_enter(credential.user):
         return None
     return _answer(credential, now)

@@ -77,12 +77,17 @@ def create_secret(*, actor: Actor, app: App, overlap: timedelta = OVERLAP) -> Is
             end = now + overlap
             old.expires_at = end if old.expires_at is None else min(old.expires_at, end)
             old.save(update_fields=["expires_at"])
-        text = make_secret()
-        row = AppSecret(app=current, created_at=now, ending=ending_of(text))
-        row.digest = digest_of(current.client_id, text)
-        row.save(force_insert=True)
-        _record_new(actor, row, live, overlap)
-    return IssuedSecret(row, text)
+        issued = _store_new(current, now)
+        _record_new(actor, issued.secret, live, overlap)
+    return issued
+
+
+def store_first_secret(app: App) -> IssuedSecret:
+    """The secret of an app that registers itself, for the transaction that stores the app.
+
+    Call before its audit rows, which say that it has one.
+    """
+    return _store_new(app, timezone.now())
 
 
 def unusable_because(text: str) -> str:
@@ -179,6 +184,14 @@ def secret_of_credentials(client_id: str, secret: str) -> AppSecret | None:
             NOTE_USE, AppSecret, last_used_at=now, id=row.pk, created_at=now - NOTE_EVERY
         )  # created_at: compared with last_used_at; any date field converts alike
     return row
+
+
+def _store_new(app: App, now: datetime) -> IssuedSecret:
+    text = make_secret()
+    row = AppSecret(app=app, created_at=now, ending=ending_of(text))
+    row.digest = digest_of(app.client_id, text)
+    row.save(force_insert=True)
+    return IssuedSecret(row, text)
 
 
 def _live(now: datetime) -> Q:

@@ -19,7 +19,7 @@ from core.web.client_ip import client_ip
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
 from oidc_provider.entry import entry_denial
-from oidc_provider.models import LogoutNotice
+from oidc_provider.models import LogoutNotice, Registration
 from oidc_provider.services.logout_notices import notices_of
 from oidc_provider.signing import algorithm_of, is_available
 from oidc_provider.views.metadata import url_of
@@ -77,7 +77,17 @@ def _fields(app: App, values: list[tuple[Any, Any]]) -> Content:
     rows = [Row((name, format_html("<code>{}</code>", value))) for name, value in values]
     last = app.grants.aggregate(last=Max("refreshed_at"))["last"]
     rows.append(Row((_("Last use"), moment(last) if last else _("never"))))
-    return Content((_("Field of the app"), _("Value")), rows)
+    return Content((_("Field of the app"), _("Value")), rows, note=_registration_note(app))
+
+
+def _registration_note(app: App) -> str:
+    found = Registration.objects.filter(app=app).first()
+    if found is None:
+        return ""
+    text = gettext(
+        "The app has registered itself, with the token “%(name)s”. No owner has made it."
+    )
+    return text % {"name": found.token_name}
 
 
 def preview(request: HttpRequest, app: App) -> Content | None:

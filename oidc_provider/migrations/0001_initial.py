@@ -158,4 +158,38 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['status', 'next_attempt_at'], name='logout_notice_due')],
             },
         ),
+        migrations.CreateModel(
+            name='InitialAccessToken',
+            fields=[
+                ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=80, verbose_name='name')),
+                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
+                ('openid_role', models.CharField(choices=[('viewer', 'Viewer'), ('editor', 'Editor'), ('admin', 'Admin'), ('owner', 'Owner')], max_length=8, verbose_name='lowest role')),
+                ('openid_group_ids', models.JSONField(blank=True, default=list, verbose_name='only these groups')),
+                ('max_uses', models.PositiveSmallIntegerField(verbose_name='apps at most')),
+                ('uses', models.PositiveSmallIntegerField(default=0, editable=False, verbose_name='apps registered')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
+                ('expires_at', models.DateTimeField(editable=False, verbose_name='ends')),
+            ],
+            options={
+                'verbose_name': 'registration token',
+                'verbose_name_plural': 'registration tokens',
+                'ordering': ('-created_at', '-id'),
+            },
+        ),
+        migrations.CreateModel(
+            name='Registration',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
+                ('token_name', models.CharField(editable=False, max_length=80)),
+                ('method', models.CharField(editable=False, max_length=32)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('app', models.OneToOneField(editable=False, on_delete=django.db.models.deletion.CASCADE, related_name='registration', to='applications.app')),
+            ],
+            options={
+                'verbose_name': 'registration of an app',
+                'verbose_name_plural': 'registrations of apps',
+            },
+        ),
     ]

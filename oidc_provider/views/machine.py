@@ -1,7 +1,7 @@
 """What the endpoints for programs share: JSON, errors, CORS, the client of a request."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -18,7 +18,7 @@ from core.web.single_values import may_repeat
 from oidc_provider.errors import ProtocolError
 from oidc_provider.parameters import PARAMETERS, has_null
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 STORED = "app-requests"
 TOKEN_FIELDS = (
     *("grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"),
@@ -45,8 +45,8 @@ def endpoint(*methods: str) -> Callable[[View], View]:
         @csrf_exempt
         @may_repeat(*TOKEN_FIELDS, *PARAMETERS)
         @wraps(view)
-        def wrapped(request: HttpRequest) -> HttpResponse:
-            response = _answer(request, view, methods)
+        def wrapped(request: HttpRequest, **of_path: str) -> HttpResponse:
+            response = _answer(request, partial(view, **of_path), methods)
             for name, value in CORS_HEADERS.items():
                 response[name] = value
             return response
@@ -89,6 +89,12 @@ def client_of(request: HttpRequest, form: dict[str, str]) -> App:
     if not app.is_openid_client:
         raise ProtocolError("unauthorized_client", "The app does not use OpenID Connect.")
     return app
+
+
+def bearer_of(request: HttpRequest) -> str:
+    """The token in the header (RFC 6750, section 2.1); "" for none."""
+    scheme, _space, sent = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return sent.strip() if scheme.lower() == "bearer" else ""
 
 
 def limit_strangers(request: HttpRequest, app: App) -> None:
@@ -138,7 +144,10 @@ def _answer(request: HttpRequest, view: View, methods: tuple[str, ...]) -> HttpR
         return view(request)
     except ProtocolError as error:
         response = json_response(error.members, error.status)
-        if error.status == 401:
+        if error.error == "invalid_token":
+            # RFC 6750, section 3.
+            response["WWW-Authenticate"] = 'Bearer realm="Gatehouse", error="invalid_token"'
+        elif error.status == 401:
             response["WWW-Authenticate"] = 'Basic realm="Gatehouse", charset="UTF-8"'
         return response
     except RateLimited as error:

@@ -12,6 +12,7 @@ from applications.services.custom_scopes import public_names
 from core.errors import NotFound
 from core.web.problem_details import problem_of
 from oidc_provider import authentication, parameters, scopes
+from oidc_provider.services.registration import is_open
 from oidc_provider.signing import algorithms, is_available
 from oidc_provider.views.machine import CORS_HEADERS
 from oidc_provider.views.tokens import GRANT_TYPES
@@ -33,6 +34,7 @@ def metadata() -> dict[str, Any]:
         "pushed_authorization_request_endpoint": url_of("par"),
         # Apps can be set up so that they have to.
         "require_pushed_authorization_requests": False,
+        **({"registration_endpoint": url_of("registration")} if is_open() else {}),
         "revocation_endpoint": url_of("revoke"),
         "introspection_endpoint": f"{settings.PUBLIC_ORIGIN}{reverse(INTROSPECTION)}",
         "end_session_endpoint": url_of("end-session"),

@@ -10,6 +10,7 @@ from oidc_provider.errors import ProtocolError
 from oidc_provider.services import app_scopes, codes, device_codes, grants, programs
 from oidc_provider.signing import signed_for
 from oidc_provider.views.machine import (
+    bearer_of,
     client_of,
     endpoint,
     json_response,
@@ -110,8 +111,7 @@ def _bearer(request: HttpRequest) -> str:
 
     Raises ProtocolError if there are two.
     """
-    scheme, _space, sent = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    in_header = sent.strip() if scheme.lower() == "bearer" else ""
+    in_header = bearer_of(request)
     in_body = single_fields(request).get("access_token", "") if request.method == "POST" else ""
     if in_header and in_body:
         raise ProtocolError("invalid_request", "Send the access token once.")

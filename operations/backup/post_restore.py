@@ -23,6 +23,7 @@ from core.models import NamedLock
 from core.single_use import SingleUseToken
 from mail.models import OutboxMail
 from mfa.models import TrustedBrowser
+from oidc_provider.models import InitialAccessToken
 from webhooks.services.endpoints import drop_deliveries
 
 MARKER = "restore"
@@ -117,6 +118,8 @@ def _revoke(*, keep_keys: bool) -> Revoked:
     # The clock that stamped the newest key may have been ahead.
     now = sql.next_monotonic_time(now, sql.newest(ApiKey.objects.all(), now))
     TrustedBrowser.objects.all().delete()
+    # One that was used up or deleted since the backup would register apps again.
+    InitialAccessToken.objects.all().delete()
     valid_from = (
         {"credentials_valid_from": now}
         if keep_keys

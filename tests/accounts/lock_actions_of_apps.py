@@ -23,6 +23,7 @@ from oidc_provider.services import (
     logout_notices,
     programs,
     pushed_requests,
+    registration,
 )
 from tests.accounts.lock_actions_of_sign_in import signed_in
 from tests.accounts.lock_table import act, person
@@ -121,6 +122,19 @@ def end_the_access_of_apps() -> None:
     access.end_all_app_access(actor=anna, user=anna)
     logout_notices.send_due()
     logout_notices.purge_notices(timezone.now())
+
+
+@act
+def register_an_app() -> None:
+    values = {"name": "CI", "openid_role": "viewer", "max_uses": 1}
+    lifetime = timedelta(days=1)
+    made = registration.create_token(actor=person("owner"), values=values, lifetime=lifetime)
+    metadata = {"redirect_uris": ["https://wiki.example.com/callback"]}
+    found = registration.register(registration.require_token(made.text), metadata)
+    with suppress(ProtocolError):
+        registration.require_token(made.text)
+    registration.unregister(registration.find_registration(found.app.client_id, found.access))
+    registration.delete_token(actor=person("owner"), token=made.token)
 
 
 @act

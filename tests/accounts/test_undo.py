@@ -510,6 +510,6 @@ def test_every_action_that_can_or_cannot_be_undone_exists() -> None:
         "account:role:limit", "account:service:hand-over", "account:service:team",
         "account:user:disable", "account:user:edit", "account:user:enable",
         "moderation:ban:lift", "moderation:ban:start", "openid:scope:change",
-        "settings:provider:switch-off", "settings:provider:switch-on", "sso:app:change", "sso:rule:change", "sso:rule:create",
-        "sso:rule:delete", "sso:rule:move",
+        "settings:provider:switch-off", "settings:provider:switch-on", "sso:app:change",
+        "sso:rule:change", "sso:rule:create", "sso:rule:delete", "sso:rule:move",
     }  # fmt: skip

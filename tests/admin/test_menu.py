@@ -39,6 +39,7 @@ GROUPS = [
         [
             "/admin/applications/app/",
             "/admin/applications/customscope/",
+            "/admin/oidc_provider/initialaccesstoken/",
             "/admin/forward_auth/accessrule/",
             "/admin/forward_auth/denial/",
             "/admin/api/apikey/",

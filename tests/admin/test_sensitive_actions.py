@@ -99,6 +99,8 @@ SENSITIVE_PAGES = {
     "applications_customscope_add",
     "applications_customscope_change",
     "applications_customscope_delete",
+    "oidc_provider_initialaccesstoken_add",
+    "oidc_provider_initialaccesstoken_delete",
     "webhooks_webhookendpoint_add",
     "webhooks_webhookendpoint_change",
     "webhooks_webhookendpoint_delete",

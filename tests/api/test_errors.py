@@ -27,6 +27,7 @@ from api.schema import Document, document
 from api.views.me import MeView
 from applications.models import App
 from applications.services.apps import create_app
+from applications.services.custom_scopes import create_scope
 from applications.services.secrets import create_secret
 from audit import audit_log
 from audit.models import AuditEvent
@@ -122,6 +123,7 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
     app = App(name="An app", url="https://app.example.com")
     denial = {"reference": "ABCD2345", "status": 403, "code": "forbidden", "why": "x"}
     key_request = KeyRequest(name="a key")
+    books = {"name": "books:read", "description": "read your books"}
     webhook = {"name": "a webhook", "url": "https://hooks.example.com"}
     review = cache(lambda: _review(owner))
     endpoint = cache(lambda: create_endpoint(actor=owner, values=webhook).endpoint)
@@ -145,6 +147,7 @@ def ids(viewer: User, owner: User, make_user: Any) -> LazyIds:
             "<uuid:review_id>": lambda: review().pk,
             "<uuid:item_id>": lambda: review().items.first().pk,
             "<uuid:webhook_id>": lambda: endpoint().pk,
+            "<uuid:scope_id>": lambda: create_scope(actor=owner, values=books).pk,
             "<uuid:delivery_id>": lambda: endpoint().deliveries.create(payload="{}").pk,
             "<int:seq>": lambda: audit_log.record("account:user:edit", actor=owner).seq,
             "<uuid:rule_id>": lambda: create_rule(actor=owner, rule=rule).pk,
@@ -182,6 +185,7 @@ NOTHING_THERE = {
     "<uuid:review_id>": str(uuid.uuid4()),
     "<uuid:item_id>": str(uuid.uuid4()),
     "<uuid:webhook_id>": str(uuid.uuid4()),
+    "<uuid:scope_id>": str(uuid.uuid4()),
     "<uuid:delivery_id>": str(uuid.uuid4()),
     "<int:seq>": "999999",
     "<uuid:rule_id>": str(uuid.uuid4()),

@@ -65,6 +65,7 @@ def test_an_app_is_made_read_changed_and_deleted(browser: Client, owner: User) -
         "requires_pushed_requests": False,
         "allows_device_flow": False,
         "custom_scopes": [],
+        "is_self_registered": False,
     }
     assert call(browser, "GET", "apps").json()["results"][0]["id"] == str(app.pk)
 

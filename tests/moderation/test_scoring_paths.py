@@ -89,7 +89,8 @@ def test_every_path_that_scores_is_known() -> None:
 def test_only_scoring_paths_have_a_violation_type(settings: Any) -> None:
     assert set(signal_handlers.TYPES) == SCORED
     assert set(settings.LIMITS) - SCORED == {
-        "api-key", "app-credentials", "app-requests", "callback", "device-code",
+        "api-key", "app-credentials", "app-registrations", "app-requests", "callback",
+        "device-code",
         "passkey-options", "provider", "recipient", "sign-in-account",
     }  # fmt: skip
 

@@ -1,4 +1,5 @@
-// An app that signs a person in with openid-client: `node relying_party.mjs ISSUER CLIENT SECRET`.
+// An app that signs a person in with openid-client: `node relying_party.mjs ISSUER CLIENT SECRET`,
+// or `node relying_party.mjs ISSUER register TOKEN` if it registers itself first.
 //
 // Prints the address for the browser; reads where the browser was sent back; prints what it learnt.
 import { createInterface } from "node:readline/promises";
@@ -7,7 +8,13 @@ import * as client from "openid-client";
 const [issuer, clientId, secret] = process.argv.slice(2);
 const callback = "https://wiki.example.com/callback";
 const options = { execute: [client.allowInsecureRequests] };
-const config = await client.discovery(new URL(issuer), clientId, secret, undefined, options);
+const metadata = { client_name: "Wiki", redirect_uris: [callback], logo_uri: `${callback}.png` };
+const config = await (clientId === "register"
+  ? client.dynamicClientRegistration(new URL(issuer), metadata, undefined, {
+      ...options,
+      initialAccessToken: secret,
+    })
+  : client.discovery(new URL(issuer), clientId, secret, undefined, options));
 const verifier = client.randomPKCECodeVerifier();
 const [state, nonce] = [client.randomState(), client.randomNonce()];
 const address = client.buildAuthorizationUrl(config, {

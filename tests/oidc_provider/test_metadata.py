@@ -9,6 +9,7 @@ from django.urls import resolve
 from oidc_provider import parameters, scopes
 from oidc_provider.views.tokens import GRANT_TYPES
 
+pytestmark = pytest.mark.django_db
 WELL_KNOWN = "/.well-known/openid-configuration"
 
 
@@ -20,7 +21,6 @@ def document(stranger: Client) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.django_db
 def test_the_document_names_what_the_code_does(document: dict[str, Any], stranger: Client) -> None:
     """oidcc-discovery-endpoint-verification. tests/oidc_provider uses every value of it."""
     for name, url in document.items():

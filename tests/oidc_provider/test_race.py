@@ -1,4 +1,4 @@
-"""32 clients over two or three server processes use one code or pushed request at one moment."""
+"""32 clients over two or three server processes use one code, request or token at one moment."""
 
 import json
 from collections.abc import Callable
@@ -15,13 +15,16 @@ ROUNDS, PUSHED_ROUNDS, CLIENTS = 4, 2, 32
 CALLBACK = "https://wiki.example.com/callback"
 # One user with a session, an app without a secret, ROUNDS codes, and PUSHED_ROUNDS requests.
 MAKE_CODES = f"""
+from datetime import timedelta
 from django.test import Client
 from django.utils import timezone
+from accounts.actors import SYSTEM
 from accounts.models import BrowserSession, User
 from oidc_provider.authentication import SessionAuthentication
 from oidc_provider.parameters import read_request
 from oidc_provider.services.codes import issue_code
 from oidc_provider.services.pushed_requests import push
+from oidc_provider.services.registration import create_token
 from tests.oidc_provider.relying_party import CHALLENGE, make_client
 now = timezone.now()
 user = User(email="anna@example.com", role="viewer", email_verified_at=now)
@@ -45,7 +48,9 @@ codes = [
                remember=False)
     for _number in range({ROUNDS})
 ]
+values = {{"name": "CI", "openid_role": "viewer", "max_uses": 1}}
 result = {{
+    "token": create_token(actor=SYSTEM, values=values, lifetime=timedelta(hours=1)).text,
     "client_id": app.client_id,
     "codes": codes,
     "requests": requests,
@@ -55,16 +60,20 @@ result = {{
 COUNT = """
 from audit import audit_log
 from audit.models import AuditEvent
-from oidc_provider.models import Grant
+from applications.models import App
+from oidc_provider.models import Grant, InitialAccessToken
 assert audit_log.verify().broken_at is None
 result = {
     "grants": [grant.end_reason for grant in Grant.objects.all()],
     "reuses": AuditEvent.objects.filter(action="openid:grant:reuse").count(),
+    "uses": InitialAccessToken.objects.get().uses,
+    "registered": App.objects.filter(is_self_registered=True).count(),
+    "rows": AuditEvent.objects.filter(action="openid:app:register").count(),
 }
 """
 
 
-def test_a_code_and_a_pushed_request_work_once_whoever_sends_them(
+def test_a_code_a_pushed_request_and_a_registration_token_work_once_whoever_sends_them(
     any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
     gatehouse = racing_instance(any_data)
@@ -102,4 +111,19 @@ def test_a_code_and_a_pushed_request_work_once_whoever_sends_them(
         )
         assert sorted(answer.status for answer in answers) == [303] + [400] * (CLIENTS - 1)
 
-    assert any_data.shell(COUNT) == {"grants": ["reused"] * ROUNDS, "reuses": ROUNDS}
+    headers = {"Authorization": f"Bearer {made['token']}", "Content-Type": "application/json"}
+    metadata = json.dumps({"client_name": "Wiki", "redirect_uris": [CALLBACK]})
+    urls = [gatehouse.urls[place % len(gatehouse.urls)] for place in range(CLIENTS)]
+    sent = [
+        RaceRequest(url, "POST", "/openid/register", headers=headers, body=metadata) for url in urls
+    ]
+    answers = racers.run(sent)
+    assert sorted(answer.status for answer in answers) == [201] + [401] * (CLIENTS - 1)
+
+    assert any_data.shell(COUNT) == {
+        "grants": ["reused"] * ROUNDS,
+        "reuses": ROUNDS,
+        "uses": 1,
+        "registered": 1,
+        "rows": 1,
+    }

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from mfa.models import TrustedBrowser
+from oidc_provider.services.registration import create_token, is_open
 from operations.backup.post_restore import finish_restore, marker_statements
 from tests.api.keys import call_with, made
 
@@ -45,3 +46,14 @@ def test_no_browser_is_trusted_after_a_restore(editor: User) -> None:
     _restore(keep_keys=True)
 
     assert not TrustedBrowser.objects.exists()
+
+
+def test_no_app_can_be_registered_after_a_restore(owner: User) -> None:
+    """With a token that was used up or deleted since the backup."""
+    values = {"name": "CI", "openid_role": "viewer", "max_uses": 1}
+    create_token(actor=owner, values=values, lifetime=timedelta(days=1))
+    assert is_open()
+
+    _restore(keep_keys=True)
+
+    assert not is_open()

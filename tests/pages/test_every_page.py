@@ -40,6 +40,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from forward_auth.models import Denial
 from magiclinks.services import issue_link
+from oidc_provider.services.registration import create_token
 from operations.demo.create import create_demo
 from tests.accounts.approval_helpers import request_to_disable
 from webhooks.models import WebhookDelivery
@@ -68,6 +69,8 @@ app = App.objects.create(
     name="Photos", slug="photos-of-the-team", url="https://photos.example.com",
     host="photos.example.com", openid_kind="spa", redirect_uris=["https://photos.example.com/back"],
 )
+create_token(actor=SYSTEM, values={{"name": "CI", "openid_role": "viewer", "max_uses": 1}},
+             lifetime=hour)
 CustomScope.objects.create(name="albums:read", description="see your albums")
 consent = {{"client_id": app.client_id, "redirect_uri": app.redirect_uris[0],
            "response_type": "code", "scope": "openid email groups offline_access",

@@ -63,7 +63,8 @@ from mfa import totp
 from mfa.models import Authenticator, TrustedBrowser
 from moderation.models import Ban
 from moderation.services.bans import ban
-from oidc_provider.models import Consent
+from oidc_provider.models import Consent, InitialAccessToken
+from oidc_provider.services.registration import create_token
 from operations.models import SetUpStep
 from tests.accounts.approval_helpers import request_to_disable
 from tests.api.keys import made
@@ -289,6 +290,15 @@ def custom_scope(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
         return f"{SCOPES}{row.pk}/{page}/", fields
 
     return make
+
+
+TOKENS = "/admin/oidc_provider/initialaccesstoken/"
+
+
+def _registration_token(context: CaseContext) -> Form:
+    values = {"name": "CI", "openid_role": "viewer", "max_uses": 1}
+    made = create_token(actor=context.owner, values=values, lifetime=timedelta(days=1))
+    return f"{TOKENS}{made.token.pk}/delete/", {"post": "yes"}
 
 
 def rule(page: str, /, **fields: Any) -> Callable[[CaseContext], Form]:
@@ -895,6 +905,15 @@ CASES: dict[str, Case] = {
     "admin:applications_customscope_delete": Case(
         custom_scope("delete", post="yes"), count(CustomScope), [0], (302, SCOPES)
     ),
+    "admin:oidc_provider_initialaccesstoken_add": Case(
+        own(f"{TOKENS}add/", name="CI", openid_role="viewer", max_uses="1", days="1"),
+        count(InitialAccessToken),
+        [1],
+        (200, "gtia_"),
+    ),
+    "admin:oidc_provider_initialaccesstoken_delete": Case(
+        _registration_token, count(InitialAccessToken), [0], (302, TOKENS)
+    ),
     "admin:access_reviews_accessreview_add": Case(
         lambda context: (
             f"{REVIEWS}add/",
@@ -1030,6 +1049,8 @@ AUDIT = {
     "admin:applications_customscope_add": ["openid:scope:create"],
     "admin:applications_customscope_change": ["openid:scope:change"],
     "admin:applications_customscope_delete": ["openid:scope:delete"],
+    "admin:oidc_provider_initialaccesstoken_add": ["openid:registration-token:create"],
+    "admin:oidc_provider_initialaccesstoken_delete": ["openid:registration-token:delete"],
     "admin:applications_app_rotate": ["sso:app:secret-create"],
     "admin:applications_app_revoke": ["sso:app:secret-revoke"],
     "admin:forward_auth_accessrule_add": ["sso:rule:create"],
@@ -1317,6 +1338,7 @@ WITHOUT_CASE = {
     "oidc_provider:device-authorization": "asked by apps; tests/oidc_provider/test_device_flow.py",
     "oidc_provider:device": "tests/oidc_provider/test_device_flow.py",
     "oidc_provider:par": "asked by apps; tests/oidc_provider/test_pushed_requests.py",
+    "oidc_provider:registration": "asked by apps; tests/oidc_provider/test_registration.py",
     "oidc_provider:token": "asked by apps; tests/oidc_provider/test_tokens.py",
     "oidc_provider:userinfo": "asked by apps, and makes nothing",
     "oidc_provider:revoke": "asked by apps; tests/oidc_provider/test_tokens.py",

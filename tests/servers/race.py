@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RaceRequest:
-    """The request of one client when the barrier opens. fields: None for no body."""
+    """The request of one client when the barrier opens. fields: of a form, or body; or neither."""
 
     base_url: str
     method: str
@@ -22,6 +22,7 @@ class RaceRequest:
     fields: dict[str, str] | None = None
     cookies: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    body: str | None = None
 
 
 class Racers:
@@ -97,7 +98,7 @@ def _run_one(
         client.connect()
         barrier.wait(TIMEOUT_SECONDS)
         answers[number] = client.request(
-            request.method, request.path, request.fields, request.headers
+            request.method, request.path, request.fields, request.headers, body=request.body
         )
     except OSError as error:
         # A closed connection is a result, too: some races kill the server.
