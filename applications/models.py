@@ -262,6 +262,11 @@ class CustomScope(models.Model):
     # It never changes, because tokens, consent and the configuration of apps hold it.
     name = models.CharField(_("name"), max_length=60, unique=True)
     description = models.CharField(_("description"), max_length=200)
+    # Without one, only the app that was given a token may ask about it.
+    audience = models.ForeignKey(
+        App, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        verbose_name=_("API"),
+    )  # fmt: skip
     is_public = models.BooleanField(_("in discovery"), default=True)
     # What was allowed before belonged to an earlier scope of the same name.
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)

@@ -47,14 +47,17 @@ def undo_scope_change(event: AuditEvent) -> Reversal:
     scope = CustomScope.objects.filter(pk__in=[event.target_id]).first()
     if scope is None:
         raise CannotUndo(_("This scope does not exist any more."))
-    before, after = event.detail["before"], event.detail["after"]
+    before, after = (
+        {name: value for name, value in event.detail[side].items() if name in custom_scopes.FIELDS}
+        for side in ("before", "after")
+    )
     now = {name: value for name, value in custom_scopes.values_of(scope).items() if name in after}
     if now != after:
         raise CannotUndo(_("The scope is no longer as this change left it."))
     return Reversal(
         _("Scope “%(name)s”") % {"name": scope.name},
-        rule_text(now),
-        rule_text(before),
+        rule_text(custom_scopes.with_api_name(now)),
+        rule_text(custom_scopes.with_api_name(before)),
         lambda actor: custom_scopes.edit_scope(actor=actor, scope=scope, changes=before),
         apps.require_owner,
     )

@@ -22,7 +22,7 @@ SHORT_ID_LENGTH = 8
 UNKNOWN = "…"
 _RULE_FIELD = re.compile(rf"(?:^|(?<=; ))({'|'.join(RULE_FIELDS)}): ")
 # Details for undo, beside their names for people.
-_IDS = ("app_id", "group_ids", "openid_group_ids")
+_IDS = ("app_id", "group_ids", "openid_group_ids", "audience_id")
 # Fields of an app that mean nothing unless it signs people in.
 _OF_CLIENTS = frozenset({"redirect_uris", "logout_uris", "is_trusted", "openid_role",
                          "openid_people", "openid_second_factor", "id_token_algorithm",

@@ -211,6 +211,7 @@ RULE_FIELDS = {
     "allows_device_flow": _("sign-in by a code on another device"),
     "custom_scopes": _("scopes of your own"),
     "is_public": _("in discovery"),
+    "audience": _("API"),
     "apps": _("apps"),
     "max_uses": _("apps at most"),
     "until": _("until"),

@@ -17,9 +17,8 @@ from accounts.admin.columns import badge
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.site_pages import is_owner
-from applications.models import CustomScope
+from applications.models import App, CustomScope
 from applications.services.custom_scopes import (
-    FIELDS,
     apps_with,
     clean_values,
     create_scope,
@@ -31,12 +30,23 @@ from core.errors import GatehouseError, RecordInvalid
 CHANGELIST = "admin:applications_customscope_changelist"
 
 
+SHOWN = ("name", "description", "audience", "is_public")
+
+
 class ScopeForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """applications.custom_scopes validates the fields."""
 
+    audience = forms.ModelChoiceField(
+        App.objects.all(), label=gettext_lazy("API"), required=False,
+        help_text=gettext_lazy(
+            "The app whose backend is sent tokens with this scope, and may ask about them. Empty: "
+            "only the app that was given them."
+        ),
+    )  # fmt: skip
+
     class Meta:
         model = CustomScope
-        fields = ("name", *FIELDS)
+        fields = SHOWN
         help_texts = {
             "name": gettext_lazy(
                 "What apps send, such as books:read. It never changes; make another scope instead."
@@ -73,8 +83,10 @@ class CustomScopeAdmin(RowPage):
     menu_position = 6
     help_page = "openid-provider"
     form = ScopeForm
+    fields = SHOWN
     ordering: ClassVar[tuple[str, ...]] = ("name",)
-    list_display = ("code", "description", "in_discovery")
+    list_display = ("code", "description", "audience", "in_discovery")
+    list_select_related = ("audience",)
     actions = None
     delete_confirmation_template = "admin/applications/customscope/delete_confirmation.html"
     empty_text = gettext_lazy(
@@ -98,7 +110,7 @@ class CustomScopeAdmin(RowPage):
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         names = ", ".join(app.name for app in apps_with(row))
         asked_by = _("Apps that may ask for it: %(names)s.") % {"names": names} if names else None
-        return {"title": row.name, "subtitle": asked_by, "show_save_and_add_another": False}
+        return {"title": row.name, "subtitle": asked_by}
 
     @admin.display(description=gettext_lazy("name"))
     def code(self, row: CustomScope) -> SafeString:
@@ -116,21 +128,25 @@ class CustomScopeAdmin(RowPage):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show the errors of the service; then nothing has changed."""
-        title = {"title": _("Add a scope")} if object_id is None else {}
+        context: dict[str, Any] = {"show_save_and_add_another": False}
+        if object_id is None:
+            context |= {"title": _("Add a scope"), "show_save_and_continue": False}
         try:
             return super().changeform_view(
-                request, object_id, form_url, title | (extra_context or {})
+                request, object_id, form_url, context | (extra_context or {})
             )
         except GatehouseError as error:
             messages.error(request, error.sentences)
             return redirect(CHANGELIST)
 
     def save_model(self, request: HttpRequest, obj: CustomScope, form: Any, change: bool) -> None:
-        actor = acting_admin(request)
+        actor, values = acting_admin(request), dict(form.cleaned_data)
+        audience = values.pop("audience")
+        values["audience_id"] = None if audience is None else audience.pk
         if change:
-            edit_scope(actor=actor, scope=obj, changes=form.cleaned_data)
+            edit_scope(actor=actor, scope=obj, changes=values)
         else:
-            obj.pk = create_scope(actor=actor, values=form.cleaned_data).pk
+            obj.pk = create_scope(actor=actor, values=values).pk
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -21,6 +21,10 @@ from core.errors import NotFound
 
 NAME_HELP = "What apps send, such as `books:read`. It never changes."
 DESCRIPTION_HELP = "What the app may do, as people read it when they are asked."
+AUDIENCE_HELP = (
+    "The id of the app whose backend may ask about tokens with this scope. Null: only the app that "
+    "was given them."
+)
 PUBLIC_HELP = "The discovery document names it."
 
 
@@ -30,6 +34,7 @@ class ScopeRecord(Shape):
     id = serializers.UUIDField()
     name = serializers.CharField(help_text=NAME_HELP)
     description = serializers.CharField(help_text=DESCRIPTION_HELP)
+    audience_id = serializers.UUIDField(allow_null=True, help_text=AUDIENCE_HELP)
     is_public = serializers.BooleanField(help_text=PUBLIC_HELP)
     created_at = serializers.DateTimeField()
 
@@ -39,6 +44,7 @@ class ScopeFields(StrictSerializer):
 
     name = serializers.CharField(max_length=MAX_NAME, help_text=NAME_HELP)
     description = serializers.CharField(max_length=MAX_DESCRIPTION, help_text=DESCRIPTION_HELP)
+    audience_id = serializers.UUIDField(default=None, allow_null=True, help_text=AUDIENCE_HELP)
     is_public = serializers.BooleanField(default=True, help_text=PUBLIC_HELP)
 
 

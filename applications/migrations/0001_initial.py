@@ -67,6 +67,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=60, unique=True, verbose_name='name')),
                 ('description', models.CharField(max_length=200, verbose_name='description')),
+                ('audience', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='applications.app', verbose_name='API')),
                 ('is_public', models.BooleanField(default=True, verbose_name='in discovery')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
             ],

@@ -19,8 +19,7 @@ from core.errors import NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock
 from core.text.cleaning import clean_each
 
-FIELDS = ("description", "is_public")
-_CLEANERS = {"name": name_of, "description": description_of}
+FIELDS = ("description", "audience_id", "is_public")
 
 
 def create_scope(*, actor: Actor, values: dict[str, Any]) -> CustomScope:
@@ -36,8 +35,9 @@ def create_scope(*, actor: Actor, values: dict[str, Any]) -> CustomScope:
             raise RecordInvalid({"name": [_("Another scope has this name.")]})
         if CustomScope.objects.count() >= MAX_SCOPES:
             raise RecordInvalid({"name": [_("There are too many scopes. Delete one first.")]})
+        _require_audience(scope)
         scope.save(force_insert=True)
-        _record("openid:scope:create", actor, scope, after=values_of(scope))
+        _record("openid:scope:create", actor, scope, after=with_api_name(values_of(scope)))
     return scope
 
 
@@ -53,18 +53,20 @@ def edit_scope(*, actor: Actor, scope: CustomScope, changes: dict[str, Any]) -> 
     with transaction.atomic():
         current = _current(scope.pk)
         before = values_of(current)
-        changed = [name for name in FIELDS if cleaned.get(name, before[name]) != before[name]]
+        for name in FIELDS:
+            setattr(current, name, cleaned.get(name, getattr(current, name)))
+        after = values_of(current)
+        changed = [name for name in FIELDS if before[name] != after[name]]
         if not changed:
             return current
-        for name in changed:
-            setattr(current, name, cleaned[name])
+        _require_audience(current)
         current.save(update_fields=changed)
         _record(
             "openid:scope:change",
             actor,
             current,
-            before={name: before[name] for name in changed},
-            after={name: cleaned[name] for name in changed},
+            before=with_api_name({name: before[name] for name in changed}),
+            after=with_api_name({name: after[name] for name in changed}),
         )
     return current
 
@@ -84,7 +86,7 @@ def delete_scope(*, actor: Actor, scope: CustomScope) -> None:
         key = current.pk
         current.delete()
         current.pk = key
-        before = values_of(current) | {"apps": [app.name for app in apps]}
+        before = with_api_name(values_of(current)) | {"apps": [app.name for app in apps]}
         _record("openid:scope:delete", actor, current, before=before)
 
 
@@ -121,7 +123,32 @@ def clean_values(typed: dict[str, Any]) -> dict[str, Any]:
 
 def values_of(scope: CustomScope) -> dict[str, Any]:
     """FIELDS, as the audit log stores them and undo restores them."""
-    return {name: getattr(scope, name) for name in FIELDS}
+    key = scope.audience_id
+    values = {name: getattr(scope, name) for name in FIELDS}
+    return values | {"audience_id": None if key is None else str(key)}
+
+
+def with_api_name(values: dict[str, Any]) -> dict[str, Any]:
+    """Values of a scope for people: beside the id of its API the name, as of now."""
+    if "audience_id" not in values:
+        return values
+    app = App.objects.filter(pk=values["audience_id"]).first()
+    return values | {"audience": "" if app is None else app.name}
+
+
+def _require_audience(scope: CustomScope) -> None:
+    """Raise RecordInvalid unless the app exists. Deletions of apps take the same lock."""
+    key = scope.audience_id
+    if key is not None and not App.objects.filter(pk=key).exists():
+        raise RecordInvalid({"audience_id": [_("There is no such app.")]})
+
+
+def _audience_of(typed: Any) -> UUID | None:
+    """From an id as the audit log has it."""
+    return typed if typed is None or isinstance(typed, UUID) else UUID(typed)
+
+
+_CLEANERS = {"name": name_of, "description": description_of, "audience_id": _audience_of}
 
 
 def _current(key: UUID) -> CustomScope:

@@ -4,7 +4,7 @@ Each kind has a reader, which asks the same policy as a request with that creden
 add readers of their own; see add_reader(). A question writes nothing but the last use of a key.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,7 +43,8 @@ class Credential:
 
     claims: what is told of it beside its user, as RFC 7662 names it. ends: when it stops working
     by itself. hidden: what is not told of the user. only_for: the id of the only app that is told
-    of it. is_kept: whether the answer may be reused while no watched table changes.
+    of it. others: what other apps are told in its place, by their ids. is_kept: whether the answer
+    may be reused while no watched table changes.
     """
 
     user: User
@@ -52,6 +53,7 @@ class Credential:
     ends: tuple[datetime, ...] = ()
     hidden: frozenset[str] = frozenset()
     only_for: UUID | None = None
+    others: "Mapping[UUID, Credential]" = field(default_factory=dict)
     is_kept: bool = True
 
 
@@ -90,7 +92,11 @@ def introspect(text: str, app: App, client_ip: str = "") -> Answer | None:
         credential = next(filter(None, (reader(text, client_ip, now) for reader in _readers)), None)
     except INACTIVE:
         return None
-    if credential is None or credential.only_for not in (None, app.pk):
+    if credential is None:
+        return None
+    if credential.only_for != app.pk:
+        credential = credential.others.get(app.pk, credential)
+    if credential.only_for not in (None, app.pk):
         return None
     if app.is_self_registered and credential.only_for is None:
         # No owner has let it ask about keys and sessions, which were not made for it.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from applications.models import App
+from applications.models import App, CustomScope
 from applications.services.custom_scopes import scopes_of
 from oidc_provider import scopes
 from oidc_provider.models import Grant
@@ -37,6 +37,16 @@ def still_given(app: App, names: Iterable[str], since: datetime) -> tuple[str, .
 def scope_of(grant: Grant) -> tuple[str, ...]:
     """What a grant gives now."""
     return still_given(grant.app, grant.scope.split(), grant.created_at)
+
+
+def custom_scopes(names: Iterable[str]) -> list[CustomScope]:
+    """The rows of those of `names` that are no standard ones, each with its API; no query for none.
+
+    names: of still_given().
+    """
+    wanted = [name for name in names if name not in scopes.NAMES]
+    found = CustomScope.objects.select_related("audience").filter(name__in=wanted)
+    return list(found) if wanted else []
 
 
 def labels(app: App, names: Iterable[str]) -> list[Any]:

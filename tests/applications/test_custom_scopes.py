@@ -49,7 +49,7 @@ def test_owners_make_describe_and_delete_a_scope_by_the_api(
     assert made["Location"] == f"http://localhost:8000/api/v1/openid-scopes/{scope.pk}"
     record = made.json()
     assert record.pop("created_at")
-    assert record == {"id": str(scope.pk), **BOOKS, "is_public": True}
+    assert record == {"id": str(scope.pk), **BOOKS, "audience_id": None, "is_public": True}
     path = f"openid-scopes/{scope.pk}"
     assert call(browser, "GET", path).json()["name"] == "books:read"
     changed = call(browser, "PATCH", path, {"description": "  x "}).json()
@@ -59,10 +59,10 @@ def test_owners_make_describe_and_delete_a_scope_by_the_api(
     assert call(browser, "DELETE", path).status_code == 204
     assert problem(call(browser, "GET", path)) == (404, "not_found")
     events = AuditEvent.objects.filter(action__startswith="openid:scope:", actor_id=owner.pk)
-    assert [sentence(event, actor="Olga") for event in events.order_by("seq")] == [
-        "Olga made the scope “books:read”: description: read your books; in discovery: yes.",
-        "Olga changed the scope “books:read” from description: read your books to description: x.",
-        "Olga deleted the scope “books:read”: description: x; in discovery: yes; apps: -.",
+    assert [sentence(event, actor="Eva") for event in events.order_by("seq")] == [
+        "Eva made the scope “books:read”: description: read your books; in discovery: yes; API: -.",
+        "Eva changed the scope “books:read” from description: read your books to description: x.",
+        "Eva deleted the scope “books:read”: description: x; in discovery: yes; API: -; apps: -.",
     ]
 
 
@@ -134,7 +134,8 @@ def test_a_deletion_takes_the_scope_from_its_apps(
     assert wiki.custom_scopes == []
     assert not CustomScope.objects.exists()
     assert last().detail["before"] == {
-        "description": "read your books", "is_public": True, "apps": ["Wiki"],
+        "description": "read your books", "is_public": True, "audience_id": None, "audience": "",
+        "apps": ["Wiki"],
     }  # fmt: skip
 
 
@@ -192,3 +193,32 @@ def test_a_description_is_taken_back(owner: User, admin: User, books: CustomScop
     assert gone is not None
     with pytest.raises(CannotUndo, match="does not exist any more"):
         undo(actor=owner, event=gone)
+
+
+def test_a_scope_names_the_app_that_is_its_api(
+    books: CustomScope, owner: User, browser_of: BrowserOf
+) -> None:
+    """Audited by name, undone by id, and no more when the app is gone."""
+    library = create_app(actor=owner, app=App(name="Library", url="https://library.example.com"))
+    browser, path = browser_of(owner), f"openid-scopes/{books.pk}"
+    nobody = {"audience_id": "00000000-0000-7000-8000-000000000009"}
+    refused = call(browser, "PATCH", path, nobody)
+    assert (refused.status_code, set(refused.json()["errors"])) == (402, {"audience_id"})
+
+    form = {**BOOKS, "audience": str(library.pk), "is_public": "on"}
+    assert browser.post(f"{PAGE}{books.pk}/change/", form).status_code == 302
+
+    assert call(browser, "GET", path).json()["audience_id"] == str(library.pk)
+    assert sentence(last(), actor="Olga") == (
+        "Olga changed the scope “books:read” from API: - to API: Library."
+    )
+    event = find_event(last().seq)
+    assert event is not None
+    done = undo(actor=owner, event=event)
+    assert CustomScope.objects.get().audience is None
+    again = find_event(done.seq)
+    assert again is not None
+    undo(actor=owner, event=again)
+    assert CustomScope.objects.get().audience == library
+    assert call(browser, "DELETE", f"apps/{library.pk}").status_code == 204
+    assert CustomScope.objects.get().audience is None

@@ -16,6 +16,7 @@ from applications.services.apps import edit_app
 from applications.services.custom_scopes import create_scope, delete_scope, edit_scope
 from oidc_provider import scopes
 from oidc_provider.models import Consent, DeviceCode, Grant
+from oidc_provider.subjects import subject_of
 from tests.oidc_provider.relying_party import TOKEN, RelyingParty, answer_of, decide, make_client
 
 pytestmark = pytest.mark.django_db
@@ -154,6 +155,36 @@ def test_a_deleted_scope_takes_no_single_claim_away(
     delete_scope(actor=owner, scope=books[1])
 
     assert "email" in reader.userinfo(tokens["access_token"]).json()
+
+
+def test_the_api_of_a_scope_asks_about_its_tokens_and_learns_only_that(
+    reader: RelyingParty, browser: Client, books: list[CustomScope], owner: User, viewer: User
+) -> None:
+    library = RelyingParty(make_client("", subject_type="pairwise"), owner)
+    other = RelyingParty(make_client(""), owner)
+    edit_scope(actor=owner, scope=books[0], changes={"audience_id": library.app.pk})
+    tokens = allowed(reader, browser, f"{ASKED} profile email groups")
+
+    told = library.introspect(tokens["access_token"])
+
+    assert told.pop("exp") == reader.introspect(tokens["access_token"])["exp"]
+    assert told == {
+        "active": True,
+        "token_type": "access_token",
+        "iss": "http://localhost:8000",
+        "sub": subject_of(library.app, viewer.pk),
+        "client_id": reader.app.client_id,
+        "aud": library.app.client_id,
+        "scope": READ,
+    }
+    nothing = {"active": False}
+    assert library.introspect(tokens["refresh_token"]) == nothing
+    assert other.introspect(tokens["access_token"]) == nothing
+    # Whose token has no scope of the API, or not any more.
+    less = reader.refresh(tokens["refresh_token"], scope=f"openid {WRITE}").json()
+    assert library.introspect(less["access_token"]) == nothing
+    edit_app(actor=owner, app=reader.app, changes={"custom_scopes": [WRITE]})
+    assert library.introspect(tokens["access_token"]) == nothing
 
 
 def test_pushed_requests_and_devices_ask_for_them_too(

@@ -153,6 +153,7 @@ NOT_ASKED = {
     "forward_auth:check": "answers proxies",
     "forward_auth:forward": "answers proxies",
     "oidc_provider:userinfo": "answers apps",
+    "oidc_provider:registered": "answers apps",
     "oidc_provider:signed-out": "leads on by itself; tests/oidc_provider/test_logout_notices.py",
     "mfa:app-remove": "see tests/mfa/test_in_browser.py",
     "mfa:app-rename": "see tests/mfa/test_in_browser.py",
