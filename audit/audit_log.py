@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -40,6 +40,7 @@ SET_HEAD = f"UPDATE {_HEADS} SET hash = %s WHERE name = %s"  # noqa: S608
 _undoes: ContextVar[int | None] = ContextVar("gatehouse_undoes", default=None)
 _collected: ContextVar[list[AuditEvent] | None] = ContextVar("gatehouse_collected", default=None)
 _added: ContextVar[Mapping[str, Any] | None] = ContextVar("gatehouse_added", default=None)
+_deferred: ContextVar["_Deferred | None"] = ContextVar("gatehouse_deferred", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ class VerificationResult:
     checked: int
     broken_at: int | None = None
     reason: str = ""
+
+
+class _Deferred(NamedTuple):
+    """What waits for the end of deferred(): events, and what needs their numbers."""
+
+    events: list[AuditEvent]
+    following: list[Callable[[], None]]
 
 
 def record(
@@ -61,10 +69,15 @@ def record(
 ) -> AuditEvent:
     """Append one event. Call inside the transaction of the action.
 
-    actor, target: an object with a UUID `pk`; None for the system or no target.
+    actor, target: an object with a UUID `pk`; None for the system or no target. Inside deferred()
+    the event has no number yet.
     """
     event = draft(action, actor=actor, target=target, result=result, **detail)
-    append([event])
+    waiting = _deferred.get()
+    if waiting is None:
+        append([event])
+    else:
+        waiting.events.append(event)
     return event
 
 
@@ -132,6 +145,33 @@ def collected() -> Iterator[list[AuditEvent]]:
         yield events
     finally:
         _collected.reset(token)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Append the events that are recorded inside the block at its end, in their order.
+
+    For one transaction of many services that also inserts accounts: the chain is locked last. An
+    error in the block drops the events, so it has to end the transaction as well.
+    """
+    waiting = _Deferred([], [])
+    token = _deferred.set(waiting)
+    try:
+        yield
+    finally:
+        _deferred.reset(token)
+    append(waiting.events)
+    for then in waiting.following:
+        then()
+
+
+def when_numbered(then: Callable[[], None]) -> None:
+    """Call `then`, which needs the number of an event, now or at the end of deferred()."""
+    waiting = _deferred.get()
+    if waiting is None:
+        then()
+    else:
+        waiting.following.append(then)
 
 
 def append(events: Sequence[AuditEvent]) -> None:

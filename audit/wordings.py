@@ -652,6 +652,12 @@ WORDINGS: dict[str, Wording] = {
     "instance:branding:change": Wording(
         _("{actor} changed the appearance from {before} to {after}.")
     ),
+    "instance:configuration:apply": Wording(
+        _(
+            "{actor} applied the configuration file {digest} (created: {created}, changed: "
+            "{changed}, removed: {removed})."
+        )
+    ),
     "mail:outbox:dead": Wording(
         _("A mail to {target} could not be sent ({kind})."),
         refused=_("A mail to {target} could not be sent ({kind})."),

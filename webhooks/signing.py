@@ -10,11 +10,24 @@ from datetime import datetime
 PREFIX = "whsec_"
 # The specification asks for 24 to 64 bytes.
 SECRET_BYTES = 32
+MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
 
 
 def make_secret() -> str:
     """A new secret, as receivers enter it."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def secret_of(text: str) -> str:
+    """A secret that was made elsewhere, as it is stored. Raises ValueError without its text."""
+    body = text.strip().removeprefix(PREFIX)
+    try:
+        key = base64.b64decode(body, validate=True)
+    except ValueError:
+        raise ValueError("no base64") from None
+    if not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
+        raise ValueError("too short or too long")
+    return PREFIX + base64.b64encode(key).decode()
 
 
 def sign(secret: str, *, webhook_id: str, at: datetime, body: str) -> str:

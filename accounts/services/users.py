@@ -219,12 +219,15 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
                 revoke_credentials(user, "address changed")
                 notify_email_changed(user, old_email)
             event = audit_log.record("account:user:edit", actor=actor, target=user, fields=fields)
-            ProfileChange.objects.create(
-                event=event.seq, user=user, before=old_names, after=names_of(user)
-            )
+            new_names = names_of(user)
+            audit_log.when_numbered(lambda: _store_names(event.seq, user, old_names, new_names))
     except IntegrityError:
         raise RecordInvalid(_constraint_errors(user)) from None
     return user
+
+
+def _store_names(seq: int, user: User, before: dict[str, str], after: dict[str, str]) -> None:
+    ProfileChange.objects.create(event=seq, user=user, before=before, after=after)
 
 
 def names_of(user: User) -> dict[str, str]:

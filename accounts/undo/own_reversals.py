@@ -240,6 +240,10 @@ never_undone(
     ),
 )
 never_undone(
+    "instance:configuration:apply",
+    because=gettext_lazy("each change has an entry of its own, which you can undo."),
+)
+never_undone(
     "review:item:take-away",
     because=gettext_lazy("the change itself has an entry of its own, which you can undo."),
 )

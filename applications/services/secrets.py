@@ -63,23 +63,13 @@ def create_secret(*, actor: Actor, app: App, overlap: timedelta = OVERLAP) -> Is
     require_owner(actor)
     if not timedelta() <= overlap <= MAX_OVERLAP:
         raise RecordInvalid({"overlap": [_("Choose between 0 seconds and 90 days.")]})
-    now = timezone.now()
     with transaction.atomic():
         current = current_app(app)
-        if current.client_authentication != SECRET:
-            problem = _("This app proves itself by a key of its own, and has no secret.")
-            raise RecordInvalid({"record": [problem]})
-        live = live_secrets(current, now)
-        if len(live) >= MAX_LIVE and overlap:
-            problem = _("This app has %(number)d secrets that work. Revoke one of them first.")
-            raise RecordInvalid({"record": [problem % {"number": MAX_LIVE}]})
-        for old in live:
-            end = now + overlap
-            old.expires_at = end if old.expires_at is None else min(old.expires_at, end)
-            old.save(update_fields=["expires_at"])
-        issued = _store_new(current, now)
-        _record_new(actor, issued.secret, live, overlap)
-    return issued
+        text = make_secret()
+        row = _row_of(current, text)
+        live = _replace_live(row, overlap)
+        _record_new(actor, row, live, overlap)
+    return IssuedSecret(row, text)
 
 
 def store_first_secret(app: App) -> IssuedSecret:
@@ -87,7 +77,53 @@ def store_first_secret(app: App) -> IssuedSecret:
 
     Call before its audit rows, which say that it has one.
     """
-    return _store_new(app, timezone.now())
+    text = make_secret()
+    row = _row_of(app, text)
+    row.save(force_insert=True)
+    return IssuedSecret(row, text)
+
+
+def keep_known_secret(*, actor: Actor, app: App, text: str, overlap: timedelta = OVERLAP) -> bool:
+    """Let an app that exists keep a secret that was made elsewhere; False if it is its secret.
+
+    Others end as in create_secret(). Writes one audit row if anything changes. Raises Forbidden,
+    NotFound, and RecordInvalid for a secret that cannot be used, has ended or is about to end.
+    """
+    require_owner(actor)
+    problem = unusable_because(text)
+    if problem:
+        raise RecordInvalid({"client_secret": [problem]})
+    with transaction.atomic():
+        current = current_app(app)
+        digest = digest_of(current.client_id, text)
+        row = AppSecret.objects.filter(digest=digest).first()
+        if row is not None and row.expires_at is None and row.revoked_at is None:
+            return False
+        if row is not None:
+            problem = _("This secret has been replaced or revoked. Choose the new one.")
+            raise RecordInvalid({"client_secret": [problem]})
+        _replace_live(AppSecret(app=current, digest=digest), overlap)
+        record_known_secret(actor=actor, app=current)
+    return True
+
+
+def _replace_live(row: AppSecret, overlap: timedelta) -> list[AppSecret]:
+    """Store a secret, and let those that work end; returns these. Raises RecordInvalid."""
+    now = timezone.now()
+    if row.app.client_authentication != SECRET:
+        problem = _("This app proves itself by a key of its own, and has no secret.")
+        raise RecordInvalid({"record": [problem]})
+    live = live_secrets(row.app, now)
+    if len(live) >= MAX_LIVE and overlap:
+        problem = _("This app has %(number)d secrets that work. Revoke one of them first.")
+        raise RecordInvalid({"record": [problem % {"number": MAX_LIVE}]})
+    for old in live:
+        end = now + overlap
+        old.expires_at = end if old.expires_at is None else min(old.expires_at, end)
+        old.save(update_fields=["expires_at"])
+    row.created_at = now
+    row.save(force_insert=True)
+    return live
 
 
 def unusable_because(text: str) -> str:
@@ -186,12 +222,8 @@ def secret_of_credentials(client_id: str, secret: str) -> AppSecret | None:
     return row
 
 
-def _store_new(app: App, now: datetime) -> IssuedSecret:
-    text = make_secret()
-    row = AppSecret(app=app, created_at=now, ending=ending_of(text))
-    row.digest = digest_of(app.client_id, text)
-    row.save(force_insert=True)
-    return IssuedSecret(row, text)
+def _row_of(app: App, text: str) -> AppSecret:
+    return AppSecret(app=app, ending=ending_of(text), digest=digest_of(app.client_id, text))
 
 
 def _live(now: datetime) -> Q:

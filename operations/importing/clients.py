@@ -110,9 +110,7 @@ def _import(client: ImportedClient, actor: Actor, options: ImportOptions) -> Cli
 
 
 def _store_client(client: ImportedClient, actor: Actor, options: ImportOptions) -> ClientResult:
-    if not _CLIENT_ID.fullmatch(client.client_id):
-        text = "at most 255 characters of ASCII, and no space"
-        raise RecordInvalid({"client_id": [text]})
+    require_client_id(client.client_id)
     found = App.objects.filter(client_id=client.client_id).first()
     if found is not None:
         return ClientResult(client, Outcome.SAME, app=found)
@@ -144,6 +142,13 @@ def _store_proxied(client: ImportedClient, actor: Actor, options: ImportOptions)
     role = _role(client, options, result.notes)
     protect_app(actor=actor, app=app, access=Access(role))
     return result
+
+
+def require_client_id(text: str) -> None:
+    """Raise RecordInvalid for a client id that cannot be stored."""
+    if not _CLIENT_ID.fullmatch(text):
+        problem = "at most 255 characters of ASCII, and no space"
+        raise RecordInvalid({"client_id": [problem]})
 
 
 def _app(client: ImportedClient, options: ImportOptions) -> App:

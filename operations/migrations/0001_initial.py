@@ -13,6 +13,16 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='AppliedConfiguration',
+            fields=[
+                ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
+                ('digest', models.CharField(max_length=64)),
+                ('objects_applied', models.JSONField(default=list)),
+                ('objects_left', models.JSONField(default=list)),
+                ('applied_at', models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+        ),
+        migrations.CreateModel(
             name='SetUpStep',
             fields=[
                 ('name', models.CharField(max_length=20, primary_key=True, serialize=False)),

@@ -5,6 +5,7 @@ test them and send deliveries again. The audit log gets the host of a URL, becau
 receivers are often secrets.
 """
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,7 +28,7 @@ from core.text.plain_text import clean_name
 from webhooks.endpoint_url import clean_url, host_of
 from webhooks.events import TYPES
 from webhooks.models import NAME_MAX_LENGTH, NoticeChoice, WebhookDelivery, WebhookEndpoint
-from webhooks.signing import make_secret
+from webhooks.signing import make_secret, secret_of
 
 FIELDS = ("name", "url", "event_types", "is_enabled")
 MAX_ENDPOINTS = 20
@@ -44,14 +45,16 @@ class IssuedEndpoint:
     secret: str = field(repr=False)
 
 
-def create_endpoint(*, actor: Actor, values: Mapping[str, Any]) -> IssuedEndpoint:
+def create_endpoint(
+    *, actor: Actor, values: Mapping[str, Any], known_secret: str = ""
+) -> IssuedEndpoint:
     """Store a new endpoint, which gets events from now on. Raises Forbidden, RecordInvalid.
 
-    values: of FIELDS; name and url are required.
+    values: of FIELDS; name and url are required. known_secret: one that was made elsewhere.
     """
     _require_owner(actor)
     cleaned = clean_values({"name": "", "url": "", "event_types": [], **values})
-    secret = make_secret()
+    secret = _usable_secret(known_secret) if known_secret else make_secret()
     row = WebhookEndpoint(**cleaned)
     row.sealed_secret = encrypt(secret, _associated_data(row, "sealed_secret"))
     _set_disabled_reason(row)
@@ -108,18 +111,24 @@ def delete_endpoint(*, actor: Actor, endpoint: WebhookEndpoint) -> None:
 
 
 def rotate_secret(
-    *, actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta = OVERLAP
+    *,
+    actor: Actor,
+    endpoint: WebhookEndpoint,
+    overlap: timedelta = OVERLAP,
+    known_secret: str = "",
 ) -> IssuedEndpoint:
     """Replace the secret. Until the end of `overlap` deliveries carry both signatures.
 
-    overlap: zero if the old secret has become known. Raises Forbidden, NotFound, RecordInvalid.
+    overlap: zero if the old secret has become known. known_secret: the new one, if it was made
+    elsewhere. Raises Forbidden, NotFound, RecordInvalid.
     """
     _require_owner(actor)
     if not timedelta() <= overlap <= MAX_OVERLAP:
         raise RecordInvalid({"overlap_hours": [_("Choose between 0 and 168 hours.")]})
     with transaction.atomic():
         row = locked(endpoint)
-        now, secret = timezone.now(), make_secret()
+        now = timezone.now()
+        secret = _usable_secret(known_secret) if known_secret else make_secret()
         row.sealed_previous_secret, row.previous_secret_until = "", None
         if overlap:
             # Bound to its column, so that it is encrypted anew.
@@ -133,6 +142,11 @@ def rotate_secret(
         hours = overlap // timedelta(hours=1)
         _record("webhook:endpoint:rotate", actor, row, overlap_hours=hours)
     return IssuedEndpoint(row, secret)
+
+
+def has_secret(row: WebhookEndpoint, text: str) -> bool:
+    """Whether this is the newest secret of the endpoint. Raises DecryptionError, RecordInvalid."""
+    return hmac.compare_digest(secrets_of(row)[0], _usable_secret(text))
 
 
 def secrets_of(row: WebhookEndpoint) -> list[str]:
@@ -195,6 +209,15 @@ def drop_deliveries() -> int:
 def _require_owner(actor: Actor) -> None:
     if Role(actor.role) is not Role.OWNER:
         raise Forbidden(_("Only owners change webhooks."))
+
+
+def _usable_secret(text: str) -> str:
+    """Raises RecordInvalid, without the text, for a secret that nobody could sign with."""
+    try:
+        return secret_of(text)
+    except ValueError:
+        problem = _("Choose a secret of 24 to 64 bytes in base64, which may begin with whsec_.")
+        raise RecordInvalid({"secret": [problem]}) from None
 
 
 def _record(action: str, actor: Actor, row: WebhookEndpoint, **detail: Any) -> None:

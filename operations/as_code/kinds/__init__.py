@@ -1,0 +1,24 @@
+"""The kinds of objects that a file may describe, in the order in which they are stored."""
+
+from operations.as_code.kinds import (
+    access_rules,
+    apps,
+    branding,
+    groups,
+    people,
+    service_accounts,
+    webhooks,
+)
+from operations.as_code.run import Kind
+
+# An object refers to those above it.
+KINDS: tuple[Kind, ...] = (
+    branding.KIND,
+    groups.KIND,
+    people.KIND,
+    service_accounts.KIND,
+    apps.KIND,
+    access_rules.KIND,
+    webhooks.KIND,
+)
+TABLES = tuple(kind.table for kind in KINDS)
