@@ -1,6 +1,6 @@
-"""docs/reference/commands.md, made from what every command says with --help.
+"""docs/reference/commands.md, made from what every command says with --help, and the JSON Schema.
 
-`python -m scripts.reference` writes the page; `--check` exits 1 when it is out of date.
+`python -m scripts.reference` writes both; `--check` exits 1 when one is out of date.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.app_labels import OWN_APPS
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "commands.md"
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 OURS = OWN_APPS
 SHARED = {"--version", "--settings", "--pythonpath", "--traceback", "--verbosity", "--help"}
 SHARED |= {"--no-color", "--force-color", "--skip-checks"}
@@ -24,8 +24,8 @@ destroys. This page is made by `make reference` from what each command says with
 """
 
 
-def render() -> str:
-    """The whole page."""
+def render() -> dict[str, str]:
+    """The name and content of each file."""
     # Help has no use for real data, and must not make any in the data folder of an instance.
     os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="gatehouse-reference-")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -41,7 +41,11 @@ def render() -> str:
         parser = command.create_parser("manage.py", name)
         lines = [line for action in parser._actions if (line := describe(action))]
         parts.append("\n".join([f"\n## {name}", "", str(command.help), "", *lines, ""]))
-    return "".join(parts).replace("\n\n\n", "\n\n")
+    page = "".join(parts).replace("\n\n\n", "\n\n")
+
+    from operations.as_code.schema import FILE_NAME, schema_text
+
+    return {"commands.md": page, FILE_NAME: schema_text()}
 
 
 def describe(action: argparse.Action) -> str:
@@ -62,13 +66,16 @@ def describe(action: argparse.Action) -> str:
 
 
 def main() -> int:
-    """Write, or with --check compare; 1 when the page differs."""
-    page = render()
+    """Write, or with --check compare; 1 when a file differs."""
+    files = render()
     if "--check" in sys.argv[1:]:
-        return int(not PAGE.exists() or PAGE.read_text() != page)
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page)
-    print(f"wrote {PAGE.name}")
+        present = {name: FOLDER / name for name in files}
+        return int(any(not path.exists() or path.read_text() != files[name]
+                       for name, path in present.items()))  # fmt: skip
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (FOLDER / name).write_text(text)
+        print(f"wrote {name}")
     return 0
 
 

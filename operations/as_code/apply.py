@@ -14,12 +14,11 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.actors import Actor
+from accounts.actors import SYSTEM
 from accounts.group_names import is_id
 from accounts.models import User
-from accounts.roles import Role
 from audit import audit_log
-from core.errors import Forbidden, GatehouseError, RecordInvalid
+from core.errors import GatehouseError, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
 from operations.as_code.changes import Change, changes_between
 from operations.as_code.document import DocumentError, read_document
@@ -62,18 +61,18 @@ class Outcome(NamedTuple):
     left: tuple[str, ...]
 
 
-def plan_configuration(content: bytes, *, actor: Actor, options: Options) -> Outcome:
-    """What apply_configuration() would do. Writes nothing. Raises like it."""
-    return _run(content, actor, options, is_plan=True)
+def plan_configuration(content: bytes, options: Options) -> Outcome:
+    """What apply_configuration() would do. Writes nothing. Raises ConfigurationInvalid."""
+    return _run(content, options, is_plan=True)
 
 
-def apply_configuration(content: bytes, *, actor: Actor, options: Options) -> Outcome:
-    """Make the database be as the file says, in one transaction.
+def apply_configuration(content: bytes, options: Options) -> Outcome:
+    """Make the database be as the file says, in one transaction. A second time nothing is written.
 
-    A second time nothing is written. Raises Forbidden below owner, ConfigurationInvalid with all
-    problems.
+    It acts as the command line, which has the rights of an owner. Raises ConfigurationInvalid with
+    all problems.
     """
-    return _run(content, actor, options, is_plan=False)
+    return _run(content, options, is_plan=False)
 
 
 def read_configuration(content: bytes) -> dict[str, list[Entry]]:
@@ -127,11 +126,9 @@ def _key(kind: Kind, entry: Entry, problems: Problems) -> str:
     return key
 
 
-def _run(content: bytes, actor: Actor, options: Options, *, is_plan: bool) -> Outcome:
-    if Role(actor.role) is not Role.OWNER:
-        raise Forbidden("Only owners apply a configuration.")
+def _run(content: bytes, options: Options, *, is_plan: bool) -> Outcome:
     entries = read_configuration(content)
-    run = Run(actor, options.folder, Problems(), options.allows_owners, entries)
+    run = Run(SYSTEM, options.folder, Problems(), options.allows_owners, entries)
     try:
         # All audit rows come last, because new accounts must not wait for others with the chain.
         with transaction.atomic(), audit_log.deferred():
@@ -259,7 +256,7 @@ def _remove(run: Run, record: Record, *, prunes: bool) -> tuple[list[Change], tu
             try:
                 word = kind.remove(run, row, each.is_made)
             except GatehouseError as error:
-                run.problems.add(0, f"{name} “{each.key}”", error.message)
+                run.problems.add(0, f"{name} “{each.key}”", error.sentences)
                 continue
             if word:
                 removed.append(Change("remove", name, each.key, note=word))

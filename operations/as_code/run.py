@@ -1,7 +1,7 @@
 """What the kinds of objects are made of, and what they share in one run of `apply`."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,9 @@ from stat import S_ISREG
 from typing import Any, NamedTuple
 
 from accounts.actors import Actor
+from accounts.group_names import folded
 from accounts.models import Group, User
+from accounts.models.users import login_column
 from core.errors import GatehouseError, RecordInvalid
 from core.text.plain_text import trim_line
 from operations.as_code.fields import Entry, Problems, Reference, Table
@@ -136,40 +138,55 @@ class Run:
 
     def group_ids(self, entry: Entry, name: str, kept: Collection[str] = ()) -> list[str]:
         """Ids of the groups that a field names. kept: ids that may stay, of deleted groups."""
-        wanted = entry.values.get(name) or []
-        texts = [wanted] if isinstance(wanted, str) else wanted
-        rows = Group.objects.filter(name__in=[text.strip().lower() for text in texts])
-        found = {group.name: str(group.pk) for group in rows} if texts else {}
-        return self._ids(entry, name, texts, found, kept,
-                         "there is no group of this name: add it under “groups”")  # fmt: skip
+        texts = _texts(entry, name)
+        keys = [folded(text) for text in texts]
+        rows = Group.objects.filter(name__in=keys) if texts else []
+        found = {group.name: str(group.pk) for group in rows}
+        problem = "there is no group of this name: add it under “groups”"
+        ids = [found.get(key, "") for key in keys]
+        made = [self.makes("groups", key) for key in keys]
+        return self._ids(entry, name, ids, made, kept, problem)
 
     def people_ids(self, entry: Entry, name: str, kept: Collection[str] = ()) -> list[str]:
         """Ids of the people whose addresses a field has; see group_ids()."""
-        wanted = entry.values.get(name) or []
-        texts = [wanted] if isinstance(wanted, str) else wanted
-        rows = User.objects.people().filter(email__in=[text.strip().lower() for text in texts])
-        found = {user.email: str(user.pk) for user in rows} if texts else {}
-        return self._ids(entry, name, texts, found, kept,
-                         "no account has this address: add it under “people”")  # fmt: skip
+        texts = _texts(entry, name)
+        keys = [login_column(text)[1] for text in texts]
+        rows = User.objects.people().filter(email__in=keys) if texts else []
+        found = {user.email: str(user.pk) for user in rows}
+        problem = "no account has this address: add it under “people”, and do not invite it"
+        ids = [found.get(key, "") for key in keys]
+        made = [self.makes("people", key) for key in keys]
+        return self._ids(entry, name, ids, made, kept, problem)
+
+    def makes(self, table: str, key: str) -> bool:
+        """Whether the file makes this object: if it is not there, that is told at its place."""
+        found = (entry for entry in self.entries.get(table, ()) if entry.key == key)
+        return any(not entry.values.get("invite") for entry in found)
 
     def _ids(
         self,
         entry: Entry,
         name: str,
-        texts: Iterable[str],
-        found: Mapping[str, str],
+        found: Sequence[str],
+        made: Sequence[bool],
         kept: Collection[str],
         problem: str,
     ) -> list[str]:
         is_list = isinstance(entry.values.get(name), list)
         ids = []
-        for item, text in enumerate(texts):
-            key = found.get(text.strip().lower()) or (text if text in kept else "")
+        for item, text in enumerate(_texts(entry, name)):
+            key = found[item] or (text if text in kept else "")
             if key:
                 ids.append(key)
-            else:
+            elif not made[item]:
                 self.wrong(entry, name, problem, item if is_list else None)
         return list(dict.fromkeys(ids))
+
+
+def _texts(entry: Entry, name: str) -> list[str]:
+    """The texts of a list, or the one text of a field; none if it is empty."""
+    value = entry.values.get(name) or []
+    return [value] if isinstance(value, str) else list(value)
 
 
 class _Unreadable(Exception):

@@ -1,6 +1,7 @@
 """Actions on the instance: rules, moderation, first run, the directory, mails, signing keys."""
 
 import io
+import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError, call_command
@@ -49,6 +51,7 @@ from applications.models import App
 from applications.services import apps, custom_scopes, secrets
 from audit import audit_log
 from audit.models import AuditEvent
+from core.errors import GatehouseError
 from core.locks import lock_users
 from federation.group_mapping import MappedGroups
 from federation.ldap import sign_in, sync
@@ -66,6 +69,7 @@ from forward_auth.services import app_setup, denials, key_usage, rules
 from mail import outbox
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
+from operations.as_code import apply as as_code
 from operations.importing import clients
 from operations.rescue import RescueOptions, rescue
 from tests.accounts.lock_table import LOCAL, PREPARATIONS, act, person, with_local_settings
@@ -541,6 +545,38 @@ def import_clients() -> None:
         for row in list(AccessRule.objects.filter(app=made.app)):
             rules.delete_rule(actor=owner, rule=row)
         apps.delete_app(actor=owner, app=made.app)
+
+
+@act
+def apply_a_configuration() -> None:
+    """Of others that are applied at the same time, it takes away what they have made."""
+    name = uuid.uuid4().hex[:12]
+    address = f"https://{name}.example.com"
+    document = {
+        "version": 1,
+        "groups": [{"name": f"g-{name}"}],
+        "people": [
+            {"email": "anna@example.com", "role": "viewer", "groups": [f"g-{name}"]},
+            {"email": f"{name}@example.com", "groups": [f"g-{name}"]},
+            {"email": f"{name}-guest@example.com", "invite": True},
+        ],
+        "service_accounts": [
+            {"username": f"s-{name}", "responsible": "bert@example.com", "team": f"g-{name}"}
+        ],
+        "apps": [{"slug": name, "name": name, "url": address}],
+        "access_rules": [{"name": name, "effect": "deny", "app": name}],
+        "webhooks": [{"name": name, "url": address}],
+        "branding": {"support": f"{name}@example.com"},
+    }
+    options = as_code.Options(Path("/"), prunes=True)
+    accounts: list[dict[str, Any]] = document["service_accounts"]  # type: ignore[assignment]
+    for _time in range(2):
+        with suppress(GatehouseError):
+            as_code.plan_configuration(json.dumps(document).encode(), options)
+            as_code.apply_configuration(json.dumps(document).encode(), options)
+        accounts[0] |= {"name": name, "responsible": "anna@example.com", "role": "editor"}
+    with suppress(GatehouseError):
+        as_code.apply_configuration(b"version: 1", options)
 
 
 @act

@@ -54,6 +54,9 @@ PURE = {
     "config.environment",
     "core.app_labels",
     "mail.conf",
+    "operations.as_code.document",
+    "operations.as_code.fields",
+    "operations.as_code.reading",
 }
 IMPURE_LIBRARIES = ("django.conf", "django.db", "django.core.cache", "django.contrib", "allauth")
 

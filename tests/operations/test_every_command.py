@@ -121,6 +121,7 @@ NOTHING: dict[str, list[str]] = {
     "accessreview": ["list"],
     "addtogroup": ["no-group", "owner@example.com"],
     "apikey": ["list"],
+    "apply": ["/nowhere.yaml"],
     "banuser": [NOBODY],
     "createserviceaccount": ["bot", "--responsible", NOBODY],
     "createuser": ["owner@example.com"],
@@ -153,6 +154,7 @@ NOTHING: dict[str, list[str]] = {
 # Why the others have no such case.
 ALWAYS_DO_SOMETHING = {
     "backup": "writes a new file; a file that exists is refused, see tests/operations",
+    "export": "always writes a file; an empty instance has one, too",
     "doctor": "always reports; exits with 1 for what does not work",
     "movedata": "needs two databases, see tests/operations",
     "rotatekeys": "makes a key each time; a key that waits to sign is refused, see tests/api",

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from accounts.roles import Role
 from applications.models import App
@@ -112,7 +113,7 @@ def _place(run: Run, entry: Entry) -> int:
 
 def _app_id(run: Run, entry: Entry, slug: str) -> Any:
     found = App.objects.filter(slug=slug.strip().lower()).first() if slug else None
-    if slug and found is None:
+    if slug and found is None and not run.makes("apps", slug):
         run.wrong(entry, "app", "there is no app of this short name: add it under “apps”")
     return found.pk if found else None
 
@@ -133,7 +134,7 @@ def arrange(run: Run, entries: list[Entry]) -> None:
     present = [each.id for each in stored.values()]
     for place, key in enumerate(order_of(present, wanted)):
         if present[place] != key:
-            move_rule_to(actor=run.actor, rule=AccessRule(pk=key), position=place + 1)
+            move_rule_to(actor=run.actor, rule=AccessRule(pk=UUID(key)), position=place + 1)
             present.remove(key)
             present.insert(place, key)
 

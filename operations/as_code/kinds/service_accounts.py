@@ -110,10 +110,14 @@ def _change(
 
 
 def remove(run: Run, stored: Stored, is_made: bool) -> str:
-    """Disabled, if apply has made it; its keys refuse everything from then on."""
+    """Disabled, if apply has made it; its keys refuse everything from then on.
+
+    Its team, which may have left the file as well, answers for it no longer.
+    """
     user = User.objects.filter(pk=stored.id).first()
     if user is None or not is_made or not user.is_active:
         return ""
+    give_to_team(actor=run.actor, user=user, team=None)
     disable_user(actor=run.actor, user=user, reason="not in the configuration file")
     return "disabled"
 

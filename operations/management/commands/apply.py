@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.management import CommandError, CommandParser
 
-from accounts.actors import SYSTEM
 from core.commands import GatehouseCommand
 from operations.as_code.apply import (
     ConfigurationInvalid,
@@ -61,11 +60,11 @@ class Command(GatehouseCommand):
         )
         try:
             if options["plan"]:
-                self._plan(plan_configuration(content, actor=SYSTEM, options=wanted), options)
+                self._plan(plan_configuration(content, wanted), options)
                 return
             if wanted.prunes:
-                self._ask(plan_configuration(content, actor=SYSTEM, options=wanted), options)
-            self._done(apply_configuration(content, actor=SYSTEM, options=wanted), options)
+                self._ask(plan_configuration(content, wanted), options)
+            self._done(apply_configuration(content, wanted), options)
         except ConfigurationInvalid as error:
             self._fail(printable(name), error)
 

@@ -10,6 +10,15 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
+WIKI = {
+    "slug": "wiki",
+    "name": "Wiki",
+    "url": "https://wiki.example.com",
+    "openid_kind": "web",
+    "redirect_uris": ["https://wiki.example.com/callback"],
+}
+HOOK = {"name": "Chat", "url": "https://chat.example.com/hook"}
+
 
 class Done(NamedTuple):
     """What a command has printed. code: that of the process."""
@@ -45,3 +54,8 @@ def command(*arguments: str) -> Done:
     except SystemExit as ended:
         code = int(ended.code or 0)
     return Done(code, out.getvalue(), problems.getvalue())
+
+
+def rule(name: str, **more: Any) -> dict[str, Any]:
+    """An access rule of the file."""
+    return {"name": name, "effect": "role", "host": f"{name}.example.com", **more}
