@@ -1,4 +1,4 @@
-"""The app `operations`: backup, restore, transfer, upgrade, doctor."""
+"""The app `operations`: backup, restore, transfer, upgrade, doctor, configuration as code."""
 
 from django.apps import AppConfig
 

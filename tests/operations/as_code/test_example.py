@@ -13,6 +13,7 @@ from audit.models import AuditEvent
 from core.models import Branding
 from forward_auth.models import AccessRule
 from operations.models import AppliedConfiguration
+from tests.architecture.markdown import blocks
 from tests.operations.as_code.conftest import Done, command
 from webhooks.models import WebhookEndpoint
 from webhooks.services.endpoints import secrets_of
@@ -114,3 +115,14 @@ def test_an_export_is_what_is_there(run: Run) -> None:
     left = "No longer in the file: people “bert@northwind.example”. --prune removes them.\n"
     assert (plan.code, plan.out) == (0, f"{left}No changes needed.\n"), plan.problems
     assert exported.startswith("# yaml-language-server: $schema=gatehouse.schema.json\n")
+
+
+def test_the_page_shows_a_file_that_is_applied(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = EXAMPLE.parents[1] / "configuration-as-code.md"
+    (shown,) = (block.text for block in blocks(page) if "version: 1" in block.text)
+    monkeypatch.setenv("METRICS_SECRET", CLIENT_SECRET)
+
+    done = run(shown)
+
+    assert done.out.endswith("Applied: 3 created, 0 changed, 0 removed.\n"), done.problems
+    assert app_of_credentials("metrics", CLIENT_SECRET) is not None
