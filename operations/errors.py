@@ -1,4 +1,4 @@
-"""Errors of backup, restore, upgrade and transfer."""
+"""Errors of backup, restore, upgrade, transfer and configuration as code."""
 
 from core.errors import GatehouseError
 

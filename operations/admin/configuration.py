@@ -112,8 +112,8 @@ def notices(request: HttpRequest) -> list[DashboardWarning]:
 
 
 def _named(drift: Drift) -> str:
-    """`Apps “wiki” (openid_role, is_trusted)`."""
-    what = f"{LABELS[drift.table]} “{drift.key}”" if drift.key else str(LABELS[drift.table])
+    """`Apps: wiki (openid_role, is_trusted)`."""
+    what = f"{LABELS[drift.table]}: {drift.key}" if drift.key else str(LABELS[drift.table])
     fields = ", ".join(field.name for field in drift.fields)
     return f"{what} ({fields})" if fields else what
 

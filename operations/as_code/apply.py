@@ -23,10 +23,11 @@ from core.locks import ROLES, acquire_lock, lock_users
 from operations.as_code.changes import Change, changes_between
 from operations.as_code.document import DocumentError, read_document
 from operations.as_code.fields import Entry, Problem, Problems
-from operations.as_code.kinds import KINDS, TABLES
 from operations.as_code.managed import Managed, Record, kept_values, load_record, store_record
+from operations.as_code.object_types import KINDS, TABLES
 from operations.as_code.reading import entries_of
 from operations.as_code.run import Kind, Run, Stored, numbered
+from operations.errors import OperationError
 from webhooks.models import WebhookEndpoint
 
 Snapshot = dict[str, dict[str, Stored]]
@@ -34,11 +35,8 @@ DIGEST_SHOWN = 12
 ACCOUNT_TABLES = frozenset({"people", "service_accounts"})
 
 
-class ConfigurationInvalid(GatehouseError):
+class ConfigurationInvalid(OperationError):
     """The file cannot be applied; nothing has changed. problems: everything that is wrong."""
-
-    code = "configuration_invalid"
-    status = 400
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -55,7 +53,7 @@ class Options:
 
 
 class Outcome(NamedTuple):
-    """left: objects of an earlier file that this one does not name, as `apps “wiki”`."""
+    """left: objects of an earlier file that this one does not name, as `apps: wiki`."""
 
     changes: tuple[Change, ...]
     left: tuple[str, ...]
@@ -256,7 +254,7 @@ def _remove(run: Run, record: Record, *, prunes: bool) -> tuple[list[Change], tu
             try:
                 word = kind.remove(run, row, each.is_made)
             except GatehouseError as error:
-                run.problems.add(0, f"{name} “{each.key}”", error.sentences)
+                run.problems.add(0, str(each), error.sentences)
                 continue
             if word:
                 removed.append(Change("remove", name, each.key, note=word))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from operations.as_code.fields import Field, Table, Type
-from operations.as_code.kinds import KINDS
+from operations.as_code.object_types import KINDS
 from operations.as_code.run import Kind, Stored
 
 MAX_VALUE = 200
@@ -32,8 +32,8 @@ class Change(NamedTuple):
 
     @property
     def title(self) -> str:
-        """`apps “wiki”`."""
-        return f"{self.table} “{self.key}”" if self.key else self.table
+        """`apps: wiki`."""
+        return f"{self.table}: {self.key}" if self.key else self.table
 
 
 def changes_between(
@@ -106,7 +106,7 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else "�" for each in text)
 
 
-def lines_of(changes: Iterable[Change]) -> Iterator[str]:
+def diff_lines(changes: Iterable[Change]) -> Iterator[str]:
     """The changes as text, a line each, as `apply` prints them."""
     for change in changes:
         note = f" ({change.note})" if change.note else ""

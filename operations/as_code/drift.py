@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from operations.as_code.changes import FieldChange, shown
-from operations.as_code.kinds import KINDS
 from operations.as_code.managed import Managed, Record, comparable_values, record_of
+from operations.as_code.object_types import KINDS
 from operations.as_code.run import Kind, Stored
 from operations.models import AppliedConfiguration
 

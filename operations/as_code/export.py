@@ -8,7 +8,7 @@ import yaml
 from core.errors import RecordInvalid
 from operations.as_code.document import plain_value
 from operations.as_code.fields import VERSION, without_defaults
-from operations.as_code.kinds import KINDS, people, service_accounts
+from operations.as_code.object_types import KINDS, people, service_accounts
 from operations.as_code.run import Stored
 from operations.as_code.schema import FILE_NAME
 

@@ -25,7 +25,7 @@ class Managed(NamedTuple):
     values: dict[str, Any] | None = None
 
     def __str__(self) -> str:
-        return f"{self.table} “{self.key}”"
+        return f"{self.table}: {self.key}"
 
     def is_row(self, stored: Stored | None) -> bool:
         """Whether this is still the same object; an invitation becomes an account."""

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from operations.as_code.fields import VERSION, Field, Table, Type
-from operations.as_code.kinds import TABLES
+from operations.as_code.object_types import TABLES
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 FILE_NAME = "gatehouse.schema.json"

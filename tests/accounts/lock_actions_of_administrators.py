@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -91,6 +92,9 @@ DIRECTORY = LDAPConfig(
     user_filter=parse_filter("(uid={{username}})", "username"),
     source=SignInSource("ldap", "Directory", allows_registration=True, mapping=MAPPING),
 )
+# A variable that a configuration file refers to.
+SECRET = "SECRET_OF_RACES"
+os.environ[SECRET] = "a-secret-of-an-app-elsewhere"
 
 
 class FreshInstance:
@@ -569,12 +573,15 @@ def apply_a_configuration() -> None:
         "branding": {"support": f"{name}@example.com"},
     }
     options = as_code.Options(Path("/"), prunes=True)
-    accounts: list[dict[str, Any]] = document["service_accounts"]  # type: ignore[assignment]
-    for _time in range(2):
-        with suppress(GatehouseError):
-            as_code.plan_configuration(json.dumps(document).encode(), options)
-            as_code.apply_configuration(json.dumps(document).encode(), options)
-        accounts[0] |= {"name": name, "responsible": "anna@example.com", "role": "editor"}
+    changed = document | {
+        "service_accounts": [
+            {"username": f"s-{name}", "responsible": "anna@example.com", "name": name}
+        ],
+        "apps": [{"slug": name, "name": name, "url": address, "client_secret": {"env": SECRET}}],
+    }
+    with suppress(GatehouseError):
+        as_code.apply_configuration(json.dumps(document).encode(), options)
+        as_code.plan_configuration(json.dumps(changed).encode(), options)
     with suppress(GatehouseError):
         as_code.apply_configuration(b"version: 1", options)
 

@@ -14,7 +14,7 @@ from operations.as_code.apply import (
     apply_configuration,
     plan_configuration,
 )
-from operations.as_code.changes import lines_of, printable
+from operations.as_code.changes import diff_lines, printable
 from operations.as_code.document import MAX_BYTES
 
 # As other tools that plan: nothing to do is 0, an error 1.
@@ -80,7 +80,7 @@ class Command(GatehouseCommand):
         removed = [each for each in outcome.changes if each.action == "remove"]
         if not removed or options["yes"]:
             return
-        for line in lines_of(removed):
+        for line in diff_lines(removed):
             self.stdout.write(line)
         number = "this object" if len(removed) == 1 else f"these {len(removed)} objects"
         self.ask_yes(f"Remove {number}?", assume_yes=options["yes"])
@@ -93,10 +93,10 @@ class Command(GatehouseCommand):
             self.stdout.write("No changes needed.")
 
     def _tell(self, outcome: Outcome, options: dict[str, Any]) -> None:
-        for line in lines_of(outcome.changes):
+        for line in diff_lines(outcome.changes):
             self.stdout.write(line)
         if outcome.left:
-            named = printable(", ".join(outcome.left))
+            named = printable("; ".join(outcome.left))
             self.stdout.write(f"No longer in the file: {named}. --prune removes them.")
 
     def _fail(self, name: str, error: ConfigurationInvalid) -> None:

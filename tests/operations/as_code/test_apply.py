@@ -187,7 +187,7 @@ def test_a_field_that_is_left_out_has_its_default(run: Run) -> None:
     done = run({"apps": [WIKI]})
 
     assert done.out.splitlines() == [
-        "~ apps “wiki”",
+        "~ apps: wiki",
         "    is_trusted: true -> false",
         "    openid_second_factor: true -> false",
         "    signed_userinfo: true -> false",

@@ -90,7 +90,7 @@ def test_each_difference_is_shown_with_its_fields(run: Run, panel: Client) -> No
     assert f'href="/admin/applications/app/{app.pk}/change/"' in page
     assert "changed; the value is not shown" in page
     assert "very-secret" not in page
-    named = "Groups “lab”; People “anna@example.com” (role); Apps “wiki” (is_trusted, openid_role)"
+    named = "Groups: lab; People: anna@example.com (role); Apps: wiki (is_trusted, openid_role)"
     assert notices(panel) == [("5 objects differ from the configuration file", f"{named}; …")]
 
 

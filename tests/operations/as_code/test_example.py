@@ -99,7 +99,7 @@ def test_a_plan_shows_everything_and_writes_nothing(run: Run) -> None:
 
     assert plan.code == 2
     assert plan.out.endswith("Plan: 11 to create, 1 to change, 0 to remove.\n")
-    assert "+ apps “wiki”\n    name: Wiki\n" in plan.out
+    assert "+ apps: wiki\n    name: Wiki\n" in plan.out
     assert "    client_secret: set\n" in plan.out
     for model in (User, Group, App, AccessRule, WebhookEndpoint, AuditEvent, Invitation, Branding):
         assert model.objects.count() == 0
@@ -112,7 +112,7 @@ def test_an_export_is_what_is_there(run: Run) -> None:
 
     plan = run(exported, "--plan")
     # An open invitation is no account, so it is not exported.
-    left = "No longer in the file: people “bert@northwind.example”. --prune removes them.\n"
+    left = "No longer in the file: people: bert@northwind.example. --prune removes them.\n"
     assert (plan.code, plan.out) == (0, f"{left}No changes needed.\n"), plan.problems
     assert exported.startswith("# yaml-language-server: $schema=gatehouse.schema.json\n")
 
@@ -120,7 +120,7 @@ def test_an_export_is_what_is_there(run: Run) -> None:
 def test_the_page_shows_a_file_that_is_applied(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     page = EXAMPLE.parents[1] / "configuration-as-code.md"
     (shown,) = (block.text for block in blocks(page) if "version: 1" in block.text)
-    monkeypatch.setenv("METRICS_SECRET", CLIENT_SECRET)
+    monkeypatch.setenv("METRICS_CLIENT_SECRET", CLIENT_SECRET)
 
     done = run(shown)
 

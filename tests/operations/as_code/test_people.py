@@ -56,7 +56,7 @@ def test_owners_are_made_only_on_demand(run: Run, viewer: User) -> None:
 def test_a_role_of_the_file_ends_sessions_and_is_audited(run: Run, editor: User) -> None:
     done = run({"people": [{"email": editor.email, "role": "viewer"}]})
 
-    assert done.out.startswith(f"~ people “{editor.email}”\n    role: editor -> viewer\n")
+    assert done.out.startswith(f"~ people: {editor.email}\n    role: editor -> viewer\n")
     editor.refresh_from_db()
     assert editor.role == "viewer"
     change = AuditEvent.objects.get(action="account:role:change")

@@ -25,7 +25,7 @@ def test_what_left_the_file_is_told_and_removed_on_demand(run: Run) -> None:
 
     kept = run(smaller)
     assert kept.out.startswith(
-        "No longer in the file: webhooks “Chat”, access_rules “a”, apps “wiki”, groups “b”. "
+        "No longer in the file: webhooks: Chat; access_rules: a; apps: wiki; groups: b. "
     )
     assert App.objects.exists()
 
@@ -33,10 +33,10 @@ def test_what_left_the_file_is_told_and_removed_on_demand(run: Run) -> None:
 
     assert plan.code == 2
     assert plan.out.splitlines()[:-1] == [
-        "- webhooks “Chat” (deleted)",
-        "- access_rules “a” (deleted)",
-        "- apps “wiki” (deleted)",
-        "- groups “b” (deleted)",
+        "- webhooks: Chat (deleted)",
+        "- access_rules: a (deleted)",
+        "- apps: wiki (deleted)",
+        "- groups: b (deleted)",
     ]
     assert done.out.endswith("Applied: 0 created, 0 changed, 4 removed.\n")
     assert [group.name for group in Group.objects.all()] == ["a"]
@@ -69,7 +69,7 @@ def test_only_what_apply_manages_is_removed(run: Run, owner: User, viewer: User)
     done = run({}, "--prune", "--yes")
 
     assert done.out.splitlines() == [
-        "- people “made@example.com” (disabled)",
+        "- people: made@example.com (disabled)",
         "Applied: 0 created, 0 changed, 1 removed.",
     ]
     assert {group.name for group in Group.objects.all()} == {"by-hand", "again"}
@@ -100,7 +100,7 @@ def test_a_group_that_something_depends_on_is_not_removed(run: Run) -> None:
     done = run({}, "--prune", "--yes")
 
     assert done.code == 1
-    assert "groups “lab”: This depends on the group: Access rule “by hand”." in done.problems
+    assert "groups: lab: This depends on the group: Access rule “by hand”." in done.problems
     assert Group.objects.exists()
 
 
@@ -109,7 +109,7 @@ def test_an_open_invitation_is_withdrawn(run: Run) -> None:
 
     done = run({}, "--prune", "--yes")
 
-    assert done.out.startswith("- people “guest@example.com” (withdrawn)\n")
+    assert done.out.startswith("- people: guest@example.com (withdrawn)\n")
     assert Invitation.objects.get().replaced_at is not None
 
 
@@ -120,7 +120,7 @@ def test_a_service_account_and_its_team_leave_together(run: Run, owner: User) ->
     done = run({}, "--prune", "--yes")
 
     assert done.out.splitlines()[:-1] == [
-        "- service_accounts “bot” (disabled)", "- groups “lab” (deleted)",
+        "- service_accounts: bot (disabled)", "- groups: lab (deleted)",
     ]  # fmt: skip
     account = User.objects.get(username="bot")
     assert (account.is_active, account.responsible_group_id) == (False, None)

@@ -78,7 +78,7 @@ def test_a_secret_is_compared_and_replaced(run: Run, monkeypatch: pytest.MonkeyP
     plan, done = run(file, "--plan"), run(file)
 
     assert plan.out.splitlines() == [
-        "~ apps “wiki”",
+        "~ apps: wiki",
         "    client_secret: changed",
         "Plan: 0 to create, 1 to change, 0 to remove.",
     ]
@@ -115,7 +115,7 @@ def test_the_secret_of_a_webhook_is_compared_and_rotated(run: Run, tmp_path: Pat
 
     done = run(file)
 
-    assert done.out.startswith("~ webhooks “Chat”\n    secret: changed\n")
+    assert done.out.startswith("~ webhooks: Chat\n    secret: changed\n")
     assert secrets_of(WebhookEndpoint.objects.get()) == [signing_secret("b"), signing_secret("a")]
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from operations.as_code.document import read_document
 from operations.as_code.export import _Dumper
-from operations.as_code.kinds import TABLES
+from operations.as_code.object_types import TABLES
 from operations.as_code.schema import make_schema, schema_text
 from tests.operations.as_code.conftest import command
 from tests.operations.as_code.test_example import EXAMPLE

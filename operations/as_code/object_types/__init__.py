@@ -1,6 +1,6 @@
 """The kinds of objects that a file may describe, in the order in which they are stored."""
 
-from operations.as_code.kinds import (
+from operations.as_code.object_types import (
     access_rules,
     apps,
     branding,
