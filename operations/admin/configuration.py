@@ -124,8 +124,6 @@ add_page(
         "configuration",
         "configuration/",
         configuration_page,
-        gettext_lazy("Configuration file"),
-        position=25,
         help_page="configuration-as-code",
         for_owners=True,
     )

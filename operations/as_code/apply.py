@@ -180,8 +180,7 @@ def _apply(run: Run, options: Options, digest: str) -> Outcome:
 
 def _lock(entries: Mapping[str, list[Entry]], record: Record) -> None:
     """Everything that the services lock, in the order of docs/architecture.md."""
-    names = {key for each in record.objects + record.left for key in (each.id,)
-             if each.table in ACCOUNT_TABLES}  # fmt: skip
+    names = {each.id for each in record.objects + record.left if each.table in ACCOUNT_TABLES}
     logins = {login for kind in KINDS
               for login in kind.users_of(entries.get(kind.table.name, ()))}  # fmt: skip
     keys = set(User.objects.filter(email__in=logins).values_list("pk", flat=True))
@@ -241,18 +240,22 @@ def _remove(run: Run, record: Record, *, prunes: bool) -> tuple[list[Change], tu
     for kind in reversed(KINDS):
         name = kind.table.name
         named = {entry.key for entry in run.entries.get(name, ())}
-        stored = kind.read({each.key for each in record.objects + record.left
-                            if each.table == name})  # fmt: skip
-        for each in record.objects + record.left:
+        managed = [each for each in record.objects + record.left
+                   if each.table == name and each.key not in named]  # fmt: skip
+        stored = kind.read({each.key for each in managed})
+        for each in managed:
             row = stored.get(each.key)
             # What somebody has deleted, and made again by hand, is not ours.
-            if each.table != name or each.key in named or row is None or not each.is_row(row):
+            if row is None or not each.is_row(row):
+                continue
+            # An account that was found is nobody's to take away, and the appearance never goes.
+            if (not each.is_made and name in ACCOUNT_TABLES) or not kind.table.key:
                 continue
             if not prunes:
                 left.append(each._replace(values=None))
                 continue
             try:
-                word = kind.remove(run, row, each.is_made)
+                word = kind.remove(run, row)
             except GatehouseError as error:
                 run.problems.add(0, str(each), error.sentences)
                 continue

@@ -103,9 +103,6 @@ class Problems:
     def __iter__(self) -> Iterator[Problem]:
         return iter(sorted(self._found, key=lambda each: each.line))
 
-    def __len__(self) -> int:
-        return len(self._found)
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:

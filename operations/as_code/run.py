@@ -37,7 +37,7 @@ class Kind:
     keys, or for None what an export writes, in the order of the file. save: makes the object of an
     entry be as it says; None stands for one that is not there. arrange: called once all are saved.
     remove: what becomes of an object that the file does not name any more, in a word; "" for
-    nothing. Its last argument: whether apply has made it. users_of: addresses of the accounts that
+    nothing. users_of: addresses of the accounts that
     are locked first. key_of: the key that the row with this id has now, where read() does not read
     all rows; "" for none.
     """
@@ -45,7 +45,7 @@ class Kind:
     table: Table
     read: Callable[[Collection[str] | None], dict[str, Stored]]
     save: Callable[["Run", Entry, Stored | None], None]
-    remove: Callable[["Run", Stored, bool], str]
+    remove: Callable[["Run", Stored], str]
     clean_key: Callable[[str], str] = str.strip
     arrange: Callable[["Run", list[Entry]], None] = lambda _run, _entries: None
     users_of: Callable[[Iterable[Entry]], set[str]] = lambda _entries: set()
@@ -214,11 +214,11 @@ def _content_of(reference: Reference, folder: Path) -> bytes:
 
 
 def numbered(keys: Iterable[str]) -> Iterator[str]:
-    """Keys that may repeat, told apart: `wiki`, `wiki (2)`."""
+    """Keys that may repeat, told apart: `wiki`, `wiki  (2)`. No stored name has two spaces."""
     counts: dict[str, int] = {}
     for key in keys:
         counts[key] = number = counts.get(key, 0) + 1
-        yield key if number == 1 else f"{key} ({number})"
+        yield key if number == 1 else f"{key}  ({number})"
 
 
 def is_same(wanted: Mapping[str, Any], stored: Stored) -> bool:

@@ -110,3 +110,34 @@ def test_the_command_names_the_first_wrong_row(five_events: None) -> None:
 
     with pytest.raises(CommandError, match=r"broken at row 4: a row has been changed"):
         call_command("verifyaudit")
+
+
+def test_deferred_events_are_appended_at_the_end_in_their_order(owner: User, viewer: User) -> None:
+    numbers: list[int] = []
+    with transaction.atomic(), audit_log.deferred():
+        first = audit_log.record("account:user:edit", actor=owner, target=viewer)
+        audit_log.record("account:user:disable", target=viewer)
+        audit_log.when_numbered(lambda: numbers.append(first.seq))
+        assert (AuditEvent.objects.count(), first.seq, numbers) == (0, None, [])
+
+    rows = list(AuditEvent.objects.order_by("seq").values_list("action", flat=True))
+    assert rows == ["account:user:edit", "account:user:disable"]
+    assert numbers == [AuditEvent.objects.order_by("seq")[0].seq]
+    assert audit_log.verify().broken_at is None
+
+
+def test_an_error_drops_deferred_events(viewer: User) -> None:
+    numbers: list[str] = []
+
+    def fail() -> None:
+        with transaction.atomic(), audit_log.deferred():
+            audit_log.record("account:user:disable", target=viewer)
+            audit_log.when_numbered(lambda: numbers.append("called"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    audit_log.record("account:user:enable", target=viewer)
+
+    assert (AuditEvent.objects.get().action, numbers) == ("account:user:enable", [])

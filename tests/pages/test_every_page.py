@@ -21,13 +21,14 @@ NARROWEST = {"width": 320, "height": 640}
 SEED = f"""
 import re
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlencode
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from accounts.actors import SYSTEM
 from accounts.admin.site import site
 from accounts.models import AccountToken, BrowserSession, User
 from accounts.services.email_tokens import issue_token
-from accounts.services.groups.changes import create_group
+from accounts.services.groups.changes import change_group, create_group
 from accounts.services.invitations import invite
 from accounts.services.offboard import offboard
 from accounts.services.service_accounts import create_service_account
@@ -41,6 +42,7 @@ from django.utils import timezone
 from forward_auth.models import Denial
 from magiclinks.services import issue_link
 from oidc_provider.services.registration import create_token
+from operations.as_code.apply import Options, apply_configuration
 from operations.demo.create import create_demo
 from tests.accounts.approval_helpers import request_to_disable
 from webhooks.models import WebhookDelivery
@@ -58,7 +60,10 @@ Denial.objects.create(reference="ABCD2345", status=403, code="forbidden", why="r
                       credential="session", host="wiki.example.com", path="/edit", method="POST")
 start_family(waiting, timezone.now())
 request_to_disable(waiting)
-create_group(actor=SYSTEM, name="night-shift")
+night_shift = create_group(actor=SYSTEM, name="night-shift")
+file = b"version: 1\\ngroups: [{{name: night-shift, label: Night}}]"
+apply_configuration(file, Options(Path("/")))
+change_group(actor=SYSTEM, group=night_shift, changes={{"label": "Those who work at night"}})
 machine = create_service_account(actor=SYSTEM, username="printer", responsible=owner)
 values = {{"name": "Chat", "url": "https://chat.example.com/hook", "is_enabled": False}}
 chat = create_endpoint(actor=owner, values=values).endpoint

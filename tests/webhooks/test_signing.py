@@ -3,7 +3,9 @@
 import base64
 from datetime import UTC, datetime
 
-from webhooks.signing import make_secret, sign, signature_headers
+import pytest
+
+from webhooks.signing import make_secret, secret_of, sign, signature_headers
 
 # From the reference implementations: github.com/standard-webhooks/standard-webhooks.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -42,3 +44,22 @@ def test_a_secret_has_the_form_and_length_of_the_specification() -> None:
     assert first != second
     assert first.startswith("whsec_")
     assert len(base64.b64decode(first.removeprefix("whsec_"), validate=True)) == 32
+
+
+@pytest.mark.parametrize("text", [SECRET, SECRET.removeprefix("whsec_"), f" {SECRET}\n"])
+def test_a_secret_from_elsewhere_has_one_stored_form(text: str) -> None:
+    assert secret_of(text) == SECRET
+
+
+@pytest.mark.parametrize("size", [0, 23, 65])
+def test_a_secret_from_elsewhere_has_24_to_64_bytes(size: int) -> None:
+    with pytest.raises(ValueError, match="too short or too long"):
+        secret_of(base64.b64encode(bytes(size)).decode())
+
+
+@pytest.mark.parametrize("text", ["whsec_not base64 at all!", "ä" * 40])
+def test_a_secret_from_elsewhere_is_base64(text: str) -> None:
+    with pytest.raises(ValueError, match="no base64") as failed:
+        secret_of(text)
+
+    assert text not in str(failed.value)

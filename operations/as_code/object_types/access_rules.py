@@ -146,7 +146,7 @@ def order_of(present: list[str], wanted: list[str]) -> list[str]:
     return [next(following) if key in chosen else key for key in present]
 
 
-def remove(run: Run, stored: Stored, is_made: bool) -> str:
+def remove(run: Run, stored: Stored) -> str:
     """Deleted; denials by it stay."""
     delete_rule(actor=run.actor, rule=AccessRule(pk=stored.id))
     return "deleted"

@@ -213,7 +213,7 @@ def _probe(name: str, items: list[Any]) -> object:
     return None
 
 
-def remove(run: Run, stored: Stored, is_made: bool) -> str:
+def remove(run: Run, stored: Stored) -> str:
     """Deleted. Access rules stay and apply as before."""
     delete_app(actor=run.actor, app=App(pk=stored.id))
     return "deleted"

@@ -59,8 +59,8 @@ def _differs(content: bytes) -> bool:
         return True  # the service says what is wrong
 
 
-def remove(run: Run, stored: Stored, is_made: bool) -> str:
-    """A file without this section leaves the appearance alone."""
+def remove(run: Run, stored: Stored) -> str:
+    """Nothing: a file without this section leaves the appearance alone."""
     return ""
 
 

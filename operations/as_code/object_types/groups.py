@@ -43,7 +43,7 @@ def save(run: Run, entry: Entry, stored: Stored | None) -> None:
             change_group(actor=run.actor, group=Group(pk=stored.id), changes=values)
 
 
-def remove(run: Run, stored: Stored, is_made: bool) -> str:
+def remove(run: Run, stored: Stored) -> str:
     """Deleted, unless something depends on it."""
     delete_group(actor=run.actor, group=Group(pk=stored.id))
     return "deleted"

@@ -142,14 +142,14 @@ def _user(stored: Stored) -> User | None:
     return found
 
 
-def remove(run: Run, stored: Stored, is_made: bool) -> str:
-    """Accounts that apply has made are disabled, open invitations withdrawn; owners stay."""
+def remove(run: Run, stored: Stored) -> str:
+    """Accounts are disabled, open invitations withdrawn; owners stay."""
     if stored.id.startswith(INVITATION):
         key = stored.id.removeprefix(INVITATION)
         withdraw(actor=run.actor, invitation=Invitation.objects.get(pk=key))
         return "withdrawn"
     user = _user(stored)
-    if user is None or not is_made or user.role == Role.OWNER or not user.is_active:
+    if user is None or user.role == Role.OWNER or not user.is_active:
         return ""
     disable_user(actor=run.actor, user=user, reason="not in the configuration file")
     return "disabled"

@@ -109,13 +109,13 @@ def _change(
         edit_profile(actor=actor, user=user, profile=Profile(name=values["name"]))
 
 
-def remove(run: Run, stored: Stored, is_made: bool) -> str:
-    """Disabled, if apply has made it; its keys refuse everything from then on.
+def remove(run: Run, stored: Stored) -> str:
+    """Disabled; its keys refuse everything from then on.
 
     Its team, which may have left the file as well, answers for it no longer.
     """
     user = User.objects.filter(pk=stored.id).first()
-    if user is None or not is_made or not user.is_active:
+    if user is None or not user.is_active:
         return ""
     give_to_team(actor=run.actor, user=user, team=None)
     disable_user(actor=run.actor, user=user, reason="not in the configuration file")

@@ -83,7 +83,7 @@ def _probe(name: str, items: list[Any]) -> object:
     return clean_values({name: items})
 
 
-def remove(run: Run, stored: Stored, is_made: bool) -> str:
+def remove(run: Run, stored: Stored) -> str:
     """Deleted with its deliveries."""
     delete_endpoint(actor=run.actor, endpoint=WebhookEndpoint(pk=stored.id))
     return "deleted"

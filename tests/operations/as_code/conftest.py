@@ -58,4 +58,4 @@ def command(*arguments: str) -> Done:
 
 def rule(name: str, **more: Any) -> dict[str, Any]:
     """An access rule of the file."""
-    return {"name": name, "effect": "role", "host": f"{name}.example.com", **more}
+    return {"name": name, "effect": "role", "host": f"{name}.example.com"} | more

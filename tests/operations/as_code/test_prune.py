@@ -66,6 +66,8 @@ def test_only_what_apply_manages_is_removed(run: Run, owner: User, viewer: User)
     delete_group(actor=SYSTEM, group=Group.objects.get(name="again"))
     create_group(actor=SYSTEM, name="again")
 
+    smaller = run({}, "--plan")
+    assert smaller.out.startswith("No longer in the file: people: made@example.com. --prune")
     done = run({}, "--prune", "--yes")
 
     assert done.out.splitlines() == [

@@ -174,5 +174,5 @@ def test_rules_may_have_the_same_name() -> None:
     text = "version: 1\naccess_rules:\n" + "- {name: Wiki, effect: role}\n" * 2
 
     assert [entry.key for entry in read_configuration(text.encode())["access_rules"]] == [
-        "Wiki", "Wiki (2)",
+        "Wiki", "Wiki  (2)",
     ]  # fmt: skip

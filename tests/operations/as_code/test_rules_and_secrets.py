@@ -45,6 +45,22 @@ def test_the_order_of_the_file_decides_and_others_keep_their_places(run: Run) ->
     assert run({"access_rules": [rule("a"), rule("new"), rule("b")]}).out == "No changes needed.\n"
 
 
+def test_rules_of_one_name_are_told_apart_by_their_order(run: Run) -> None:
+    first, second = rule("x", path="/a"), rule("x", path="/b")
+    literal = rule("x (2)", host="")
+    file = {"access_rules": [first, second, literal]}
+
+    assert run(file).out.endswith("Applied: 3 created, 0 changed, 0 removed.\n")
+    assert run(file).out == "No changes needed.\n"
+    assert run(command("export").out, "--plan").code == 0
+    changed = run({"access_rules": [first, {**second, "role": "admin"}, literal]})
+
+    assert changed.out.startswith("~ access_rules: x  (2)\n    role: viewer -> admin\n")
+    assert list(AccessRule.objects.order_by("position").values_list("path", "role")) == [
+        ("/a", "viewer"), ("/b", "admin"), ("", "viewer"),
+    ]  # fmt: skip
+
+
 def test_new_rules_stand_before_one_that_matches_everything(run: Run) -> None:
     create_rule(actor=SYSTEM, rule=AccessRule(**rule("hand")))
     create_rule(actor=SYSTEM, rule=AccessRule(name="rest", effect="deny"))
