@@ -60,6 +60,11 @@ def _is_strippable(char: str) -> bool:
     return char.isspace() or (char != "\0" and unicodedata.category(char) in ("Cc", "Cf"))
 
 
+def printable(text: str) -> str:
+    """The text without characters that would act on a terminal, for the output of a command."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
 def echo(text: str) -> str:
     """`text` in quotes for a message: one line, and cut when it is long."""
     if len(text) > MAX_ECHO_LENGTH:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from core.text.plain_text import printable
 from operations.as_code.fields import Field, Table, Type
 from operations.as_code.object_types import KINDS
 from operations.as_code.run import Kind, Stored
@@ -99,11 +100,6 @@ def shown(field: Field, value: Any) -> str:
     if len(text) > MAX_VALUE:
         text = f"{text[: MAX_VALUE - 1]}…"
     return printable(text) or '""'
-
-
-def printable(text: str) -> str:
-    """Without characters that would act on a terminal."""
-    return "".join(each if each.isprintable() else "�" for each in text)
 
 
 def diff_lines(changes: Iterable[Change]) -> Iterator[str]:

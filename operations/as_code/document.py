@@ -12,9 +12,12 @@ from typing import Any
 
 import yaml
 
+from core.text.plain_text import printable
 from core.text.strict_json import read_json
 
 MAX_BYTES, MAX_DEPTH = 1024 * 1024, 12
+# Characters of a field's name in a message.
+MAX_KEY = 60
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -141,7 +144,7 @@ def _mapping(events: Iterator[yaml.Event], line: int, depth: int) -> Node:
         if not isinstance(event, yaml.ScalarEvent) or not event.value:
             raise DocumentError("the name of a field has to be a text", key.line)
         if event.value in values:
-            name, first = printable_key(event.value), keys[event.value]
+            name, first = printable(event.value[:MAX_KEY]), keys[event.value]
             raise DocumentError(f"{name} stands here twice, first in line {first}", key.line)
         keys[event.value] = key.line
         values[event.value] = _node(next(events), events, depth + 1)
@@ -158,8 +161,3 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 0
-
-
-def printable_key(text: str) -> str:
-    """A key, without characters that would act on a terminal."""
-    return "".join(each if each.isprintable() else "�" for each in text[:60])

@@ -9,7 +9,8 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from difflib import get_close_matches
 from typing import Any
 
-from operations.as_code.document import Node, printable_key
+from core.text.plain_text import printable
+from operations.as_code.document import MAX_KEY, Node
 from operations.as_code.fields import (
     VERSION,
     Entry,
@@ -221,7 +222,7 @@ def _unknown(name: str, line: int, path: str, names: Sequence[str], problems: Pr
         text = f"there is no such field; did you mean {near[0]}?"
     else:
         text = HINTS.get(name) or f"there is no such field, but: {', '.join(names)}"
-    problems.add(line, f"{path}.{printable_key(name)}".lstrip("."), text)
+    problems.add(line, f"{path}.{printable(name[:MAX_KEY])}".lstrip("."), text)
 
 
 _READERS: dict[Type, Callable[[Field, Node, Wrong], Any]] = {

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from core.commands import GatehouseCommand
+from core.text.plain_text import printable
 from operations.as_code.apply import (
     ConfigurationInvalid,
     Options,
@@ -14,11 +15,13 @@ from operations.as_code.apply import (
     apply_configuration,
     plan_configuration,
 )
-from operations.as_code.changes import diff_lines, printable
+from operations.as_code.changes import diff_lines
 from operations.as_code.document import MAX_BYTES
 
 # As other tools that plan: nothing to do is 0, an error 1.
 CHANGES = 2
+# Of the objects that a file does not name any more, how many are listed.
+MAX_LEFT = 20
 
 
 class Command(GatehouseCommand):
@@ -96,8 +99,11 @@ class Command(GatehouseCommand):
         for line in diff_lines(outcome.changes):
             self.stdout.write(line)
         if outcome.left:
-            named = printable("; ".join(outcome.left))
-            self.stdout.write(f"No longer in the file: {named}. --prune removes them.")
+            self.stdout.write("No longer in the file, and removed by --prune:")
+        for each in outcome.left[:MAX_LEFT]:
+            self.stdout.write(f"    {printable(each)}")
+        if len(outcome.left) > MAX_LEFT:
+            self.stdout.write(f"    and {len(outcome.left) - MAX_LEFT} more")
 
     def _fail(self, name: str, error: ConfigurationInvalid) -> None:
         for each in error.problems:

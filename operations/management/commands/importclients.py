@@ -15,7 +15,7 @@ from accounts.roles import Role
 from applications.importing.client import ImportFileError
 from applications.models import App
 from core.commands import GatehouseCommand
-from core.text.plain_text import trim_line
+from core.text.plain_text import printable, trim_line
 from federation.authentik.http import AuthentikError
 from operations.importing.clients import (
     ClientResult,
@@ -92,11 +92,11 @@ class Command(GatehouseCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def act(self, **options: Any) -> None:
-        name = _shown(options["file"])
+        name = printable(options["file"])
         try:
             export = self._read(options)
         except ImportFileError as error:
-            raise CommandError(f"{name}: {_shown(str(error))}. Nothing was created.") from None
+            raise CommandError(f"{name}: {printable(str(error))}. Nothing was created.") from None
         except AuthentikError as error:
             raise CommandError(str(error)) from None
         urls = dict(options["urls"])
@@ -128,7 +128,7 @@ class Command(GatehouseCommand):
         if name == "-":
             return read_file(source, sys.stdin.buffer)
         if not Path(name).is_file():
-            raise CommandError(f"There is no file {_shown(name)}.")
+            raise CommandError(f"There is no file {printable(name)}.")
         with Path(name).open("rb") as file:
             return read_file(source, file)
 
@@ -155,7 +155,7 @@ class Command(GatehouseCommand):
             )  # fmt: skip
         else:
             self._tell(export, results, counts, is_dry=is_dry)
-        name = _shown(options["file"])
+        name = printable(options["file"])
         if counts[Outcome.ERROR]:
             number = counts[Outcome.ERROR]
             said = f"{number} {'client is' if number == 1 else 'clients are'} wrong in {name}."
@@ -171,7 +171,7 @@ class Command(GatehouseCommand):
         for result in results:
             self.stdout.write(_line(result, is_dry=is_dry))
             for note in result.notes:
-                self.stdout.write(f"    {_shown(note)}")
+                self.stdout.write(f"    {printable(note)}")
         for remark in export.remarks:
             self.stdout.write(remark)
         self.stdout.write(
@@ -210,7 +210,7 @@ def _line(result: ClientResult, *, is_dry: bool) -> str:
         line += ", with its secret"
     if result.message:
         line += f": {result.message}"
-    return _shown(line)
+    return printable(line)
 
 
 def _record(result: ClientResult) -> dict[str, Any]:
@@ -230,11 +230,6 @@ def _about_others(counts: Counter[Outcome], *, is_dry: bool) -> str:
     if is_dry:
         return "Nothing was changed."
     return "The others were imported." if counts[Outcome.NEW] else "Nothing was created."
-
-
-def _shown(text: str) -> str:
-    """Without characters that would act on a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _pair(text: str) -> tuple[str, str]:

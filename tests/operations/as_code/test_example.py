@@ -112,7 +112,7 @@ def test_an_export_is_what_is_there(run: Run) -> None:
 
     plan = run(exported, "--plan")
     # An open invitation is no account, so it is not exported.
-    left = "No longer in the file: people: bert@northwind.example. --prune removes them.\n"
+    left = "No longer in the file, and removed by --prune:\n    people: bert@northwind.example\n"
     assert (plan.code, plan.out) == (0, f"{left}No changes needed.\n"), plan.problems
     assert exported.startswith("# yaml-language-server: $schema=gatehouse.schema.json\n")
 
@@ -126,3 +126,14 @@ def test_the_page_shows_a_file_that_is_applied(run: Run, monkeypatch: pytest.Mon
 
     assert done.out.endswith("Applied: 3 created, 0 changed, 0 removed.\n"), done.problems
     assert app_of_credentials("metrics", CLIENT_SECRET) is not None
+
+
+def test_an_export_has_at_most_as_many_people_as_a_file(db: None) -> None:
+    people = [User(email=f"n{number}@example.com") for number in range(501)]
+    User.objects.bulk_create(people)
+
+    done = command("export", "--people")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.problems == "people: there are more than 500; manage.py exportusers writes all"
+    assert command("export").code == 0

@@ -24,9 +24,14 @@ def test_what_left_the_file_is_told_and_removed_on_demand(run: Run) -> None:
     smaller = {"groups": [{"name": "a"}]}
 
     kept = run(smaller)
-    assert kept.out.startswith(
-        "No longer in the file: webhooks: Chat; access_rules: a; apps: wiki; groups: b. "
-    )
+    assert kept.out.splitlines() == [
+        "No longer in the file, and removed by --prune:",
+        "    webhooks: Chat",
+        "    access_rules: a",
+        "    apps: wiki",
+        "    groups: b",
+        "No changes needed.",
+    ]
     assert App.objects.exists()
 
     plan, done = run(smaller, "--plan", "--prune"), run(smaller, "--prune", "--yes")
@@ -43,6 +48,15 @@ def test_what_left_the_file_is_told_and_removed_on_demand(run: Run) -> None:
     for model in (App, AccessRule, WebhookEndpoint):
         assert model.objects.count() == 0
     assert run(smaller, "--prune").out == "No changes needed.\n"
+
+
+def test_a_long_list_of_what_left_the_file_is_cut(run: Run) -> None:
+    run({"groups": [{"name": f"g{number:02}"} for number in range(22)]})
+
+    lines = run({}, "--plan").out.splitlines()
+
+    assert len(lines) == 23
+    assert lines[-3:] == ["    groups: g19", "    and 2 more", "No changes needed."]
 
 
 def test_removing_asks(run: Run) -> None:
@@ -67,7 +81,7 @@ def test_only_what_apply_manages_is_removed(run: Run, owner: User, viewer: User)
     create_group(actor=SYSTEM, name="again")
 
     smaller = run({}, "--plan")
-    assert smaller.out.startswith("No longer in the file: people: made@example.com. --prune")
+    assert smaller.out.splitlines()[1:] == ["    people: made@example.com", "No changes needed."]
     done = run({}, "--prune", "--yes")
 
     assert done.out.splitlines() == [
