@@ -6,6 +6,7 @@ from operations.as_code.object_types import (
     branding,
     groups,
     people,
+    scopes,
     service_accounts,
     webhooks,
 )
@@ -17,6 +18,7 @@ KINDS: tuple[Kind, ...] = (
     groups.KIND,
     people.KIND,
     service_accounts.KIND,
+    scopes.KIND,
     apps.KIND,
     access_rules.KIND,
     webhooks.KIND,

@@ -20,6 +20,7 @@ from applications.addresses import (
     slug_of,
 )
 from applications.client_keys import MAX_KEYS, MAX_KEYS_URL
+from applications.custom_scopes import MAX_SCOPES
 from applications.models import PUBLIC, SECRET, App
 from applications.opening_hours import MAX_LINES
 from applications.redirect_uris import MAX_URI, MAX_URIS
@@ -96,6 +97,8 @@ TABLE = Table(
               default=False),
         Field("subject_type", Type.TEXT, "Whether people have the same id in every app.",
               default=PUBLIC, choices=_values_of(App.SUBJECT_TYPES)),
+        Field("custom_scopes", Type.TEXTS, "Scopes of your own that the app may ask for.",
+              default=[], most=MAX_SCOPES),
         Field("service_account", Type.TEXT, "The user name that an app of the kind service acts "
               "as."),
         Field("client_authentication", Type.TEXT, "How the app proves to be itself.",
@@ -120,8 +123,8 @@ _APART = ("client_id", "client_secret", *_REFERRING)
 
 
 def read(keys: Collection[str] | None) -> dict[str, Stored]:
-    """All apps are read, because they are few."""
-    rows = list(App.objects.all())
+    """All apps are read, because they are few; those that registered themselves not for a file."""
+    rows = list(App.objects.filter(is_self_registered=False) if keys is None else App.objects.all())
     groups = _texts(Group, "name", (key for row in rows for key in row.openid_group_ids))
     people = [key for row in rows for key in row.openid_people]
     users = _texts(User, "email", [*people, *(row.service_account for row in rows)])

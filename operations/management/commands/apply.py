@@ -28,8 +28,8 @@ class Command(GatehouseCommand):
     """Make the instance be as a file says."""
 
     help = (
-        "Make apps, access rules, groups, first people, service accounts, webhooks and the "
-        "appearance be as a file says, in one transaction. What the file does not name is left "
+        "Make apps, scopes, access rules, groups, first people, service accounts, webhooks and "
+        "the appearance be as a file says, in one transaction. What the file does not name is left "
         "alone. With --plan it shows the differences, changes nothing, and exits with 2 if there "
         "are any. Exits with 1 if something is wrong in the file; nothing is changed then. Safe to "
         "repeat: a second time nothing changes."

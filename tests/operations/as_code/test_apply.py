@@ -11,7 +11,7 @@ from accounts.actors import SYSTEM
 from accounts.models import Group, Membership, User
 from accounts.services.groups.changes import create_group
 from accounts.services.groups.members import add_member
-from applications.models import App
+from applications.models import App, CustomScope
 from applications.services.apps import edit_app
 from audit.audit_log import verify
 from audit.models import AuditEvent
@@ -196,6 +196,32 @@ def test_a_field_that_is_left_out_has_its_default(run: Run) -> None:
     app.refresh_from_db()
     assert (app.is_trusted, app.openid_second_factor, app.signed_userinfo) == (False, False, False)
     assert app.client_id == App.objects.get().client_id
+
+
+def test_a_scope_and_its_api_follow_the_file(run: Run) -> None:
+    scope = {"name": "books:read", "description": "read your books", "audience": "wiki"}
+    run({"apps": [{**WIKI, "custom_scopes": ["books:read"]}], "scopes": [scope]})
+    plain = {**scope, "audience": "", "is_public": False}
+
+    unknown = run({"scopes": [{**scope, "audience": "wikki"}]})
+    missing = run({"apps": [{**WIKI, "custom_scopes": ["books:write"]}]})
+    done = run({"scopes": [plain]})
+
+    assert "scopes[0].audience: there is no app of this short name" in unknown.problems
+    assert "apps[0].custom_scopes: " in missing.problems
+    assert done.out.startswith(
+        '~ scopes: books:read\n    audience: wiki -> ""\n    is_public: true -> false\n'
+    )
+    assert run({"scopes": [plain]}, "--prune", "--yes").out.endswith("1 removed.\n")
+    assert run({}, "--prune", "--yes").out.startswith("- scopes: books:read (deleted)\n")
+    assert not CustomScope.objects.exists()
+
+
+def test_an_app_that_registered_itself_is_not_exported(run: Run) -> None:
+    run({"apps": [WIKI]})
+    App.objects.update(is_self_registered=True)
+
+    assert "wiki" not in command("export").out
 
 
 def test_ids_of_people_in_an_app_do_not_change_by_a_file(run: Run) -> None:

@@ -54,6 +54,7 @@ def test_without_a_file_the_page_says_how_to_begin(panel: Client) -> None:
 
 def test_nothing_differs_right_after_a_file(run: Run, panel: Client) -> None:
     run({"groups": [{"name": "lab"}], "apps": [WIKI], "access_rules": [rule("b"), rule("a")],
+         "scopes": [{"name": "books:read", "description": "read", "audience": "wiki"}],
          "webhooks": [{**HOOK, "name": "b"}, {**HOOK, "name": "a"}], "branding": {"name": "N"},
          "people": [{"email": "anna@example.com", "role": "admin"},
                     {"email": "guest@example.com", "invite": True}],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from accounts.models import Group, Invitation, Membership, User
-from applications.models import App
+from applications.models import App, CustomScope
 from applications.services.secrets import app_of_credentials
 from audit.audit_log import verify
 from audit.models import AuditEvent
@@ -37,7 +37,7 @@ def test_the_example_makes_what_it_says(run: Run) -> None:
     done = run(EXAMPLE.read_text())
 
     assert done.code == 0, done.problems
-    assert done.out.endswith("Applied: 11 created, 1 changed, 0 removed.\n")
+    assert done.out.endswith("Applied: 12 created, 1 changed, 0 removed.\n")
     anna = User.objects.get(email="anna@northwind.example")
     assert (anna.role, anna.name, anna.has_usable_password()) == ("admin", "Anna Älv", False)
     assert Membership.objects.get(user=anna).group.name == "on-call"
@@ -48,6 +48,8 @@ def test_the_example_makes_what_it_says(run: Run) -> None:
     wiki = App.objects.get(slug="wiki")
     assert app_of_credentials("wiki", CLIENT_SECRET) == wiki
     assert str(on_call.pk) in wiki.openid_group_ids
+    scope = CustomScope.objects.get()
+    assert (scope.name, scope.audience, wiki.custom_scopes) == ("wiki:read", wiki, ["wiki:read"])
     assert [rule.name for rule in AccessRule.objects.all()] == [
         "Metrics API for the report", "Metrics", "Everything else",
     ]  # fmt: skip
@@ -98,7 +100,7 @@ def test_a_plan_shows_everything_and_writes_nothing(run: Run) -> None:
     plan = run(EXAMPLE.read_text(), "--plan")
 
     assert plan.code == 2
-    assert plan.out.endswith("Plan: 11 to create, 1 to change, 0 to remove.\n")
+    assert plan.out.endswith("Plan: 12 to create, 1 to change, 0 to remove.\n")
     assert "+ apps: wiki\n    name: Wiki\n" in plan.out
     assert "    client_secret: set\n" in plan.out
     for model in (User, Group, App, AccessRule, WebhookEndpoint, AuditEvent, Invitation, Branding):
