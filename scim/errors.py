@@ -33,7 +33,7 @@ class NoTarget(ScimError):
 
 
 class Mutability(ScimError):
-    """A change of an attribute that clients may only read."""
+    """A change of an attribute that clients may only read, or removing a required one."""
 
     scim_type = "mutability"
 

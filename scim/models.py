@@ -14,8 +14,10 @@ class ScimUser(models.Model):
     """An account that SCIM manages. A person without a row has their address as userName.
 
     user_name: as it was sent; key: the same in lower case, by which it is unique and compared.
-    external_id: the id at the client. released_at: when the client deleted the user. The account is
-    disabled then, and SCIM no longer shows it; the names stay taken.
+    external_id: the id at the client. has_name: the client has sent `name`; without, not even
+    `name.formatted` is shown. is_primary: what the client says of the address. released_at: when it
+    deleted the user. The account is disabled then, and SCIM no longer shows it; the names stay
+    taken.
     """
 
     user = models.OneToOneField(
@@ -28,6 +30,8 @@ class ScimUser(models.Model):
     )
     given_name = models.CharField(max_length=MAX_PART_LENGTH, blank=True)
     family_name = models.CharField(max_length=MAX_PART_LENGTH, blank=True)
+    has_name = models.BooleanField(default=True)
+    is_primary = models.BooleanField(default=True)
     created_at = models.DateTimeField(_("managed since"), default=timezone.now, editable=False)
     released_at = models.DateTimeField(_("deleted there"), null=True, blank=True)
 

@@ -28,6 +28,9 @@ def apply_patch(resource: dict[str, Any], body: Any, schema: Schema) -> dict[str
     patched = deepcopy(resource)
     for operation in operations:
         _apply(patched, operation, schema)
+    for attribute in schema.attributes:
+        if attribute.required and attribute.name in resource and attribute.name not in patched:
+            raise Mutability(f"{attribute.name} is required. Replace it instead of removing it.")
     return patched
 
 

@@ -183,10 +183,15 @@ def _uuid(comparison: Comparison) -> UUID | None:
     return found if str(found) == comparison.value else None
 
 
-def _boolean(comparison: Comparison) -> Q:
-    if comparison.op == "pr" or comparison.value is None:
-        return NEVER if comparison.op == "eq" else ALWAYS
-    return Q(is_active=comparison.value == (comparison.op == "eq"))
+def _boolean(is_true: Q) -> Build:
+    """What is true or false for every resource."""
+
+    def build(comparison: Comparison) -> Q:
+        if comparison.op == "pr" or comparison.value is None:
+            return NEVER if comparison.op == "eq" else ALWAYS
+        return is_true if comparison.value == (comparison.op == "eq") else ~is_true
+
+    return build
 
 
 def _created(comparison: Comparison) -> Q:
@@ -198,15 +203,10 @@ def _created(comparison: Comparison) -> Q:
     return Q(ORDERINGS[comparison.op](F("created_at"), comparison.value))
 
 
-def _constant(value: Any) -> Build:
-    """What is the same for every resource."""
+def _constant(value: str) -> Build:
+    """A text that is the same for every resource."""
 
     def build(comparison: Comparison) -> Q:
-        if isinstance(value, bool):
-            wanted = comparison.value
-            if comparison.op == "pr" or wanted is None:
-                return NEVER if comparison.op == "eq" else ALWAYS
-            return ALWAYS if (wanted == value) == (comparison.op == "eq") else NEVER
         is_exact = comparison.attribute.case_exact
         return _stored_text(Value(value), folds=not is_exact)(comparison)
 
@@ -243,13 +243,14 @@ def _of_record(name: str) -> Any:
 
 
 USER_NAME: Any = Coalesce("scim__key", "email", output_field=CharField())
+FORMATTED: Any = Case(When(scim__has_name=False, then=Value("")), default=F("name"))
 GROUP_NAME: Any = Case(When(label="", then=F("name")), default=F("label"))
 _folded: Callable[[Any], Any] = Lower
 SORTED: Mapping[str, Mapping[str, Any]] = {
     USER.name: {
         "username": USER_NAME,
         "displayname": _folded("name"),
-        "name.formatted": _folded("name"),
+        "name.formatted": _folded(FORMATTED),
         "name.familyname": _folded(_of_record("family_name")),
         "name.givenname": _folded(_of_record("given_name")),
         "emails.value": F("email"),
@@ -268,15 +269,15 @@ COLUMNS: Mapping[str, Mapping[str, Build]] = {
         "externalid": _stored_text(_of_record("external_id"), folds=False, index="external_user"),
         "username": _stored_text(USER_NAME, folds=True, index="user_name"),
         "displayname": _text(F("name")),
-        "name": _text(Concat(F("name"), _of_record("given_name"), _of_record("family_name"))),
-        "name.formatted": _text(F("name")),
+        "name": _text(Concat(FORMATTED, _of_record("given_name"), _of_record("family_name"))),
+        "name.formatted": _text(FORMATTED),
         "name.familyname": _text(_of_record("family_name")),
         "name.givenname": _text(_of_record("given_name")),
-        "active": _boolean,
+        "active": _boolean(Q(is_active=True)),
         "emails": _stored_text(F("email"), folds=True, index="email"),
         "emails.value": _stored_text(F("email"), folds=True, index="email"),
         "emails.type": _constant("work"),
-        "emails.primary": _constant(True),
+        "emails.primary": _boolean(Q(scim=None) | Q(scim__is_primary=True)),
         "groups": _groups,
         "groups.value": _groups,
         "meta.created": _created,

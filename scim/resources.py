@@ -70,7 +70,7 @@ def user_resource(user: User) -> Resource:
 def _user_resource(user: User, groups: Sequence[Group]) -> Resource:
     record: ScimUser | None = record_of(user)
     parts = {
-        "formatted": user.name,
+        "formatted": user.name if record is None or record.has_name else "",
         "familyName": record.family_name if record else "",
         "givenName": record.given_name if record else "",
     }
@@ -82,7 +82,13 @@ def _user_resource(user: User, groups: Sequence[Group]) -> Resource:
         "name": {name: text for name, text in parts.items() if text},
         "displayName": user.name,
         "active": user.is_active,
-        "emails": [{"value": user.email, "type": "work", "primary": True}],
+        "emails": [
+            {
+                "value": user.email,
+                "type": "work",
+                "primary": record is None or record.is_primary,
+            }
+        ],
         "groups": [
             {
                 "value": str(group.pk),
@@ -125,7 +131,6 @@ def _group_resource(group: Group, members: Sequence[User], has_version: bool) ->
                 "value": str(user.pk),
                 "$ref": location_of(USER, user.pk),
                 "type": "User",
-                "display": user.name or user.email,
             }
             for user in members
         ],

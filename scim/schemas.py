@@ -153,16 +153,23 @@ USER = Schema(
             ),
         ),
         Attribute("displayName", description="The name that people see."),
-        Attribute("active", "boolean", "False: the account is disabled, and every access ended."),
+        Attribute(
+            "active",
+            "boolean",
+            "False: the account is disabled, and every access ended. New accounts are enabled.",
+            required=True,
+        ),
         Attribute(
             "emails",
             "complex",
-            "The address of the account. One is kept: the primary one, else that of type work.",
+            "The address of the account. One is kept: the primary one, else that of type work. "
+            "A new account may have it as userName instead.",
             multi=True,
+            required=True,
             subs=(
-                Attribute("value", description="The address.", uniqueness="server"),
+                Attribute("value", description="The address.", required=True, uniqueness="server"),
                 Attribute("type", description="Always work.", canonical=("work",)),
-                Attribute("primary", "boolean", "Always true."),
+                Attribute("primary", "boolean", "True, unless the client has said false."),
             ),
         ),
         Attribute(
@@ -223,7 +230,6 @@ GROUP = Schema(
                           mutability="immutable", reference_types=("User",)),
                 Attribute("type", description="Always User.", mutability="immutable",
                           canonical=("User",)),
-                Attribute("display", description="The displayName.", mutability=READ_ONLY),
             ),
         ),
     ),

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from accounts.group_names import is_id
 from core.text.email_addresses import AddressError, parse_email, parse_username
 from scim.errors import InvalidValue, shown
 
@@ -21,6 +22,8 @@ class UserValues(NamedTuple):
     name: str
     given_name: str
     family_name: str
+    has_name: bool
+    is_primary: bool
     active: bool | None
 
     @property
@@ -52,6 +55,8 @@ def user_values(resource: Mapping[str, Any], before: Mapping[str, Any]) -> UserV
         name=_name(resource, before),
         given_name=_text(parts, "givenName", MAX_PART_LENGTH),
         family_name=_text(parts, "familyName", MAX_PART_LENGTH),
+        has_name=bool(parts),
+        is_primary=_chosen(resource.get("emails", [])).get("primary", True),
         active=resource.get("active"),
     )
 
@@ -87,10 +92,10 @@ def _email(resource: Mapping[str, Any], user_name: str, before: Mapping[str, Any
     """The address in its stored form: of emails, else the userName if it is one."""
     sent = chosen_address(resource.get("emails", []))
     raw = sent or (user_name if "@" in user_name else chosen_address(before.get("emails", [])))
-    if raw.lower() == chosen_address(before.get("emails", [])):
-        return raw.lower()  # as it is, even if it is a placeholder
     if not raw:
         raise InvalidValue("emails: an account needs an address, here or as userName.")
+    if raw.lower() == chosen_address(before.get("emails", [])):
+        return raw.lower()  # as it is, even if it is a placeholder
     try:
         return parse_email(raw)
     except AddressError:
@@ -98,12 +103,17 @@ def _email(resource: Mapping[str, Any], user_name: str, before: Mapping[str, Any
 
 
 def chosen_address(emails: Sequence[Mapping[str, Any]]) -> str:
-    """The address that is kept: the primary one, else the first of type work, else the first."""
+    """The address that is kept; "" for none."""
+    return str(_chosen(emails).get("value", ""))
+
+
+def _chosen(emails: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The primary one, else the first of type work, else the first that has an address."""
     rows = [each for each in emails if each.get("value")]
     ranked = sorted(
         rows, key=lambda each: (not each.get("primary"), each.get("type", "").lower() != "work")
     )
-    return str(ranked[0]["value"]) if ranked else ""
+    return ranked[0] if ranked else {}
 
 
 def _username(user_name: str, before: Mapping[str, Any]) -> str | None:
@@ -142,15 +152,15 @@ def _joined(parts: Mapping[str, Any]) -> str:
 def group_name(display_name: str, taken: frozenset[str]) -> str:
     """A name for rules and headers, which have stricter rules: `Größe & Co` is `grosse-co`.
 
-    taken: names that it cannot have.
+    taken: names that it cannot have. Nor can it be an id.
     """
     folded = unicodedata.normalize("NFKD", display_name.casefold())
     signs = "".join(sign if sign.isascii() and sign.isalnum() else " " for sign in folded
                     if not unicodedata.combining(sign))  # fmt: skip
     plain = "-".join(signs.split())[:MAX_GROUP_NAME_LENGTH].strip("-") or "group"
-    for number in range(1, len(taken) + 2):
+    for number in range(1, len(taken) + 3):
         end = "" if number == 1 else f"-{number}"
         name = f"{plain[: MAX_GROUP_NAME_LENGTH - len(end)].strip('-')}{end}"
-        if name not in taken:
+        if name not in taken and not is_id(name):
             return name
     raise AssertionError("more names than taken ones")

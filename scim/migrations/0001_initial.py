@@ -37,6 +37,8 @@ class Migration(migrations.Migration):
                 ('external_id', models.CharField(blank=True, db_index=True, max_length=255, verbose_name='external id')),
                 ('given_name', models.CharField(blank=True, max_length=150)),
                 ('family_name', models.CharField(blank=True, max_length=150)),
+                ('has_name', models.BooleanField(default=True)),
+                ('is_primary', models.BooleanField(default=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='managed since')),
                 ('released_at', models.DateTimeField(blank=True, null=True, verbose_name='deleted there')),
             ],

@@ -162,7 +162,14 @@ def _save_record(actor: User, user: User, values: UserValues) -> None:
     record = _record_for(user, values)
     fields = [
         name
-        for name in ("user_name", "external_id", "given_name", "family_name")
+        for name in (
+            "user_name",
+            "external_id",
+            "given_name",
+            "family_name",
+            "has_name",
+            "is_primary",
+        )
         if before is None or getattr(before, name) != getattr(record, name)
     ]
     is_new = before is None or before.released_at is not None
@@ -190,6 +197,8 @@ def _record_for(user: User, values: UserValues) -> ScimUser:
         external_id=values.external_id,
         given_name=values.given_name,
         family_name=values.family_name,
+        has_name=values.has_name,
+        is_primary=values.is_primary,
         created_at=created_at,
     )
 

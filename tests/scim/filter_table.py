@@ -37,7 +37,8 @@ FILTERS = {
     'name.familyName eq "berg"': "A",
     "name.givenName pr and active eq true": "A",
     'name.formatted co "a b"': "A",
-    "name pr": "AB",
+    "name pr": "A",
+    'name.formatted co "bert"': "",
     'displayName eq "bert \\"b\\" 100%_"': "B",
     'displayName co "100%_"': "B",
     'displayName co "%"': "B",
@@ -53,9 +54,11 @@ FILTERS = {
     'emails.value ew "@EXAMPLE.com"': "ABC",
     'emails[type eq "work" and value sw "carl"]': "C",
     'emails[type eq "home"]': "",
-    'emails[not (type eq "home") and primary eq true]': "ABC",
+    'emails[not (type eq "home") and primary eq true]': "AC",
     'emails.type eq "WORK"': "ABC",
-    "emails.primary eq false": "",
+    "emails.primary eq false": "B",
+    "emails.primary ne false": "AC",
+    "emails.primary pr": "ABC",
     "emails pr": "ABC",
     f'id eq "{BERT_ID}"': "B",
     f'id ne "{BERT_ID}"': "AC",
@@ -81,7 +84,7 @@ FILTERS = {
 
 
 def make_people() -> None:
-    """Anna, whom SCIM manages, and two others; two groups."""
+    """Anna and Bert, whom SCIM manages, and Carl; two groups."""
     rows = (
         (ANNA_ID, "anna@example.com", "Anna Berg", True, 1),
         (BERT_ID, "bert@example.com", 'Bert "B" 100%_', False, 2),
@@ -95,6 +98,10 @@ def make_people() -> None:
     ScimUser.objects.create(
         user_id=ANNA_ID, user_name="Anna@contoso.com", key="anna@contoso.com", external_id="x-1",
         given_name="Anna", family_name="Berg",
+    )  # fmt: skip
+    ScimUser.objects.create(
+        user_id=BERT_ID, user_name="bert@example.com", key="bert@example.com", has_name=False,
+        is_primary=False,
     )  # fmt: skip
     group = Group.objects.create(pk=LAB_ID, name="lab", label="The Lab")
     ScimGroup.objects.create(group=group, external_id="g-1")

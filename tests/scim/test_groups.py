@@ -55,7 +55,6 @@ def test_a_group_is_created_with_its_members(scim: ScimClient, admin: User, view
                 "value": str(viewer.pk),
                 "$ref": f"http://localhost:8000/scim/v2/Users/{viewer.pk}",
                 "type": "User",
-                "display": "Vera Viewer",
             }
         ],
         "meta": {
@@ -149,6 +148,15 @@ def test_nobody_of_a_higher_rank_is_put_in_or_taken_out(
         assert refusal(client.put(path, group_of("Lab"))) == (403, "")
         assert refusal(client.delete(path)) == (403, "")
     assert Membership.objects.count() == 1
+
+
+def test_a_group_may_be_called_like_an_id(scim: ScimClient) -> None:
+    """Its name, which stands in paths of the API, is none."""
+    name = "84BD848E-c7d5-49b1-836e-0192577ed370"
+    answer = scim.post("/Groups", group_of(name))
+
+    assert (answer.status_code, answer.json()["displayName"]) == (201, name)
+    assert Group.objects.get().name == f"{name.lower()}-2"
 
 
 def test_deleting_removes_the_group_only_if_it_is_scims_own_and_free(

@@ -61,7 +61,6 @@ def patched(before: dict[str, Any], schema: Schema, *operations: dict[str, Any])
         ({"op": "remove", "path": "displayName"}, {"displayName": None}),
         ({"op": "remove", "path": "name.givenName"}, {"name": {"familyName": "Berg"}}),
         ({"op": "remove", "path": "name"}, {"name": None}),
-        ({"op": "remove", "path": 'emails[type eq "work"]'}, {"emails": None}),
         ({"op": "remove", "path": 'emails[type eq "home"]'}, {}),
         ({"op": "remove", "path": 'emails[type eq "work"].primary'},
          {"emails": [{"value": "anna@example.com", "type": "work"}]}),
@@ -153,6 +152,12 @@ def test_operations_are_applied_in_order() -> None:
         ({"op": "add", "path": "groups", "value": [{"value": "x"}]}, Mutability),
         ({"op": "replace", "path": 'roles[primary eq "True"].value', "value": "owner"}, Mutability),
         ({"op": "remove", "path": "schemas"}, Mutability),
+        # RFC 7644, section 3.5.2.2: required ones
+        ({"op": "remove", "path": "userName"}, Mutability),
+        ({"op": "remove", "path": "active"}, Mutability),
+        ({"op": "remove", "path": "emails"}, Mutability),
+        ({"op": "remove", "path": 'emails[type eq "work"]'}, Mutability),
+        ({"op": "replace", "path": "active", "value": None}, Mutability),
     ],
 )
 def test_errors(operation: Any, error: type[Exception]) -> None:

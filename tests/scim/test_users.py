@@ -344,6 +344,46 @@ def test_a_name_without_an_at_sign_is_also_the_user_name(scim: ScimClient) -> No
     assert second["userName"] == "CONTOSO\\bert"
 
 
+def test_an_account_needs_an_address(scim: ScimClient) -> None:
+    answer = scim.post("/Users", user_of("anna", displayName="Anna"))
+
+    assert refusal(answer) == (400, "invalidValue")
+    assert answer.json()["detail"] == ("emails: an account needs an address, here or as userName.")
+
+
+def test_what_a_client_removes_or_says_of_the_address_comes_back(scim: ScimClient) -> None:
+    """Without `name` there is no `formatted`, although the account has a name."""
+    first = created(scim, "anna", displayName="Anna", emails=[
+        {"value": "anna@example.com", "primary": False}])  # fmt: skip
+    path = f"/Users/{first['id']}"
+    assert "name" not in first
+    assert first["emails"] == [{"value": "anna@example.com", "type": "work", "primary": False}]
+
+    answer = scim.patch(
+        path,
+        {"op": "add", "path": "name", "value": {"givenName": "Anna"}},
+        {"op": "replace", "path": "emails", "value": [{"value": "anna@example.com"}]},
+    ).json()
+    assert answer["name"] == {"formatted": "Anna", "givenName": "Anna"}
+    assert answer["emails"][0]["primary"] is True
+    answer = scim.patch(path, {"op": "add", "path": "displayName", "value": "Anna B."}).json()
+    assert answer["name"]["formatted"] == "Anna B."
+
+    answer = scim.patch(path, {"op": "remove", "path": "name"}).json()
+    assert "name" not in answer
+    assert answer["displayName"] == "Anna B."
+    row = AuditEvent.objects.filter(action="scim:user:change").latest("seq")
+    assert row.detail["fields"] == ["given_name", "has_name"]
+
+
+def test_whether_an_account_is_enabled_cannot_be_removed(scim: ScimClient, viewer: User) -> None:
+    """A client that does it perhaps means to disable the account."""
+    answer = scim.patch(f"/Users/{viewer.pk}", {"op": "remove", "path": "active"})
+
+    assert refusal(answer) == (400, "mutability")
+    assert User.objects.get(pk=viewer.pk).is_active
+
+
 def test_the_page_of_a_user_says_that_scim_manages_it(
     owner: User, scim: ScimClient, browser_of: Any
 ) -> None:
