@@ -5,10 +5,12 @@ Each is set up as docs/openid-recipes/libraries.md says: its code is taken from 
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from authlib.integrations.base_client import OAuthError
@@ -17,14 +19,23 @@ from django.test import RequestFactory
 
 from devtools.servers.databases import InstanceData, Templates
 from devtools.servers.gatehouse import Gatehouse
-from devtools.servers.processes import ROOT
+from devtools.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
 from tests.oidc_provider.journey import Place, WebBrowser
 from tests.oidc_provider.relying_party import AFTER, CALLBACK
 
+APPS_FOLDER = ROOT / "tests" / "oidc_provider" / "apps"
 RECIPES = ROOT / "docs" / "openid-recipes" / "libraries.md"
 PASSWORD = "seven quiet rivers under glass"
+ALLAUTH_PORT = free_port()
+ALLAUTH = f"127.0.0.1:{ALLAUTH_PORT}"
 # The fields of the app of each library.
-APPS: dict[str, dict[str, Any]] = {"Authlib": {}}
+APPS: dict[str, dict[str, Any]] = {
+    "Authlib": {},
+    "django-allauth": {
+        "redirect_uris": [f"http://{ALLAUTH}/accounts/oidc/gatehouse/login/callback/"],
+        "logout_uris": [f"http://{ALLAUTH}/"],
+    },
+}
 # An app with a secret, and an editor, for each library.
 PREPARE = """
 import json
@@ -132,3 +143,37 @@ def test_authlib(site: Site) -> None:
     with pytest.raises(OAuthError, match="invalid_grant"):
         app.userinfo(token={**token, "expires_at": 1})
     site.check_refused(browser, begin(browser), "Authlib")
+
+
+@pytest.fixture
+def allauth_app(site: Site, tmp_path: Path) -> Iterator[None]:
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(site.recipe("django-allauth", "python"))
+    command = [sys.executable, str(APPS_FOLDER / "allauth_app.py"), str(ALLAUTH_PORT), str(recipe)]
+    process = ServerProcess(command, tmp_path / "log")
+    process.wait_until(lambda: accepts_connections(ALLAUTH_PORT))
+    yield
+    process.stop()
+
+
+def test_django_allauth(site: Site, allauth_app: None) -> None:
+    browser, start = site.browser(ALLAUTH), f"http://{ALLAUTH}/accounts/oidc/gatehouse/login/"
+    arrived = browser.open(start)
+    assert "code_challenge_method=S256" in unquote(arrived.url)
+
+    home = site.sign_in(browser, arrived, "django-allauth")
+    assert home.url == f"http://{ALLAUTH}/"
+    about = json.loads(home.page.text)
+    assert (about["email"], about["groups"]) == ("django-allauth@example.com", ["editor"])
+    for _time in range(2):
+        assert browser.open(f"http://{ALLAUTH}/renew").page.status == 200
+
+    asked = browser.open(f"http://{ALLAUTH}/sign-out")
+    assert browser.press(asked, "request").page.text == "{}"
+    home = site.sign_in(browser, browser.open(start), "django-allauth")
+    assert json.loads(home.page.text) == about
+
+    site.disable("django-allauth")
+    renewed = browser.open(f"http://{ALLAUTH}/renew").page
+    assert (renewed.status, json.loads(renewed.text)["error"]) == (400, "invalid_grant")
+    site.check_refused(browser, browser.open(start), "django-allauth")
