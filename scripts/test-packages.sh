@@ -32,6 +32,8 @@ need chromium chromium chromium-browser google-chrome google-chrome-stable
 need nginx nginx
 need caddy caddy
 need haproxy haproxy
+# Brings Apache without its service.
+need_file libapache2-mod-auth-openidc /usr/lib/apache2/modules/mod_auth_openidc.so
 need build-essential gcc cc
 need_file libldap-dev /usr/include/lber.h /usr/local/include/lber.h
 need_file libsasl2-dev /usr/include/sasl/sasl.h /usr/local/include/sasl/sasl.h

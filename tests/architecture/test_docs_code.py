@@ -28,6 +28,7 @@ from config.environment.errors import Problem, SettingsError
 from devtools.servers.processes import program
 from tests.architecture.markdown import PAGES, Block, blocks, prose
 from tests.architecture.sources import ROOT
+from tests.servers.apache import apache_configuration
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 # What the shell examples call beside manage.py.
@@ -222,6 +223,18 @@ def test_a_statement_is_of_postgres(block: Block) -> None:
     assert re.fullmatch(r"(?:ALTER|CREATE|GRANT) [^;]+;\n", block.text)
 
 
+@_of("apache")
+def test_apache_accepts_the_block(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "apache.conf"
+    file.write_text(apache_configuration(tmp_path, 8000) + block.text)
+
+    done = subprocess.run(
+        [program("apache2", "httpd"), "-t", "-f", file], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
 @_of("nginx")
 def test_nginx_accepts_the_block(block: Block, tmp_path: Path) -> None:
     is_server = block.text.startswith("server {")
@@ -272,5 +285,5 @@ def test_commands_are_called_as_a_reader_can_call_them(block: Block) -> None:
 
 CHECKED = {
     "sh", "console", "ini", "dotenv", "json", "yaml", "csv", "python", "js", "html", "ldif", "sql",
-    "nginx", "caddyfile", "text",
+    "nginx", "apache", "caddyfile", "text",
 }  # fmt: skip

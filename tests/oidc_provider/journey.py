@@ -9,6 +9,8 @@ from devtools.servers.client import Answer, HTTPClient
 from tests.pages.pages import read
 
 MAX_STEPS = 12
+# Apps send only those who read pages to the provider.
+HEADERS = {"Accept": "text/html"}
 LEADS_ON = re.compile(r'http-equiv="refresh" content="0; url=([^"]+)"')
 
 
@@ -17,6 +19,12 @@ class Place(NamedTuple):
 
     url: str
     page: Answer | None
+
+    @property
+    def answer(self) -> Answer:
+        """What a server has answered there."""
+        assert self.page is not None, self.url
+        return self.page
 
 
 class WebBrowser:
@@ -33,7 +41,7 @@ class WebBrowser:
             if client is None:
                 return Place(url, None)
             path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-            answer = client.get(path) if fields is None else client.post(path, fields)
+            answer = client.request("GET" if fields is None else "POST", path, fields, HEADERS)
             fields = None
             found = LEADS_ON.search(answer.text) if answer.status == 200 else None
             if answer.status in (302, 303):
@@ -46,8 +54,7 @@ class WebBrowser:
 
     def press(self, place: Place, holds: str, **fields: str) -> Place:
         """Post the form that has this input, with its hidden fields and these."""
-        assert place.page is not None, place.url
-        page = read(place.page.body)
+        page = read(place.answer.body)
         inputs = page.all("input")
         number = next(each.form for each in inputs if each.attributes.get("name") == holds)
         form = page.all("form")[number - 1].attributes

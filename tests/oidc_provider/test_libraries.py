@@ -1,10 +1,13 @@
 """Libraries of other people sign people in, refresh, sign out, and lose a disabled account.
 
-Each is set up as docs/openid-recipes/libraries.md says: its code is taken from there.
+Each is set up as docs/openid-recipes/libraries.md says: its code is taken from there, but for that
+of openid-client.
 """
 
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,21 +22,46 @@ from django.test import RequestFactory
 
 from devtools.servers.databases import InstanceData, Templates
 from devtools.servers.gatehouse import Gatehouse
-from devtools.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
+from devtools.servers.processes import (
+    ROOT,
+    ServerProcess,
+    accepts_connections,
+    free_port,
+    program,
+    wait_for,
+)
 from tests.oidc_provider.journey import Place, WebBrowser
 from tests.oidc_provider.relying_party import AFTER, CALLBACK
+from tests.servers.apache import apache_configuration
+from tests.servers.node import NODE_FOLDER
+from tests.webhooks.receiver import Receiver
 
 APPS_FOLDER = ROOT / "tests" / "oidc_provider" / "apps"
 RECIPES = ROOT / "docs" / "openid-recipes" / "libraries.md"
 PASSWORD = "seven quiet rivers under glass"
-ALLAUTH_PORT = free_port()
-ALLAUTH = f"127.0.0.1:{ALLAUTH_PORT}"
-# The fields of the app of each library.
+BEHIND_APACHE = """
+ProxyPass /goodbye !
+ProxyPass /oidc-callback !
+ProxyPass / http://127.0.0.1:%d/
+"""
+# The fields of the app of each library; {url} is that of the app, where the test starts one.
+AUTHJS: dict[str, Any] = {
+    "redirect_uris": ["{url}/api/auth/callback/gatehouse"],
+    "logout_uris": ["{url}/"],
+}
 APPS: dict[str, dict[str, Any]] = {
     "Authlib": {},
+    "openid-client": {},
     "django-allauth": {
-        "redirect_uris": [f"http://{ALLAUTH}/accounts/oidc/gatehouse/login/callback/"],
-        "logout_uris": [f"http://{ALLAUTH}/"],
+        "redirect_uris": ["{url}/accounts/oidc/gatehouse/login/callback/"],
+        "logout_uris": ["{url}/"],
+    },
+    "NextAuth.js": AUTHJS,
+    "Auth.js": AUTHJS,
+    "mod_auth_openidc": {
+        "redirect_uris": ["{url}/oidc-callback"],
+        "logout_uris": ["{url}/goodbye"],
+        "backchannel_logout_uri": "{url}/oidc-callback?logout=backchannel",
     },
 }
 # An app with a secret, and an editor, for each library.
@@ -45,6 +73,7 @@ from accounts.services.users import create_user
 from applications.services.secrets import create_secret
 from tests.oidc_provider.relying_party import make_client
 owner = create_user(actor=SYSTEM, email="owner@example.com", role="owner", verified=True)
+create_user(actor=SYSTEM, email="viewer@example.com", verified=True, password="%s")
 result = {}
 for name, fields in json.loads(%r).items():
     create_user(actor=SYSTEM, email=f"{name}@example.com", role="editor", verified=True,
@@ -56,10 +85,17 @@ for name, fields in json.loads(%r).items():
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A running Gatehouse; clients: (client id, secret) of the app of each library."""
+    """A running Gatehouse. clients: client id and secret of the app of each library. ports: of the
+    apps that are servers.
+    """
 
     gatehouse: Gatehouse
     clients: dict[str, tuple[str, str]]
+    ports: dict[str, int]
+
+    def url(self, library: str) -> str:
+        """Where the app is, which the test has to start."""
+        return f"http://127.0.0.1:{self.ports[library]}"
 
     def recipe(self, library: str, language: str) -> str:
         """The code of the section, for this Gatehouse and the app of the library."""
@@ -70,9 +106,10 @@ class Site:
         found = code.replace("https://auth.example.com", self.gatehouse.url)
         return found.replace("app_…", client_id).replace("gths_…", secret)
 
-    def browser(self, *others: str) -> WebBrowser:
-        """A new browser, which reaches Gatehouse and these hosts."""
-        return WebBrowser(urlsplit(self.gatehouse.url).netloc, *others)
+    def browser(self, library: str = "") -> WebBrowser:
+        """A new browser, which reaches Gatehouse, and the app of the library."""
+        urls = [self.gatehouse.url, *([self.url(library)] if library else [])]
+        return WebBrowser(*(urlsplit(url).netloc for url in urls))
 
     def sign_in(self, browser: WebBrowser, place: Place, library: str) -> Place:
         """Enter the password of the person of the library on the page of Gatehouse."""
@@ -83,9 +120,8 @@ class Site:
     def check_refused(self, browser: WebBrowser, place: Place, library: str) -> None:
         """The browser is signed out of Gatehouse, and cannot sign in again."""
         refused = self.sign_in(browser, place, library)
-        assert refused.page is not None
         assert refused.url == f"{self.gatehouse.url}/sign-in"
-        assert (refused.page.status, "disabled" in refused.page.text) == (403, True)
+        assert (refused.answer.status, "disabled" in refused.answer.text) == (403, True)
 
     def disable(self, library: str) -> None:
         ended = self.gatehouse.data.manage("disableuser", f"{library.lower()}@example.com")
@@ -95,9 +131,14 @@ class Site:
 @pytest.fixture(scope="module")
 def site(data_templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     data: InstanceData = data_templates.fresh("sqlite", tmp_path_factory.mktemp("libraries"))
-    clients = data.shell(PREPARE % (json.dumps(APPS), PASSWORD))
+    ports = {library: free_port() for library in APPS}
+    apps = {
+        library: json.loads(json.dumps(fields).replace("{url}", f"http://127.0.0.1:{port}"))
+        for (library, fields), port in zip(APPS.items(), ports.values(), strict=True)
+    }
+    clients = data.shell(PREPARE % (PASSWORD, json.dumps(apps), PASSWORD))
     gatehouse = Gatehouse(data, data.data_dir, 1, {})
-    yield Site(gatehouse, clients)
+    yield Site(gatehouse, clients, ports)
     gatehouse.stop()
 
 
@@ -145,35 +186,183 @@ def test_authlib(site: Site) -> None:
     site.check_refused(browser, begin(browser), "Authlib")
 
 
+def test_openid_client(site: Site) -> None:
+    """Discovery, `iss`, nonce, max_age with auth_time, signature, at_hash, userinfo, revocation."""
+    command = [program("node"), str(NODE_FOLDER / "relying_party.mjs"), site.gatehouse.url]
+    app = subprocess.Popen(
+        [*command, *site.clients["openid-client"]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert app.stdin is not None
+    assert app.stdout is not None
+    browser = site.browser()
+    address = app.stdout.readline().strip()
+    back = site.sign_in(browser, browser.open(address), "openid-client")
+    printed, _errors = app.communicate(f"{back.url}\n", timeout=60)
+
+    assert app.returncode == 0
+    assert json.loads(printed) == {
+        "claims": ["openid-client@example.com", ["editor"], ["pwd"]],
+        "about": "openid-client@example.com",
+        "isNew": True,
+        "end": "/openid/end-session",
+        "afterwards": "OAUTH_WWW_AUTHENTICATE_CHALLENGE",
+    }
+    site.disable("openid-client")
+    site.check_refused(browser, browser.open(address), "openid-client")
+
+
 @pytest.fixture
 def allauth_app(site: Site, tmp_path: Path) -> Iterator[None]:
     recipe = tmp_path / "recipe.py"
     recipe.write_text(site.recipe("django-allauth", "python"))
-    command = [sys.executable, str(APPS_FOLDER / "allauth_app.py"), str(ALLAUTH_PORT), str(recipe)]
+    port = site.ports["django-allauth"]
+    command = [sys.executable, str(APPS_FOLDER / "allauth_app.py"), str(port), str(recipe)]
     process = ServerProcess(command, tmp_path / "log")
-    process.wait_until(lambda: accepts_connections(ALLAUTH_PORT))
+    process.wait_until(lambda: accepts_connections(port))
     yield
     process.stop()
 
 
 def test_django_allauth(site: Site, allauth_app: None) -> None:
-    browser, start = site.browser(ALLAUTH), f"http://{ALLAUTH}/accounts/oidc/gatehouse/login/"
+    app, browser = site.url("django-allauth"), site.browser("django-allauth")
+    start = f"{app}/accounts/oidc/gatehouse/login/"
     arrived = browser.open(start)
     assert "code_challenge_method=S256" in unquote(arrived.url)
 
     home = site.sign_in(browser, arrived, "django-allauth")
-    assert home.url == f"http://{ALLAUTH}/"
-    about = json.loads(home.page.text)
+    assert home.url == f"{app}/"
+    about = json.loads(home.answer.text)
     assert (about["email"], about["groups"]) == ("django-allauth@example.com", ["editor"])
     for _time in range(2):
-        assert browser.open(f"http://{ALLAUTH}/renew").page.status == 200
+        assert browser.open(f"{app}/renew").answer.status == 200
 
-    asked = browser.open(f"http://{ALLAUTH}/sign-out")
-    assert browser.press(asked, "request").page.text == "{}"
+    asked = browser.open(f"{app}/sign-out")
+    assert browser.press(asked, "request").answer.text == "{}"
     home = site.sign_in(browser, browser.open(start), "django-allauth")
-    assert json.loads(home.page.text) == about
+    assert json.loads(home.answer.text) == about
 
     site.disable("django-allauth")
-    renewed = browser.open(f"http://{ALLAUTH}/renew").page
+    renewed = browser.open(f"{app}/renew").answer
     assert (renewed.status, json.loads(renewed.text)["error"]) == (400, "invalid_grant")
     site.check_refused(browser, browser.open(start), "django-allauth")
+
+
+@pytest.fixture
+def behind() -> Iterator[Receiver]:
+    """An app that trusts the headers of the proxy before it."""
+    server = Receiver()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def apache(site: Site, behind: Receiver, tmp_path: Path) -> Iterator[None]:
+    port = site.ports["mod_auth_openidc"]
+    recipe = site.recipe("mod_auth_openidc", "apache")
+    recipe = recipe.replace("https://app.example.com", site.url("mod_auth_openidc"))
+    recipe = recipe.replace("Expiry 60", "Expiry 900") + "OIDCInfoHook refresh_token\n"
+    file = tmp_path / "apache.conf"
+    start = apache_configuration(tmp_path, port)
+    file.write_text(start + BEHIND_APACHE % behind.port + recipe)
+    process = ServerProcess(
+        [program("apache2", "httpd"), "-f", str(file), "-D", "FOREGROUND"], tmp_path / "log"
+    )
+    process.wait_until(lambda: accepts_connections(port))
+    yield
+    process.stop()
+
+
+def test_mod_auth_openidc(site: Site, apache: None, behind: Receiver) -> None:
+    """Apache before an app: claims as headers, `Require claim`, sign-out there and here."""
+    name, app = "mod_auth_openidc", site.url("mod_auth_openidc")
+    page, information = f"{app}/page", f"{app}/oidc-callback?info=json"
+    browser = site.browser(name)
+
+    def token() -> str:
+        """The refresh token that Apache has."""
+        return str(json.loads(browser.open(information).answer.text)["refresh_token"])
+
+    home = site.sign_in(browser, browser.open(page), name)
+    assert (home.url, home.answer.text) == (page, "thanks")
+    first = token()
+    forged = {"OIDC_CLAIM_groups": "owner", "OIDC-CLAIM-groups": "owner", "Accept": "text/html"}
+    assert browser.clients[urlsplit(app).netloc].get("/page", forged).status == 200
+    assert len(behind.requests) == 2
+    for request in behind.requests:
+        told = {name: value for name, value in request.headers.items() if name.startswith("oidc")}
+        assert told["oidc_claim_email"] == f"{name}@example.com"
+        assert told["oidc_claim_groups"] == "editor"
+        assert "oidc-claim-groups" not in told
+        assert "oidc_access_token" not in told
+    # Renewed, because the limit is as long as a token lasts.
+    assert token() != first
+
+    asked = browser.open(f"{app}/oidc-callback?logout={app}/goodbye")
+    assert browser.press(asked, "request").url == f"{app}/goodbye"
+    home = site.sign_in(browser, browser.open(page), name)
+    assert home.answer.text == "thanks"
+
+    # Apache is told of a sign-out here.
+    browser.press(browser.open(f"{site.gatehouse.url}/sign-out"), "csrfmiddlewaretoken")
+    assert wait_for(lambda: browser.open(information).answer.status == 401, 30)
+    home = site.sign_in(browser, browser.open(page), name)
+    assert home.answer.text == "thanks"
+
+    site.disable(name)
+    # Says once that the session has ended, unless Apache was told so before.
+    browser.open(page)
+    site.check_refused(browser, browser.open(page), name)
+    assert len(behind.requests) == 4
+
+    other = site.browser(name)
+    assert site.sign_in(other, other.open(page), "viewer").answer.status == 403
+    assert len(behind.requests) == 4
+
+
+@pytest.fixture(scope="module")
+def authjs_apps(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("authjs")
+    command = [program("node"), str(NODE_FOLDER / "authjs.mjs")]
+    for library in ("NextAuth.js", "Auth.js"):
+        recipe = folder / f"{library}.mjs"
+        recipe.write_text(site.recipe(library, "js"))
+        command += [str(site.ports[library]), str(recipe)]
+    environment = {"ISSUER": site.gatehouse.url, "PATH": os.environ["PATH"]}
+    process = ServerProcess(command, folder / "log", environment=environment)
+    process.wait_until(lambda: accepts_connections(site.ports["Auth.js"]))
+    yield
+    process.stop()
+
+
+@pytest.mark.parametrize("name", ["NextAuth.js", "Auth.js"])
+def test_authjs(site: Site, authjs_apps: None, name: str) -> None:
+    app, browser = site.url(name), site.browser(name)
+
+    def begin() -> Place:
+        return browser.press(browser.open(f"{app}/api/auth/signin"), "csrfToken")
+
+    def session() -> dict[str, Any] | None:
+        found: dict[str, Any] | None = json.loads(
+            browser.open(f"{app}/api/auth/session").answer.text
+        )
+        return found or None
+
+    home = site.sign_in(browser, begin(), name)
+    assert json.loads(home.answer.text) == {"home": True}
+    about = {"email": f"{name.lower()}@example.com", "groups": ["editor"]}
+    assert session() == {**about, "renewals": 1}
+    assert session() == {**about, "renewals": 2}
+
+    asked = browser.open(f"{app}/api/auth/signout")
+    asked = browser.press(asked, "csrfToken", callbackUrl=f"{app}/leave")
+    assert session() is None
+    assert browser.press(asked, "request").url == f"{app}/"
+
+    site.sign_in(browser, begin(), name)
+    assert session() == {**about, "renewals": 1}
+    site.disable(name)
+    assert session() == {"error": "invalid_grant"}
+    site.check_refused(browser, begin(), name)
