@@ -36,7 +36,10 @@ const tokens = await client.authorizationCodeGrant(config, back, checks);
 const claims = tokens.claims();
 const about = await client.fetchUserInfo(config, tokens.access_token, claims.sub);
 const next = await client.refreshTokenGrant(config, tokens.refresh_token);
-const end = client.buildEndSessionUrl(config, { id_token_hint: next.id_token });
+const end = client.buildEndSessionUrl(config, {
+  id_token_hint: next.id_token,
+  post_logout_redirect_uri: "https://wiki.example.com/bye",
+});
 await client.tokenRevocation(config, next.refresh_token);
 const afterwards = await client
   .fetchUserInfo(config, next.access_token, claims.sub)
@@ -46,7 +49,7 @@ console.log(
     claims: [claims.email, claims.groups, claims.amr],
     about: about.email,
     isNew: next.refresh_token !== tokens.refresh_token,
-    end: end.pathname,
+    end: end.href,
     afterwards,
   }),
 );
