@@ -2,6 +2,9 @@
 
 OpenID Connect Front-Channel Logout 1.0, for apps that know no logout tokens. Browsers that keep
 the cookies of other sites from frames make it useless, so an app that can takes logout tokens.
+
+The page leads on once the frames are loaded, or by its button. There is no time limit: nobody has
+to be fast (WCAG 2.2.1), and no app is cut off.
 """
 
 import uuid
@@ -25,8 +28,8 @@ from oidc_provider.subjects import session_of
 from oidc_provider.views.answers import with_parameters, with_policy
 
 SALT = "oidc_provider.signed-out"
-# Seconds: of the link to the page, and until the page leads on.
-LIFETIME, WAIT = 300, 3
+# Seconds: of the link to the page.
+LIFETIME = 300
 
 
 class Frame(NamedTuple):
@@ -54,9 +57,7 @@ def signed_out(request: HttpRequest) -> HttpResponse:
     sid = uuid.UUID(session_id)
     apps = _apps_of(sid)
     frames = [_frame(app, sid) for app in apps]
-    page = render(
-        request, "oidc_provider/signed_out.html", {"frames": frames, "url": url, "wait": WAIT}
-    )
+    page = render(request, "oidc_provider/signed_out.html", {"frames": frames, "url": url})
     origins = dict.fromkeys(origin_of(app.frontchannel_logout_uri) for app in apps)
     return with_policy(page, {"frame-src": list(origins)} if origins else {})
 

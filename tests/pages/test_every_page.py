@@ -22,7 +22,9 @@ SEED = f"""
 import re
 from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 from urllib.parse import urlencode
+from uuid import uuid4
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from accounts.actors import SYSTEM
 from accounts.admin.site import site
@@ -41,7 +43,9 @@ from django.core.management import call_command
 from django.utils import timezone
 from forward_auth.models import Denial
 from magiclinks.services import issue_link
+from oidc_provider.models import Grant
 from oidc_provider.services.registration import create_token
+from oidc_provider.views.signed_out import detour
 from operations.as_code.apply import Options, apply_configuration
 from operations.demo.create import create_demo
 from tests.accounts.approval_helpers import request_to_disable
@@ -73,14 +77,22 @@ identity = ExternalIdentity.objects.create(user=owner, provider="github", subjec
 app = App.objects.create(
     name="Photos", slug="photos-of-the-team", url="https://photos.example.com",
     host="photos.example.com", openid_kind="spa", redirect_uris=["https://photos.example.com/back"],
+    frontchannel_logout_uri="https://photos.example.com/front",
 )
 create_token(actor=SYSTEM, values={{"name": "CI", "openid_role": "viewer", "max_uses": 1}},
              lifetime=hour)
 CustomScope.objects.create(name="albums:read", description="see your albums")
+used = timezone.now()
+grant = Grant.objects.create(app=app, user=waiting, sid=uuid4(), auth_time=used, refreshed_at=used,
+                             expires_at=used + hour)
+# The link lasts 300 seconds, which can be less than the walk.
+with mock.patch("django.core.signing.time.time", return_value=used.timestamp() + 3600):
+    signed_out = detour(grant.sid, "/sign-in?notice=signed-out")
 consent = {{"client_id": app.client_id, "redirect_uri": app.redirect_uris[0],
            "response_type": "code", "scope": "openid email groups offline_access",
            "code_challenge": "c" * 43, "code_challenge_method": "S256"}}
 paths = {{
+    "oidc_provider:signed-out": signed_out,
     "oidc_provider:authorize": f"/openid/authorize?{{urlencode(consent)}}",
     "accounts:invitation": "/invitation/"
         + invite(actor=SYSTEM, email="guest@northwind.example").url.rpartition("/")[2],
@@ -159,7 +171,6 @@ NOT_ASKED = {
     "forward_auth:forward": "answers proxies",
     "oidc_provider:userinfo": "answers apps",
     "oidc_provider:registered": "answers apps",
-    "oidc_provider:signed-out": "leads on by itself; tests/oidc_provider/test_logout_notices.py",
     "mfa:app-remove": "see tests/mfa/test_in_browser.py",
     "mfa:app-rename": "see tests/mfa/test_in_browser.py",
     "mfa:browser-forget": "POST only",
@@ -195,9 +206,12 @@ def instance(
 
 
 def _context(browser: Browser, language: str) -> BrowserContext:
-    return browser.new_context(
+    context = browser.new_context(
         viewport=NARROWEST, locale=language, color_scheme="dark", reduced_motion="reduce"
     )
+    # The page stays until it is examined.
+    context.route("**/lead-on*.js", lambda route: route.abort())
+    return context
 
 
 def _sign_in(page: Page, gatehouse: Gatehouse) -> None:
@@ -275,3 +289,8 @@ def test_every_page_is_accessible_and_fits_the_narrowest_window(
             context.close()
 
     assert faults == []
+    # With its script, the page leads on when the frames are loaded.
+    [path] = [each.path for each in opened if each.name == "oidc_provider:signed-out"]
+    page = browser.new_page()
+    page.goto(gatehouse.url + path)
+    page.wait_for_url("**/sign-in?notice=signed-out")
