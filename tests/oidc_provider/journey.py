@@ -10,7 +10,7 @@ from tests.pages.pages import read
 
 MAX_STEPS = 12
 # Apps send only those who read pages to the provider.
-HEADERS = {"Accept": "text/html"}
+HEADERS = {"Accept": "text/html,*/*;q=0.8"}
 LEADS_ON = re.compile(r'http-equiv="refresh" content="0; url=([^"]+)"')
 
 
@@ -52,12 +52,15 @@ class WebBrowser:
                 return Place(url, answer)
         raise AssertionError(f"redirects without end: {url}")
 
-    def press(self, place: Place, holds: str, **fields: str) -> Place:
-        """Post the form that has this input, with its hidden fields and these."""
+    def press(self, place: Place, holds: str = "", to: str = "", **fields: str) -> Place:
+        """Post the form that has this input, or goes there, with its hidden fields and these."""
         page = read(place.answer.body)
-        inputs = page.all("input")
-        number = next(each.form for each in inputs if each.attributes.get("name") == holds)
-        form = page.all("form")[number - 1].attributes
+        inputs, forms = page.all("input"), page.all("form")
+        if to:
+            number = next(each.form for each in forms if each.attributes.get("action") == to)
+        else:
+            number = next(each.form for each in inputs if each.attributes.get("name") == holds)
+        form = forms[number - 1].attributes
         hidden = {
             each.attributes["name"]: each.attributes.get("value", "")
             for each in inputs

@@ -58,6 +58,7 @@ APPS: dict[str, dict[str, Any]] = {
     },
     "NextAuth.js": AUTHJS,
     "Auth.js": AUTHJS,
+    "Gatehouse": {},
     "mod_auth_openidc": {
         "redirect_uris": ["{url}/oidc-callback"],
         "logout_uris": ["{url}/goodbye"],
@@ -80,6 +81,16 @@ for name, fields in json.loads(%r).items():
                 password="%s")
     app = make_client("web", name=name, **fields)
     result[name] = [app.client_id, create_secret(actor=owner, app=app).text]
+"""
+OWNER = """
+from accounts.actors import SYSTEM
+from accounts.services.users import create_user
+create_user(actor=SYSTEM, email="owner@example.com", role="owner", verified=True)
+"""
+REGISTER = """
+from applications.models import App
+addresses = {"redirect_uris": ["%s/oauth/openid/callback"], "logout_uris": ["%s/sign-in"]}
+App.objects.filter(name="Gatehouse").update(**addresses)
 """
 
 
@@ -367,3 +378,39 @@ def test_authjs(site: Site, authjs_apps: None, name: str) -> None:
     site.disable(name)
     assert session() == {"error": "invalid_grant"}
     site.check_refused(browser, begin(), name)
+
+
+@pytest.fixture
+def other(site: Site, data_templates: Templates, tmp_path: Path) -> Iterator[Gatehouse]:
+    """Another Gatehouse, whose people come from the first."""
+    recipe = site.recipe("Gatehouse", "dotenv")
+    environment = dict(line.split("=", 1) for line in recipe.splitlines())
+    data = data_templates.fresh("sqlite", tmp_path)
+    data.shell(OWNER)
+    gatehouse = Gatehouse(data, tmp_path, 1, environment)
+    site.gatehouse.data.shell(REGISTER % (gatehouse.url, gatehouse.url))
+    yield gatehouse
+    gatehouse.stop()
+
+
+def test_another_gatehouse(site: Site, other: Gatehouse) -> None:
+    name, browser = "Gatehouse", site.browser()
+    browser.clients[urlsplit(other.url).netloc] = other.client()
+
+    def begin() -> Place:
+        """Press the button of the first one on the sign-in page of the other."""
+        return browser.press(browser.open(f"{other.url}/sign-in?local=1"), to="/oauth/openid/login")
+
+    home = site.sign_in(browser, begin(), name)
+    assert home.url == f"{other.url}/account/"
+    about = json.loads(browser.open(f"{other.url}/api/v1/me").answer.text)
+    assert (about["email"], about["role"]) == ("gatehouse@example.com", "editor")
+
+    asked = browser.press(browser.open(f"{other.url}/sign-out"), to="/sign-out")
+    left = browser.press(asked, "request")
+    assert left.url == f"{other.url}/sign-in"
+    assert browser.open(f"{other.url}/api/v1/me").answer.status == 401
+
+    site.disable(name)
+    site.check_refused(browser, begin(), name)
+    assert browser.open(f"{other.url}/api/v1/me").answer.status == 401
