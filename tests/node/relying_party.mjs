@@ -8,7 +8,13 @@ import * as client from "openid-client";
 const [issuer, clientId, secret] = process.argv.slice(2);
 const callback = "https://wiki.example.com/callback";
 const options = { execute: [client.allowInsecureRequests] };
-const metadata = { client_name: "Wiki", redirect_uris: [callback], logo_uri: `${callback}.png` };
+const bye = "https://wiki.example.com/bye";
+const metadata = {
+  client_name: "Wiki",
+  redirect_uris: [callback],
+  post_logout_redirect_uris: [bye],
+  logo_uri: `${callback}.png`,
+};
 const config = await (clientId === "register"
   ? client.dynamicClientRegistration(new URL(issuer), metadata, undefined, {
       ...options,
@@ -38,7 +44,7 @@ const about = await client.fetchUserInfo(config, tokens.access_token, claims.sub
 const next = await client.refreshTokenGrant(config, tokens.refresh_token);
 const end = client.buildEndSessionUrl(config, {
   id_token_hint: next.id_token,
-  post_logout_redirect_uri: "https://wiki.example.com/bye",
+  post_logout_redirect_uri: bye,
 });
 await client.tokenRevocation(config, next.refresh_token);
 const afterwards = await client

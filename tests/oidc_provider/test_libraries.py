@@ -65,22 +65,29 @@ APPS: dict[str, dict[str, Any]] = {
         "backchannel_logout_uri": "{url}/oidc-callback?logout=backchannel",
     },
 }
-# An app with a secret, and an editor, for each library.
+# An app with a secret, and an editor, for each library; a token for an app that registers itself.
 PREPARE = """
 import json
+from datetime import timedelta
 from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.services.users import create_user
 from applications.services.secrets import create_secret
+from oidc_provider.services.registration import create_token
 from tests.oidc_provider.relying_party import make_client
 owner = create_user(actor=SYSTEM, email="owner@example.com", role="owner", verified=True)
 create_user(actor=SYSTEM, email="viewer@example.com", verified=True, password="%s")
 result = {}
-for name, fields in json.loads(%r).items():
+apps = json.loads(%r)
+for name in (*apps, "registration"):
     create_user(actor=SYSTEM, email=f"{name}@example.com", role="editor", verified=True,
                 password="%s")
+for name, fields in apps.items():
     app = make_client("web", name=name, **fields)
     result[name] = [app.client_id, create_secret(actor=owner, app=app).text]
+values = {"name": "CI", "openid_role": "viewer", "max_uses": 1}
+token = create_token(actor=owner, values=values, lifetime=timedelta(hours=1)).text
+result["registration"] = ["register", token]
 """
 OWNER = """
 from accounts.actors import SYSTEM
@@ -197,33 +204,37 @@ def test_authlib(site: Site) -> None:
     site.check_refused(browser, begin(browser), "Authlib")
 
 
-def test_openid_client(site: Site) -> None:
-    """Discovery, `iss`, nonce, max_age with auth_time, signature, at_hash, userinfo, revocation."""
+@pytest.mark.parametrize("name", ["openid-client", "registration"])
+def test_openid_client(site: Site, name: str) -> None:
+    """Discovery, `iss`, nonce, max_age with auth_time, signature, at_hash, userinfo, revocation.
+
+    As an app that an owner has made, and as one that registers itself, which people allow.
+    """
     command = [program("node"), str(NODE_FOLDER / "relying_party.mjs"), site.gatehouse.url]
     app = subprocess.Popen(
-        [*command, *site.clients["openid-client"]],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        [*command, *site.clients[name]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert app.stdin is not None
     assert app.stdout is not None
     browser = site.browser()
     address = app.stdout.readline().strip()
-    back = site.sign_in(browser, browser.open(address), "openid-client")
+    back = site.sign_in(browser, browser.open(address), name)
+    if name == "registration":
+        assert "it registered itself" in back.answer.text
+        back = browser.press(back, "account", choice="allow")
     printed, _errors = app.communicate(f"{back.url}\n", timeout=60)
 
     assert app.returncode == 0
     told = json.loads(printed)
     assert browser.press(browser.open(told.pop("end")), "request").url == AFTER
     assert told == {
-        "claims": ["openid-client@example.com", ["editor"], ["pwd"]],
-        "about": "openid-client@example.com",
+        "claims": [f"{name}@example.com", ["editor"], ["pwd"]],
+        "about": f"{name}@example.com",
         "isNew": True,
         "afterwards": "OAUTH_WWW_AUTHENTICATE_CHALLENGE",
     }
-    site.disable("openid-client")
-    site.check_refused(browser, browser.open(address), "openid-client")
+    site.disable(name)
+    site.check_refused(browser, browser.open(address), name)
 
 
 @pytest.fixture
