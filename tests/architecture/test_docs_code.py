@@ -2,7 +2,7 @@
 
 A language without a check may not be used, so that no block is left out. Blocks that are run as
 they stand have tests of their own: tests/api/test_build_on.py and test_verifying_backends.py,
-tests/forward_auth/test_localhost_walk.py and test_remote_token.py.
+tests/clients, tests/forward_auth/test_localhost_walk.py and test_remote_token.py.
 """
 
 import ast
@@ -12,6 +12,7 @@ import re
 import secrets
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +21,8 @@ import pytest
 import yaml
 from django.core.management import get_commands, load_command_class
 from django.template import engines
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Error, Punctuation
 
 from accounts.user_files.fields import READ_FIELDS
 from config.environment import load
@@ -205,6 +208,25 @@ def test_javascript_compiles(block: Block, tmp_path: Path) -> None:
     subprocess.run([program("node", "nodejs"), "--check", file], check=True, capture_output=True)
 
 
+@_of("go", "rust")
+def test_a_program_of_a_compiler_has_valid_tokens(block: Block) -> None:
+    """tests/clients/test_other_languages.py compiles it, where there is a compiler."""
+    found = list(get_lexer_by_name(block.language).get_tokens(block.text))
+    brackets = "".join(text for kind, text in found if kind in Punctuation)
+    while (
+        fewer := re.sub(r"\(\)|\[\]|\{\}", "", re.sub(r"[^()\[\]{}]", "", brackets))
+    ) != brackets:
+        brackets = fewer
+
+    assert [text for kind, text in found if kind in Error] == []
+    assert brackets == ""
+
+
+@_of("toml")
+def test_toml_is_valid(block: Block) -> None:
+    tomllib.loads(block.text)
+
+
 @_of("html")
 def test_a_template_compiles(block: Block) -> None:
     engines["django"].from_string(block.text)
@@ -285,5 +307,5 @@ def test_commands_are_called_as_a_reader_can_call_them(block: Block) -> None:
 
 CHECKED = {
     "sh", "console", "ini", "dotenv", "json", "yaml", "csv", "python", "js", "html", "ldif", "sql",
-    "nginx", "apache", "caddyfile", "text",
+    "nginx", "apache", "caddyfile", "text", "go", "rust", "toml",
 }  # fmt: skip
