@@ -32,6 +32,8 @@ CREATED = {"deploy/certificates"}
 COMMAND = re.compile(r"manage\.py ([a-z_]+)((?: [^\s|;]+)*)")
 NAME = re.compile(rf"(?<![\w./:@-])(?:{'|'.join(APPS)})(?:\.[A-Za-z_]\w*)+")
 VARIABLE = re.compile(r"(?<![\w/.$-])[A-Z][A-Z0-9]*_[A-Z0-9_]+(?![\w/…*<(-])")
+# What a program on the page declares.
+CONSTANT = re.compile(r"(?m)^const ([A-Z][A-Z0-9_]+)")
 # Of any provider: AUTH_SSO_PROVIDERS=okta reads AUTH_OKTA_ID, allauth's GitLab GITLAB_CLIENT_ID.
 OF_PROVIDERS = re.compile(
     r"AUTH_[A-Z0-9_]+_(?:ID|SECRET|ISSUER|LABEL|TENANT_ID|TRUST_EMAIL)"
@@ -41,7 +43,8 @@ OF_PROVIDERS = re.compile(
 OTHERS = {
     "GITLAB_URL",
     "POSTGRES_PASSWORD", "APP_URL", "GATEHOUSE_URL", "GATEHOUSE_CLIENT_ID",
-    "GATEHOUSE_CLIENT_SECRET", "GATEHOUSE_AUDIENCE",
+    "GATEHOUSE_CLIENT_SECRET", "GATEHOUSE_AUDIENCE", "GATEHOUSE_OFFLINE",
+    "ERR_JOSE_GENERIC", "ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID", "UNIX_EPOCH",
     "OWN_ADDRESS", "DEFAULT_RENDERER_CLASSES", "UNAUTHENTICATED_USER", "NAME_FILE",
     "DJANGO_SETTINGS_MODULE",
 }  # fmt: skip
@@ -136,10 +139,11 @@ def test_settings_exist(page: Path) -> None:
     if page.parent.name in {"moving-from", "decisions", "openid-recipes", "reference"}:
         pytest.skip("it names the settings of other systems and libraries, or comes from code")
     of_allauth = social_variables([f"{id_.upper()}_CLIENT_ID" for id_ in usable_ids()], ())
+    own = set(CONSTANT.findall(page.read_text()))
     declared = {name for variable in (*VARIABLES, *of_allauth) for name in variable.names}
     unknown = [
         name
-        for name in sorted(_mentions(VARIABLE, page) - OTHERS)
+        for name in sorted(_mentions(VARIABLE, page) - own - OTHERS)
         if name.removesuffix(FILE_ENDING) not in declared
         and not OF_PROVIDERS.fullmatch(name)
         and not hasattr(settings, name)
