@@ -126,13 +126,15 @@ def answer_of(response: Any, uri: str = CALLBACK) -> dict[str, str]:
         return _parameters(response["Location"], uri)
     assert response.status_code == 200, (response.status_code, response.content)
     page = response.content.decode()
-    found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page)
-    if found:
-        return _parameters(html.unescape(found[1]), uri)
+    leads = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page)
+    if leads:
+        return _parameters(html.unescape(leads[1]), uri)
     assert f'action="{uri}"' in page, page
-    inputs = read(response.content).all("input")
-    hidden = [each.attributes for each in inputs if each.attributes["type"] == "hidden"]
-    return {each["name"]: each["value"] for each in hidden}
+    found = read(response.content)
+    # The page has other forms, such as that of the language.
+    [form] = [each.form for each in found.all("form") if each.attributes.get("action") == uri]
+    inputs = [each.attributes for each in found.all("input") if each.form == form]
+    return {each["name"]: each["value"] for each in inputs}
 
 
 def _parameters(url: str, uri: str) -> dict[str, str]:
