@@ -12,6 +12,7 @@ from benchmarks.django_baseline.measure import measure_stock
 from benchmarks.forward import measure_forward
 from benchmarks.limits import measure_limits
 from benchmarks.load import Measured, Plan
+from benchmarks.oidc_peer.measure import measure_openid
 from benchmarks.plans import AskAndRedeem, AskForLinks, Redeem, SignIn
 from benchmarks.rows import (
     CONNECTIONS,
@@ -204,4 +205,5 @@ MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "forward": measure_forward,
     "slow": measure_slow,
     "stock": measure_stock,
+    "openid": measure_openid,
 }
