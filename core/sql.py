@@ -38,16 +38,22 @@ def has_row(model: type[models.Model], column: str, value: Any) -> bool:
         return cursor.fetchone() is not None
 
 
+def find_by(model: type[Row], **values: Any) -> Row | None:
+    """See find(); the row with these values in columns that are unique together."""
+    found = _query(model, *values).fetch_one(*values.values())
+    return None if found is None else instance(model, found)
+
+
 class PreparedRowQuery:
-    """Reads one row of joined tables by one column, with a statement that is built once.
+    """Reads one row of joined tables by some columns, with a statement that is built once.
 
     fields: the columns of the row that fetch_one() returns. source: everything from FROM on; its
-    only parameter is the value of `by`. more: further columns as SQL, returned as the database has
-    them. Names come from our code, never from input.
+    parameters are the values of `by`, a field or several. more: further columns as SQL, returned as
+    the database has them. Names come from our code, never from input.
     """
 
     def __init__(self, fields: Sequence[Any], source: str, by: Any, *more: str) -> None:
-        self.fields, self.by = tuple(fields), by
+        self.fields, self.by = tuple(fields), by if isinstance(by, tuple) else (by,)
         columns = [
             f"{_quoted(field.model._meta.db_table)}.{_quoted(field.column)}" for field in fields
         ]
@@ -55,30 +61,34 @@ class PreparedRowQuery:
         # A busy row is read with the same values again and again.
         self._converted = lru_cache(maxsize=CACHED_ROWS)(self._convert)
         self._converters: dict[str, list[tuple[int, Any, Any]]] = {}
-        models_read = {self.by.model, *(field.model for field in self.fields)}
+        models_read = {field.model for field in (*self.by, *self.fields)}
         self._is_watched = {model._meta.label for model in models_read} <= {
             *settings.WATCHED_MODELS
         }
 
-    def fetch_one(self, value: Any) -> tuple[Any, ...] | None:
+    def fetch_one(self, *values: Any) -> tuple[Any, ...] | None:
         """The row as Python values, or None. Inside reuse_rows() one that was read before may do.
 
         Then all tables of `source` have to be watched, also those without a column in `fields`.
         """
-        using = router.db_for_read(self.by.model)
+        using = router.db_for_read(self.by[0].model)
         rows = rows_here() if self._is_watched and using == DEFAULT_DB_ALIAS else None
         if rows is None:
-            return self._fetch_one(value, using)
-        key = (self.statement, value)
+            return self._fetch_one(values, using)
+        key = (self.statement, *values)
         found: tuple[Any, ...] | None = rows.get(key, _MISSING)
         if found is _MISSING:
-            found = rows[key] = self._fetch_one(value, using)
+            found = rows[key] = self._fetch_one(values, using)
         return found
 
-    def _fetch_one(self, value: Any, using: str) -> tuple[Any, ...] | None:
+    def _fetch_one(self, values: tuple[Any, ...], using: str) -> tuple[Any, ...] | None:
         connection = connections[using]
+        given = zip(self.by, values, strict=True)
         with connection.cursor() as cursor:
-            cursor.execute(self.statement, [self.by.get_db_prep_value(value, connection)])
+            cursor.execute(
+                self.statement,
+                [field.get_db_prep_value(value, connection) for field, value in given],
+            )
             found = cursor.fetchone()
         return None if found is None else self._converted(tuple(found), using)
 
@@ -94,12 +104,14 @@ class PreparedRowQuery:
         """(index, expression, function) for each conversion that database or field asks for."""
         if using not in self._converters:
             connection = connections[using]
+            # Of a foreign key, the column is converted as the key that it refers to.
+            columns = [field.get_col(field.model._meta.db_table) for field in self.fields]
             self._converters[using] = [
-                (index, field.cached_col, function)
-                for index, field in enumerate(self.fields)
+                (index, column, function)
+                for index, column in enumerate(columns)
                 for function in (
-                    *connection.ops.get_db_converters(field.cached_col),
-                    *field.cached_col.get_db_converters(connection),
+                    *connection.ops.get_db_converters(column),
+                    *column.get_db_converters(connection),
                 )
             ]
         return self._converters[using]
@@ -178,10 +190,10 @@ def next_monotonic_time(now: datetime, *moments: datetime | None) -> datetime:
 
 # These statements are built of our own table and column names, quoted, and hold no input.
 @cache
-def _query(model: type[models.Model], column: str) -> PreparedRowQuery:
-    by = model._meta.get_field(column)
-    name = _quoted(str(by.column))  # type: ignore[union-attr]  # a column
-    source = f"FROM {_quoted(model._meta.db_table)} WHERE {name} = %s"
+def _query(model: type[models.Model], *columns: str) -> PreparedRowQuery:
+    by: tuple[Any, ...] = tuple(model._meta.get_field(column) for column in columns)
+    wanted = " AND ".join(f"{_quoted(field.column)} = %s" for field in by)
+    source = f"FROM {_quoted(model._meta.db_table)} WHERE {wanted}"
     return PreparedRowQuery(columns_of(model), source, by)
 
 

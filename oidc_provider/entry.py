@@ -22,13 +22,21 @@ from applications.services.apps import names_of_groups
 from core.web.client_ip import is_in, parse_address
 
 
-def entry_denial(app: App, user: User, *, has_second_factor: bool, ip: str) -> DenialReason | None:
+def entry_denial(
+    app: App,
+    user: User,
+    *,
+    has_second_factor: bool,
+    ip: str,
+    credential_at: datetime | None = None,
+) -> DenialReason | None:
     """Why `user` may not sign in to `app` now, or None. Asks the access policy first.
 
     An unverified address is refused as at forward auth: apps join accounts by it.
-    has_second_factor, ip: of the sign-in; see SessionAuthentication.
+    has_second_factor, ip: of the sign-in; see SessionAuthentication. credential_at: when that was
+    made of which a token is used.
     """
-    denial = access_policy.get_denial(user)
+    denial = access_policy.get_denial(user, credential_at=credential_at)
     if denial is not None:
         return denial
     if not user.is_verified:

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from datetime import datetime
+
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -128,6 +130,9 @@ class Grant(Authentication):
     # When the app was to be told that the sign-in has ended; see LogoutNotice.
     told_at = models.DateTimeField(null=True, editable=False)
     end_reason = models.CharField(max_length=16, blank=True, editable=False)
+
+    # Of its browser session, None if that is gone. Only what sql.find_grant() returns has it.
+    session_end: datetime | None
 
     class Meta:
         verbose_name = _("sign-in to an app")

@@ -11,7 +11,7 @@ from accounts.offboarding.credential_kinds import CredentialKind
 from oidc_provider.errors import ProtocolError
 from oidc_provider.models import Consent, Grant
 from oidc_provider.services.access import ENDED, live_grants
-from oidc_provider.services.grants import require_live
+from oidc_provider.services.grants import read_grant, require_live
 
 
 class AppSignIns(CredentialKind):
@@ -29,14 +29,11 @@ class AppSignIns(CredentialKind):
 
     def refusal(self, user: User, credential: Grant) -> str:
         """Ask as for a token of the sign-in."""
-        grant = Grant.objects.select_related("app", "user").filter(pk=credential.pk).first()
         try:
-            if grant is not None:
-                require_live(grant)
-                return ""
+            require_live(read_grant(credential.pk))
         except ProtocolError as error:
             return error.error
-        return "invalid_grant"
+        return ""
 
     def limits(self) -> str:
         return _("An app that is not told of sign-outs may keep its own session until that ends.")

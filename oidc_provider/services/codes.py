@@ -13,6 +13,7 @@ from accounts.models import BrowserSession, User
 from applications.models import App
 from applications.refusals import RefusedSignIn, note_refused_sign_in
 from audit import audit_log
+from core import sql
 from core.crypto.tokens import digest, make_token
 from core.locks import delete_free, lock_users
 from oidc_provider.authentication import SessionAuthentication
@@ -22,8 +23,9 @@ from oidc_provider.models import AuthorizationCode, Consent, Grant, PushedReques
 from oidc_provider.parameters import AuthorizationRequest, is_verified
 from oidc_provider.scopes import OFFLINE
 from oidc_provider.services.app_scopes import still_given
-from oidc_provider.services.grants import REUSED, end_grant
+from oidc_provider.services.grants import REUSED, end_grant, read_grant
 from oidc_provider.services.pushed_requests import use_up
+from oidc_provider.sql import use_up_code
 
 PURPOSE = "openid-code"
 # RFC 6749, section 4.1.2, allows ten minutes; the app redeems it at once.
@@ -46,11 +48,16 @@ def lock_signed_in(user: User, authentication: SessionAuthentication) -> User:
     AccessDenied if the session or the access of the user has ended meanwhile.
     """
     lock_users(user.pk)
-    current: User | None = User.objects.filter(pk=user.pk).first()
-    session = BrowserSession.objects.filter(
-        public_id=authentication.session_id, user=user, expire_date__gt=timezone.now()
+    current = sql.find(User, "id", user.pk)
+    session = sql.find(BrowserSession, "public_id", authentication.session_id)
+    is_live = (
+        current is not None
+        and not current.is_built_in
+        and session is not None
+        and session.user_id == current.pk
+        and session.expire_date > timezone.now()
     )
-    denial = access_policy.get_denial(current if session.exists() else None)
+    denial = access_policy.get_denial(current if is_live else None)
     if denial is not None or current is None:
         raise (denial or access_policy.DenialReason("not_authenticated", "")).as_error()
     return current
@@ -80,7 +87,7 @@ def issue_code(
         if remember:
             _remember(user, app, " ".join(asked.told_scopes))
         now = current.issue_time(timezone.now())
-        AuthorizationCode.objects.create(
+        row = AuthorizationCode(
             app=app,
             user=user,
             digest=digest(PURPOSE, code),
@@ -97,6 +104,7 @@ def issue_code(
             created_at=now,
             expires_at=now + LIFETIME,
         )
+        sql.insert([row])
         audit_log.record("openid:sign-in:start", actor=user, target=user, name=app.name)
     return code
 
@@ -110,18 +118,18 @@ def redeem(app: App, given: Redemption) -> tuple[Grant, str]:
     now = timezone.now()
     code_digest = digest(PURPOSE, given.code)
     with transaction.atomic():
-        row = AuthorizationCode.objects.consume(code_digest, now)
-        grant = _make_grant(row, app, given) if row is not None else None
+        row = use_up_code(code_digest, now)
+        is_made = row is not None and _make_grant(row, app, given)
     if row is None:
         _handle_replay(code_digest)
-    if row is None or grant is None:
+    if row is None or not is_made:
         raise ProtocolError("invalid_grant", "The code is unknown, used or expired, or not yours.")
-    return grant, row.nonce
+    return read_grant(row.grant_id), row.nonce
 
 
 def has_consent(user: User, app: App, scope: tuple[str, ...]) -> bool:
     """Whether the user has allowed the app all of this."""
-    given = Consent.objects.filter(user=user, app=app).first()
+    given = sql.find_by(Consent, user=user.pk, app=app.pk)
     return given is not None and {*scope} <= {
         *still_given(app, given.scope.split(), given.given_at)
     }
@@ -159,14 +167,14 @@ def _remember(user: User, app: App, scope: str) -> None:
     )
 
 
-def _make_grant(row: AuthorizationCode, app: App, given: Redemption) -> Grant | None:
-    """None if the code belongs to another app, address or verifier."""
+def _make_grant(row: AuthorizationCode, app: App, given: Redemption) -> bool:
+    """Store the grant; False if the code belongs to another app, address or verifier."""
     if row.app_id != app.pk or row.redirect_uri != given.redirect_uri:
-        return None
+        return False
     if not is_verified(row.code_challenge, given.verifier):
-        return None
+        return False
     is_offline = OFFLINE in row.scope.split()
-    return Grant.objects.create(
+    grant = Grant(
         pk=row.grant_id,
         app=app,
         user_id=row.user_id,
@@ -184,6 +192,8 @@ def _make_grant(row: AuthorizationCode, app: App, given: Redemption) -> Grant | 
         refreshed_at=row.used_at or timezone.now(),
         expires_at=row.created_at + settings.REFRESH_TOKEN_EXPIRY,
     )
+    sql.insert([grant])
+    return True
 
 
 def _handle_replay(code_digest: str) -> None:

@@ -6,7 +6,7 @@ The user's decision and the redemption are each one conditional UPDATE, whoever 
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -25,7 +25,7 @@ from oidc_provider.errors import ProtocolError
 from oidc_provider.models import DeviceCode, Grant
 from oidc_provider.scopes import OFFLINE
 from oidc_provider.services.codes import lock_signed_in
-from oidc_provider.services.grants import REUSED, end_grant
+from oidc_provider.services.grants import REUSED, end_grant, read_grant
 
 PURPOSE, USER_PURPOSE = "openid-device-code", "openid-user-code"
 LIFETIME = timedelta(minutes=10)
@@ -126,13 +126,10 @@ def redeem(app: App, text: str) -> Grant:
         raise ProtocolError("access_denied", "The user has not allowed it.")
     if row.decision != ALLOWED:
         raise ProtocolError("authorization_pending", "The user has not decided yet.")
-    with transaction.atomic():
-        used = DeviceCode.objects.consume(row.digest, now)
-        grant = None if used is None else _make_grant(used)
-    if grant is None:
+    if not _use_up(row, now):
         end_grant(row.grant_id, REUSED)
         raise _unknown()
-    return grant
+    return read_grant(row.grant_id)
 
 
 def purge_device_codes() -> int:
@@ -162,9 +159,18 @@ def _require_patience(row: DeviceCode) -> None:
     raise ProtocolError("slow_down", "Wait five seconds longer between two questions.")
 
 
-def _make_grant(row: Any) -> Grant:
+@transaction.atomic
+def _use_up(row: DeviceCode, now: datetime) -> bool:
+    """Store the grant of the code; False if another request has used it."""
+    used = DeviceCode.objects.consume(row.digest, now)
+    if used is not None:
+        _make_grant(used)
+    return used is not None
+
+
+def _make_grant(row: Any) -> None:
     is_offline = OFFLINE in row.scope.split()
-    return Grant.objects.create(
+    Grant.objects.create(
         pk=row.grant_id,
         app=row.app,
         user_id=row.user_id,

@@ -10,17 +10,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
-from accounts import access_policy
-from accounts.models import BrowserSession, User
+from accounts.models import User
 from accounts.models.users import Kind
 from applications.models import App
 from audit import audit_log
-from core import sql
 from core.locks import delete_free, lock_users
-from oidc_provider import tokens
+from core.sql import newest
+from oidc_provider import sql, tokens
 from oidc_provider.entry import entry_denial, program_denial
 from oidc_provider.errors import ProtocolError
 from oidc_provider.id_tokens import id_token
@@ -82,7 +81,7 @@ def refresh(app: App, text: str, wanted: tuple[str, ...]) -> tuple[Grant, tuple[
         raise ProtocolError("invalid_scope", "What the scope names was deleted.")
     if token.number == grant.generation and not _advance(grant):
         # Another request was first, or the grant has ended.
-        grant.refresh_from_db()
+        grant = read_grant(grant.pk)
         require_live(grant)
     if token.number < grant.generation - 1:
         end_grant(grant.pk, REUSED)
@@ -131,7 +130,8 @@ def find_grant(text: str) -> Grant | None:
 def require_live(grant: Grant) -> None:
     """Raise ProtocolError unless the grant, its session, and the access of its user are live.
 
-    Everything is asked anew for each token: the app, who may enter it, the access policy.
+    Everything is asked anew for each token: the app, who may enter it, the access policy. grant: of
+    read_grant(), a moment ago.
     """
     now = timezone.now()
     if grant.ended_at is not None or grant.expires_at <= now:
@@ -143,12 +143,16 @@ def require_live(grant: Grant) -> None:
         return
     if not grant.app.signs_people_in:
         raise _invalid()
-    if access_policy.get_denial(user, credential_at=grant.created_at) is not None:
-        raise _invalid()
-    denial = entry_denial(grant.app, user, has_second_factor=grant.has_second_factor, ip=grant.ip)
+    denial = entry_denial(
+        grant.app,
+        user,
+        has_second_factor=grant.has_second_factor,
+        ip=grant.ip,
+        credential_at=grant.created_at,
+    )
     if denial is not None:
         raise _invalid()
-    if grant.session_id is not None and not _session_lives(grant.session_id, user, now):
+    if grant.session_id is not None and (grant.session_end is None or grant.session_end <= now):
         raise _invalid()
 
 
@@ -181,7 +185,7 @@ def newest_credential(user: User, after: datetime, **_of_signal: Any) -> datetim
     Receiver of signals.access_ending.
     """
     codes = AuthorizationCode.objects.filter(user=user)
-    found = [sql.newest(rows, after) for rows in (codes, user.openid_grants.all())]
+    found = [newest(rows, after) for rows in (codes, user.openid_grants.all())]
     decided = DeviceCode.objects.filter(user=user, decided_at__gt=after)
     found.append(decided.aggregate(newest=Max("decided_at"))["newest"])
     return max((each for each in found if each is not None), default=None)
@@ -199,29 +203,28 @@ def purge_grants(before: datetime) -> int:
     )
 
 
+def read_grant(grant_id: uuid.UUID) -> Grant:
+    """The grant as it is now, for require_live(). Raises ProtocolError if it is gone."""
+    grant = sql.find_grant(grant_id)
+    if grant is None:
+        raise _invalid()
+    return grant
+
+
 def _grant_of(token: tokens.ParsedToken | None, kind: str) -> Grant | None:
     if token is None or token.kind != kind:
         return None
-    grant = Grant.objects.select_related("app", "user").filter(pk=token.grant_id).first()
+    grant = sql.find_grant(token.grant_id)
     return grant if grant is not None and token.is_genuine(grant) else None
 
 
 def _advance(grant: Grant) -> bool:
-    """Go on to the next generation, in one statement; False if another request was first."""
+    """Go on to the next generation; False if another request was first."""
     now = timezone.now()
-    live = Grant.objects.filter(
-        pk=grant.pk, generation=grant.generation, ended_at=None, expires_at__gt=now
-    )
-    if not live.update(generation=F("generation") + 1, refreshed_at=now):
+    if not sql.advance(grant, now):
         return False
     grant.generation, grant.refreshed_at = grant.generation + 1, now
     return True
-
-
-def _session_lives(session_id: uuid.UUID, user: User, now: datetime) -> bool:
-    return BrowserSession.objects.filter(
-        public_id=session_id, user=user, expire_date__gt=now
-    ).exists()
 
 
 def _invalid() -> ProtocolError:

@@ -49,6 +49,6 @@ def issue_token(app: App, scope: tuple[str, ...]) -> dict[str, Any]:
     return {
         "access_token": tokens.access_token(grant, ends, scope),
         "token_type": "Bearer",
-        "expires_in": ends - int(timezone.now().timestamp()),
+        "expires_in": ends - int(now.timestamp()),
         "scope": grant.scope,
     }

@@ -22,6 +22,7 @@ from accounts.sent_forms import DOUBLE_CLICK, do_once, show_once
 from accounts.views.common import signed_in
 from applications.models import App
 from applications.redirect_uris import is_registered
+from core import sql
 from core.errors import RepeatedParameter
 from core.web.redirects import see_other
 from core.web.single_values import may_repeat
@@ -303,7 +304,7 @@ def _target(given: Given) -> Target:
             _("This server cannot sign people in to apps, because JWT_SECRET is set.")
         )
     client_id = given.get("client_id", "")
-    app = App.objects.filter(client_id=client_id[:255]).first()
+    app = sql.find(App, "client_id", client_id[:255])
     if app is None or not app.signs_people_in:
         raise RequestUnusable(_("No app has this client id. Ask whoever set the app up."))
     redirect_uri = given.get("redirect_uri", "")

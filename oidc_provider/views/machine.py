@@ -13,6 +13,7 @@ from applications.models import App
 from applications.services.client_assertions import ASSERTION_FIELD, TYPE_FIELD
 from applications.services.client_authentication import require_client
 from applications.services.client_credentials import LIMIT, SECRET_FIELD
+from core import sql
 from core.errors import GatehouseError, RateLimited, RecordInvalid
 from core.web.single_values import may_repeat
 from oidc_provider.errors import ProtocolError
@@ -108,7 +109,7 @@ def limit_strangers(request: HttpRequest, app: App) -> None:
 
 
 def _without_secret(request: HttpRequest, form: dict[str, str]) -> App:
-    found = App.objects.filter(client_id=form.get("client_id", "")[:255]).first()
+    found = sql.find(App, "client_id", form.get("client_id", "")[:255])
     if found is None or not found.is_public_client:
         check_rate_limit(request, LIMIT)
         raise _unknown_client()

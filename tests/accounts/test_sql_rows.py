@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, Group, Membership, User
 from audit.models import AuditEvent
 from core import sql
 
@@ -30,6 +30,30 @@ def test_a_row_read_by_sql_equals_the_orm_row(viewer: User, column: str) -> None
 
 def test_a_missing_row_is_none(viewer: User) -> None:
     assert sql.find(User, "email", "nobody@example.com") is None
+
+
+def test_a_foreign_key_read_by_sql_equals_that_of_the_orm(
+    viewer: User, browser_of: Callable[[User], Client]
+) -> None:
+    """Also where the database stores keys as text, as SQLite does."""
+    browser_of(viewer)
+    expected = BrowserSession.objects.get()
+
+    found = sql.find(BrowserSession, "public_id", expected.public_id)
+
+    assert found is not None
+    for field in BrowserSession._meta.concrete_fields:
+        assert getattr(found, field.attname) == getattr(expected, field.attname)
+
+
+def test_a_row_is_found_by_several_columns(viewer: User, editor: User) -> None:
+    group, other = (Group.objects.create(name=name) for name in ("staff", "lab"))
+    row = Membership.objects.create(user=viewer, group=group)
+    Membership.objects.create(user=editor, group=other)
+
+    assert sql.find_by(Membership, user=viewer.pk, group=group.pk) == row
+    assert sql.find_by(Membership, group=group.pk, user=viewer.pk) == row
+    assert sql.find_by(Membership, user=viewer.pk, group=other.pk) is None
 
 
 def test_rows_inserted_by_sql_equal_orm_rows() -> None:

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.architecture.markdown import blocks
 from tests.clients import programs
 from tests.clients.conftest import Live
 from tests.clients.double import ANYBODY, APP, Double
-from tests.clients.programs import Backend, blocks
+from tests.clients.programs import Backend
 
 COMPILED = ["go", "rust"]
 Start = Callable[..., Backend]
@@ -30,7 +31,7 @@ def commands(
 
     def command(language: str) -> list[str]:
         if language not in built:
-            cache = pytestconfig.cache.mkdir(f"{language}-of-documentation")  # type: ignore[union-attr]
+            cache = pytestconfig.cache.mkdir(f"{language}-of-documentation")
             built[language] = getattr(programs, language)(tmp_path_factory.mktemp(language), cache)
         return built[language]
 

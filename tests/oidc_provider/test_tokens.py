@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import BrowserSession, User
 from accounts.services import users
@@ -349,6 +351,38 @@ def test_what_was_made_before_a_revocation_stays_dead_with_a_slow_clock(
     end_sessions(actor=owner, user=viewer)
 
     assert error_of(party.redeem(code)) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "of_bans"),
+    [("authorize", 14, 3), ("code", 7, 1), ("refresh", 3, 1), ("userinfo", 1, 1)],
+)
+def test_each_question_is_asked_once(
+    web: RelyingParty, browser: Client, name: str, count: int, of_bans: int
+) -> None:
+    """A grant comes with its app, its user, their session and bans. Only an authorization asks
+    again, under the lock of the user."""
+    tokens = web.sign_in(browser)
+    code = web.code(browser)
+    asked = {
+        "authorize": lambda: web.authorize(browser),
+        "code": lambda: web.redeem(code),
+        "refresh": lambda: web.refresh(tokens["refresh_token"]),
+        "userinfo": lambda: web.userinfo(tokens["access_token"]),
+    }[name]
+
+    with CaptureQueriesContext(connection) as found:
+        answer = asked()
+
+    assert answer.status_code == (303 if name == "authorize" else 200)
+    # Signing keys are kept for a while; SQLite needs no lock of its own.
+    texts = [
+        query["sql"]
+        for query in found.captured_queries
+        if "api_signingkey" not in query["sql"] and "FOR NO KEY UPDATE" not in query["sql"]
+    ]
+    assert len(texts) == count, texts
+    assert len([text for text in texts if "moderation_ban" in text]) == of_bans
 
 
 def test_old_codes_and_grants_are_purged(
