@@ -1,10 +1,11 @@
 // An Express backend that accepts access tokens of Gatehouse.
 import express from "express";
-import { createRemoteJWKSet, jwtVerify } from "jose";
+import { createRemoteJWKSet, errors, jwtVerify } from "jose";
 
 const issuer = process.env.GATEHOUSE_URL;
 const audience = process.env.GATEHOUSE_AUDIENCE ?? issuer;
 const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`));
+const NO_KEYS = ["ERR_JOSE_GENERIC", "ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID"];
 
 async function authenticate(request, response, next) {
   const [scheme, token] = (request.get("authorization") ?? "").split(" ");
@@ -21,7 +22,9 @@ async function authenticate(request, response, next) {
     });
     request.user = { id: payload.sub, role: payload.role };
     next();
-  } catch {
+  } catch (error) {
+    const isWrong = error instanceof errors.JOSEError && !NO_KEYS.includes(error.code);
+    if (!isWrong) return response.status(503).end(); // so that clients keep their token
     response.status(401).set("WWW-Authenticate", 'Bearer error="invalid_token"').end();
   }
 }

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,19 +100,26 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
 @pytest.fixture(params=sorted(COMMANDS))
 def backend(request: pytest.FixtureRequest, issuer: Issuer, tmp_path: Path) -> Iterator[str]:
     """A backend of the documentation, running; its address."""
+    with running(request.param, issuer.url, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def running(name: str, gatehouse: str, folder: Path) -> Iterator[str]:
+    """A backend that knows Gatehouse at this address."""
     port = str(free_port())
-    environment = {**os.environ, "GATEHOUSE_URL": issuer.url, "PORT": port}
+    environment = {**os.environ, "GATEHOUSE_URL": gatehouse, "PORT": port}
     environment["PYTHONPATH"] = str(EXAMPLES)
     copy = NODE_FOLDER / "express_app.mjs"  # Node looks for packages beside the program
-    if request.param == copy.name:
+    if name == copy.name:
         copy.write_text((EXAMPLES / copy.name).read_text())
-    process = ServerProcess(
-        COMMANDS[request.param](port), tmp_path / "backend.log", environment=environment
-    )
+    process = ServerProcess(COMMANDS[name](port), folder / "backend.log", environment=environment)
     url = f"http://127.0.0.1:{port}"
-    process.wait_until(lambda: _answers(url))
-    yield f"{url}/private"
-    process.stop()
+    try:
+        process.wait_until(lambda: _answers(url))
+        yield f"{url}/private"
+    finally:
+        process.stop()
 
 
 def _answers(url: str) -> bool:
@@ -129,6 +137,15 @@ def test_the_documented_backend_accepts_only_valid_tokens(backend: str, issuer: 
     header, payload, _signature = issuer.access.split(".")
     for wrong in ("", "x", _forged(issuer), issuer.refresh, f"{header}.{payload}."):
         assert _status(backend, wrong) == 401
+
+
+def test_without_keys_the_express_backend_calls_no_token_wrong(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    with running("express_app.mjs", nowhere, tmp_path) as url:
+        assert _status(url, issuer.access) == 503
+        assert _status(url, "x") == 401
 
 
 def _status(url: str, token: str) -> int:
