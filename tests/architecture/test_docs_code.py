@@ -37,8 +37,8 @@ BLOCKS = [block for page in PAGES for block in blocks(page)]
 # What the shell examples call beside manage.py.
 PROGRAMS = {
     ".venv/bin/python", "caddy", "createdb", "createuser", "curl", "docker", "echo", "export",
-    "install", "kubectl", "ldapadd", "make", "mongoexport", "nice", "php", "pre-commit", "psql",
-    "pveum", "python3", "sed",
+    "install", "kubectl", "ldapadd", "make", "mongoexport", "nice", "npm", "php", "pre-commit",
+    "psql", "pveum", "python3", "sed",
 }  # fmt: skip
 COMMAND = re.compile(r"manage\.py ((?:[^|<>)#\n\"']|\"[^\"]*\"|'[^']*')+)")
 OPENAPI = json.loads((ROOT / "docs" / "reference" / "openapi.json").read_text())
