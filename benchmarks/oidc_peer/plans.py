@@ -64,12 +64,16 @@ def code_in(reply: Reply | str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Authorize(PlanBase):
-    """Browsers ask for codes. folder: each load process writes its codes there."""
+    """Browsers ask for codes. folder: each load process writes its codes there. most: 0 for any."""
 
     side: Side
     folder: Path
+    most: int = 0
 
-    def journey(self, number: int) -> Journey:
+    def journey(self, number: int) -> Journey | None:
+        return self._authorize(number) if not self.most or number < self.most else None
+
+    def _authorize(self, number: int) -> Journey:
         reply = yield self.side.authorize(number)
         with (self.folder / f"{os.getpid()}.codes").open("a") as file:
             file.write(f"{code_in(reply)}\n")
