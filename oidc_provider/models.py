@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from datetime import datetime
-
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _

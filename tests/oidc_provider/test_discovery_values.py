@@ -135,7 +135,7 @@ def test_pages_are_shown_in_each_language(browser: Client, language: str) -> Non
 
 
 def test_what_is_not_promised_is_not_there(party: RelyingParty, stranger: Client) -> None:
-    """No registration, no session management, no request objects."""
+    """No session management, no request objects; no registration until an owner opens it."""
     document = metadata()
     for name in ("registration_endpoint", "check_session_iframe",
                  "request_object_signing_alg_values_supported"):  # fmt: skip
