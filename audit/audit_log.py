@@ -240,8 +240,8 @@ def _count(counted: Sequence[tuple[str, ...]]) -> None:
             metrics.add("sign_ins", method, result)
 
 
-def event_hash(event: AuditEvent) -> str:
-    """SHA-256 of all columns and the previous hash, as canonical JSON.
+def event_content(event: AuditEvent) -> dict[str, Any]:
+    """What the hash of an event covers: all columns and the previous hash.
 
     `undoes` is part of it only where it is set.
     """
@@ -260,7 +260,14 @@ def event_hash(event: AuditEvent) -> str:
     }
     if event.undoes is not None:
         content["undoes"] = event.undoes
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return content
+
+
+def event_hash(event: AuditEvent) -> str:
+    """SHA-256 of event_content() as canonical JSON."""
+    canonical = json.dumps(
+        event_content(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -156,6 +156,7 @@ ALWAYS_DO_SOMETHING = {
     "backup": "writes a new file; a file that exists is refused, see tests/operations",
     "export": "always writes a file; an empty instance has one, too",
     "doctor": "always reports; exits with 1 for what does not work",
+    "exportaudit": "what is already in the file is not written again, see tests/audit",
     "movedata": "needs two databases, see tests/operations",
     "rotatekeys": "makes a key each time; a key that waits to sign is refused, see tests/api",
     "serve": "serves",
