@@ -271,21 +271,44 @@ def event_hash(event: AuditEvent) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def verify() -> VerificationResult:
-    """Verify the whole chain; finds changed, missing, reordered and cut-off rows."""
-    expected_seq, expected_hash = 1, GENESIS
+def verify(anchored: Mapping[int, str] | None = None) -> VerificationResult:
+    """Verify the whole chain; finds changed, missing, reordered and cut-off rows.
+
+    anchored: hashes by number that were kept outside. With them a chain that was computed anew, or
+    cut off together with its head, is found too. Then broken_at is the first number after the last
+    event that an anchor confirms.
+    """
+    hashes = anchored or {}
+    expected_seq, expected_hash, confirmed = 1, GENESIS, 0
     for event in _events():
         if event.seq != expected_seq:
             return VerificationResult(expected_seq - 1, expected_seq, "a row is missing")
         if event.previous_hash != expected_hash or event_hash(event) != event.hash:
             return VerificationResult(expected_seq - 1, event.seq, "a row has been changed")
+        if event.seq in hashes:
+            if hashes[event.seq] != event.hash:
+                return VerificationResult(confirmed, confirmed + 1, _differs(confirmed, event.seq))
+            confirmed = event.seq
         expected_seq, expected_hash = event.seq + 1, event.hash
     head = NamedLock.objects.get(pk=AUDIT)
     if (head.seq, head.hash or GENESIS) != (expected_seq - 1, expected_hash):
         return VerificationResult(
             expected_seq - 1, expected_seq, "the end of the log has been cut off"
         )
+    newest = max(hashes, default=0)
+    if newest >= expected_seq:
+        reason = f"the end of the log has been cut off, since event {newest} was anchored"
+        return VerificationResult(expected_seq - 1, expected_seq, reason)
     return VerificationResult(expected_seq - 1)
+
+
+def _differs(confirmed: int, seq: int) -> str:
+    if seq == confirmed + 1:
+        return "the row is not the one that was anchored; the log has been rewritten"
+    return (
+        f"one of the rows {confirmed + 1} to {seq} is not the one that was anchored; the log has "
+        "been rewritten"
+    )
 
 
 def _events() -> Iterator[AuditEvent]:

@@ -7,10 +7,10 @@ whoever remembers the last number can read on from there and misses nothing.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from audit import audit_log
 from audit.models import AuditEvent, near_period
@@ -31,7 +31,11 @@ def as_line(event: AuditEvent) -> str:
 
     Its fields are those that the hash covers, and `hash`: a reader can verify the chain.
     """
-    content = audit_log.event_content(event) | {"hash": event.hash}
+    return line_of(audit_log.event_content(event) | {"hash": event.hash})
+
+
+def line_of(content: Mapping[str, Any]) -> str:
+    """An object as one line of ASCII."""
     return json.dumps(content, separators=(",", ":"))
 
 

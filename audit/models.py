@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 # Clocks of nodes differ, and what is recorded waits for its turn in the chain.
@@ -99,3 +100,20 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seq} {self.action}"
+
+
+class AuditDestination(models.Model):
+    """How far the log has been sent to a destination outside; see audit.destinations."""
+
+    name = models.CharField(max_length=16, primary_key=True)
+    # The number of the last event that has arrived there.
+    seq = models.BigIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=200, blank=True)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    lease_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from accounts.models import BrowserSession, EmailRequest
 from api.models import TokenFamily
+from audit import destinations
 from core.health import database_answers
 from core.metrics import COUNTERS, HASHES_RUNNING, HASHES_WAITING, Key
 from core.version import VERSION
@@ -116,6 +117,13 @@ def _rows_of(now: datetime) -> Iterator[Metric]:
     yield _gauge("gatehouse_mail_queue_age_seconds", "Age of the oldest mail on its way.", age)
     waiting = "Requests for mail that wait for the worker."
     yield _gauge("gatehouse_address_requests", waiting, EmailRequest.objects.count())
+    lags = destinations.lags()
+    late = "Age of the oldest audit event that has not arrived at a destination."
+    ages = [(lag.name, lag.age(now).total_seconds()) for lag in lags]
+    yield _by_label("gatehouse_audit_waiting_seconds", late, "destination", ages)
+    failing = "1 while a destination of the audit log fails."
+    states = [(lag.name, int(lag.failing_since is not None)) for lag in lags]
+    yield _by_label("gatehouse_audit_failing", failing, "destination", states)
 
 
 def _sessions(now: datetime) -> Iterable[tuple[str, int]]:
@@ -135,7 +143,7 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=float(value))
 
 
-def _by_label(name: str, text: str, label: str, values: Iterable[tuple[str, int]]) -> Metric:
+def _by_label(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=(label,))
     for value, number in values:
         family.add_metric((value,), number)

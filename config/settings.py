@@ -381,6 +381,11 @@ MAIL_TRANSPORT = "mail.transports.transport"
 # Networks that webhooks may reach besides public addresses (webhooks/services/sending.py)
 WEBHOOK_ALLOWED_NETWORKS = tuple(ENV["WEBHOOK_ALLOWED_NETWORKS"])
 
+# Where the audit log leaves traces outside the database (audit/destinations.py)
+AUDIT_SYSLOG: str = ENV["AUDIT_SYSLOG"]
+AUDIT_ANCHOR: str = ENV["AUDIT_ANCHOR"]
+AUDIT_ANCHOR_EVERY: timedelta = ENV["AUDIT_ANCHOR_EVERY"]
+
 # API
 API_RECORD_INVALID_STATUS = ENV["API_RECORD_INVALID_STATUS"]
 REQUIRE_API_KEY_AND_TOKEN = ENV["REQUIRE_API_KEY_AND_TOKEN"]

@@ -28,6 +28,7 @@ from accounts.signals import address_requested
 from api.apikeys import services
 from api.tokens import refresh_tokens, signing_keys
 from applications.services import client_assertions
+from audit import anchoring, shipping
 from config.server.subpath import use_in_this_thread
 from core import cache
 from core.locks import delete_free
@@ -77,7 +78,12 @@ JOBS: tuple[Job, ...] = (
 )
 MINUTE_JOBS: tuple[Job, ...] = (cache.purge_expired, checks.note_worker, notices.send_notices)
 # Requests to other servers, which may hang.
-WEBHOOK_JOBS: tuple[Job, ...] = (sending.deliver_due, logout_notices.send_due)
+WEBHOOK_JOBS: tuple[Job, ...] = (
+    sending.deliver_due,
+    logout_notices.send_due,
+    shipping.send_due,
+    anchoring.anchor_when_due,
+)
 
 
 def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:

@@ -19,6 +19,7 @@ from accounts.models import User
 from accounts.passwords.hashers import hashes_at_once
 from accounts.roles import ADMIN_ROLES
 from accounts.services.approvals.asking import other_owners
+from audit import anchoring, destinations
 from core.crypto.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import counters_answer
@@ -367,6 +368,38 @@ def _webhooks() -> Iterator[Finding]:
         )
 
 
+def _audit() -> Iterator[Finding]:
+    """Destinations of the audit log that are behind, and a log that is not the anchored one."""
+    now = timezone.now()
+    for lag in destinations.lags():
+        setting = f"AUDIT_{lag.name.upper()}"
+        if lag.failing_since is not None:
+            yield Finding(
+                "warning",
+                f"{setting} has failed since {lag.failing_since:%Y-%m-%d %H:%M} UTC: "
+                f"{lag.last_error}",
+                f"Mend the destination, or correct {setting}. Events wait until then; none is "
+                "left out.",
+            )
+        elif lag.age(now) > destinations.used()[lag.name]:
+            yield Finding(
+                "warning",
+                f"Audit events since {lag.oldest:%Y-%m-%d %H:%M} UTC have not reached {setting}.",
+                "The worker of the server does that. Check that `manage.py serve` runs, and its "
+                "log.",
+            )
+    anchor = anchoring.newest_readable()
+    if anchor is not None and anchoring.contradicts(anchor):
+        yield Finding(
+            "error",
+            f"The audit log does not have event {anchor.seq} as it was anchored at "
+            f"{anchor.at:%Y-%m-%d %H:%M} UTC: it was rewritten or cut off, unless a backup was "
+            "restored.",
+            f"Run `manage.py verifyaudit --anchors {settings.AUDIT_ANCHOR}`; it names the first "
+            "event that differs.",
+        )
+
+
 def _factors() -> Iterator[Finding]:
     """A stolen password of an administrator should not be enough to sign in."""
     if settings.IS_HTTPS and not set(ADMIN_ROLES) <= set(settings.MFA_REQUIRED_ROLES):
@@ -417,6 +450,7 @@ EXAMINATIONS: tuple[Examination, ...] = (
     _outbox,
     _forward_auth,
     _webhooks,
+    _audit,
     _factors,
     _identities,
     _checks,

@@ -124,7 +124,7 @@ def send_guarded(
         raise FetchError("the URL is neither https nor http")
     request = urllib.request.Request(url, data, dict(headers), method="POST")  # noqa: S310 - guarded
     guard = Guard(allowed, seconds)
-    opener = _with_errors(handlers(guard, _tls_context(settings.PROVIDER_CA_FILE)))
+    opener = _with_errors(handlers(guard, tls_context(settings.PROVIDER_CA_FILE)))
     try:
         try:
             answer = opener.open(request, timeout=seconds)
@@ -209,7 +209,7 @@ def certificate_end(url: str) -> datetime | None:
     is_direct = "https" not in getproxies() or bool(proxy_bypass(host))
     if parts.scheme != "https" or not host or not is_direct:
         return None
-    context = _tls_context(settings.PROVIDER_CA_FILE)
+    context = tls_context(settings.PROVIDER_CA_FILE)
     try:
         with (
             socket.create_connection((host, parts.port or 443), timeout=TIMEOUT_SECONDS) as raw,
@@ -315,7 +315,7 @@ def _opener(ca_file: str) -> urllib.request.OpenerDirector:
         [
             urllib.request.ProxyHandler(),
             urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(context=_tls_context(ca_file)),
+            urllib.request.HTTPSHandler(context=tls_context(ca_file)),
         ]
     )
 
@@ -332,8 +332,8 @@ def _with_errors(found: Iterable[urllib.request.BaseHandler]) -> urllib.request.
 
 
 @lru_cache(maxsize=4)
-def _tls_context(ca_file: str) -> ssl.SSLContext:
-    """Verifies certificates; see _opener()."""
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """A context that verifies certificates; see _opener()."""
     context = ssl.create_default_context()
     if ca_file:
         context.load_verify_locations(ca_file)

@@ -20,12 +20,6 @@ from tests.api.keys import made
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def five_events(owner: User, viewer: User) -> None:
-    for number in range(5):
-        audit_log.record("account:test:act", actor=owner, target=viewer, number=number)
-
-
 def _exported(*arguments: str) -> list[dict[str, Any]]:
     out = StringIO()
     call_command("exportaudit", *arguments, stdout=out)

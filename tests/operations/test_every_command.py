@@ -120,6 +120,7 @@ NOBODY = "nobody@example.com"
 NOTHING: dict[str, list[str]] = {
     "accessreview": ["list"],
     "addtogroup": ["no-group", "owner@example.com"],
+    "anchoraudit": [],
     "apikey": ["list"],
     "apply": ["/nowhere.yaml"],
     "banuser": [NOBODY],

@@ -67,8 +67,9 @@ class Command(GatehouseCommand):
             events = exporting.follow(after)
         count = 0
         try:
-            for count, event in enumerate(events, 1):
+            for event in events:
                 file.write(f"{exporting.as_line(event)}\n")
+                count += 1
                 if follows:
                     file.flush()
         except KeyboardInterrupt:
