@@ -7,18 +7,21 @@ from typing import Any
 
 from core.web.request_context import get_request_context
 
+# The fields of `extra` that are written; docs/logging.md explains them.
 FIELDS = (
-    "event",
     "method",
     "route",
     "status",
     "milliseconds",
-    "user",
     "count",
     "kind",
     "reason",
     "mail_id",
+    "delivery",
     "job",
+    "kid",
+    "role",
+    "by",
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from django.core.management import CommandError, CommandParser
 from django.utils import timezone
@@ -12,6 +12,14 @@ from django.utils.dateparse import parse_datetime
 from audit import exporting
 from audit.models import AuditEvent
 from core.commands import GatehouseCommand
+
+
+class Output(Protocol):
+    """A file, or the standard output of the command."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
 
 
 class Command(GatehouseCommand):
@@ -60,7 +68,7 @@ class Command(GatehouseCommand):
             raise CommandError("--after: write the number of an event, or 0 for all.")
         return after if options["since"] is None else exporting.last_before(_time(options["since"]))
 
-    def _write(self, file: TextIO, after: int, *, follows: bool) -> int:
+    def _write(self, file: Output, after: int, *, follows: bool) -> int:
         """Write until the end of the log, or until somebody stops it; returns how many."""
         events: Iterable[AuditEvent] = exporting.events_after(after)
         if follows:
