@@ -5,6 +5,7 @@ events are sent again later, so no event is left out however long the receiver i
 """
 
 import logging
+import time
 
 from django.conf import settings
 
@@ -12,7 +13,9 @@ from audit import destinations, syslog
 from audit.models import AuditDestination, AuditEvent
 
 logger = logging.getLogger("gatehouse.audit")
-BATCH, MAX_BATCHES = 200, 50
+BATCH = 200
+# The maximum time of a run, after the batch in which it ends; the next run continues.
+RUN_SECONDS = 20.0
 
 
 def send_due() -> int:
@@ -20,11 +23,11 @@ def send_due() -> int:
     sent = 0
     if not settings.AUDIT_SYSLOG:
         return sent
-    for _batch in range(MAX_BATCHES):
-        count = _send_batch()
-        if not count:
-            break
+    end = time.monotonic() + RUN_SECONDS
+    while count := _send_batch():
         sent += count
+        if time.monotonic() >= end:
+            break
     return sent
 
 

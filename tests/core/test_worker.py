@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import AccountToken, BrowserSession, User
+from audit import anchoring, shipping
 from config import worker
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
@@ -156,5 +157,11 @@ def test_notices_are_sent_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.django_db
 def test_webhooks_are_sent_by_a_thread_of_their_own() -> None:
-    assert (sending.deliver_due, logout_notices.send_due) == worker.WEBHOOK_JOBS
-    assert {sending.deliver_due, logout_notices.send_due}.isdisjoint(worker.JOBS)
+    jobs = (
+        sending.deliver_due,
+        logout_notices.send_due,
+        shipping.send_due,
+        anchoring.anchor_when_due,
+    )
+    assert jobs == worker.WEBHOOK_JOBS
+    assert {*jobs}.isdisjoint(worker.JOBS)
