@@ -46,12 +46,12 @@ def used() -> dict[str, timedelta]:
     return found
 
 
-def claim(name: str, *, begin_at: int = 0) -> AuditDestination | None:
+def claim(name: str) -> AuditDestination | None:
     """Let this process alone send for LEASE; None if another one does, or it is not time yet.
 
-    begin_at: the number of the last event that a new destination does not get.
+    A new destination begins with the first event of the log.
     """
-    row, _is_new = AuditDestination.objects.get_or_create(pk=name, defaults={"seq": begin_at})
+    row, _is_new = AuditDestination.objects.get_or_create(pk=name)
     now = timezone.now()  # a new row is due
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     due = AuditDestination.objects.filter(
@@ -99,7 +99,7 @@ def lags() -> list[Lag]:
     rows = AuditDestination.objects.in_bulk(list(used()))
     found = []
     for name in used():
-        row = rows.get(name) or AuditDestination(name=name, seq=head_seq())
+        row = rows.get(name) or AuditDestination(name=name)
         waiting = AuditEvent.objects.filter(seq__gt=row.seq).order_by("seq")
         oldest = waiting.values_list("at", flat=True).first()
         found.append(Lag(name, oldest, row.failing_since, row.last_error))

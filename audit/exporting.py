@@ -78,6 +78,9 @@ def open_for_appending(path: Path) -> tuple[TextIO, int]:
     file = open(descriptor, "r+", encoding="ascii", newline="")  # noqa: SIM115 - the caller's
     try:
         return file, _last_seq(path, descriptor)
+    except OSError as error:
+        file.close()
+        raise ExportError(f"{path}: {error.strerror}.") from error
     except BaseException:
         file.close()
         raise

@@ -35,7 +35,7 @@ def _send_batch() -> int:
     head = destinations.head_seq()
     if AuditDestination.objects.filter(pk=destinations.SYSLOG, seq=head).exists():
         return 0
-    row = destinations.claim(destinations.SYSLOG, begin_at=head)
+    row = destinations.claim(destinations.SYSLOG)
     if row is None:
         return 0
     if row.seq > head:

@@ -188,6 +188,17 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     assert str(refused.value) == f"{file}: No such file or directory."
 
 
+def test_a_full_disk_is_reported(five_events: None) -> None:
+    class Full(StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(CommandError) as failed:
+        call_command("exportaudit", stdout=Full())
+
+    assert str(failed.value) == "The events cannot be written: No space left on device."
+
+
 def test_following_writes_what_happens_meanwhile_until_it_is_stopped(
     five_events: None, owner: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,14 @@ class Command(GatehouseCommand):
         )
 
     def act(self, **options: Any) -> None:
+        try:
+            self._export(options)
+        except BrokenPipeError:
+            raise CommandError("The reader has closed the pipe.") from None
+        except OSError as error:
+            raise CommandError(f"The events cannot be written: {error.strerror}.") from error
+
+    def _export(self, options: dict[str, Any]) -> None:
         after = self._start(options)
         if options["file"] == "-":
             self._write(self.stdout, after or 0, follows=options["follow"])
@@ -80,11 +88,10 @@ class Command(GatehouseCommand):
                 count += 1
                 if follows:
                     file.flush()
+            file.flush()
         except KeyboardInterrupt:
             if not follows:
                 raise
-        except BrokenPipeError:
-            raise CommandError("The reader has closed the pipe.") from None
         return count
 
 
