@@ -25,7 +25,9 @@ def is_plain(value):
 def text(value):
     if isinstance(value, (set, frozenset)):
         value = sorted(map(repr, value))
-    return re.sub(" at 0x[0-9a-f]+", "", repr(value))
+    shown = re.sub(" at 0x[0-9a-f]+", "", repr(value))
+    # Sets inside of others: each process has an order of its own.
+    return re.sub("{[^{}]*}", lambda found: ", ".join(sorted(found[0][1:-1].split(", "))), shown)
 found = {f"settings.{name}": text(getattr(settings, name)) for name in dir(settings)
          if name.isupper()}
 found["databases"] = text(connections.settings)
