@@ -90,9 +90,11 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     change_list_template = "admin/change_list.html"
     title: Any = ""
     # Where the menu lists this table, and further pages as (URL name, label); see navigation.
+    # menu_parent: the label of a model, below whose table this one is listed.
     menu_group: ClassVar[MenuGroup | None] = MenuGroup.OTHER
     menu_position: ClassVar[int] = 100
     menu_pages: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    menu_parent: ClassVar[str] = ""
     # menu_alarm(request), if a table has it, returns what is wrong there, in a word or two, or "".
     # The page of docs/, without `.md`, to which the link "Help" of these pages leads.
     help_page: ClassVar[str] = ""

@@ -1,10 +1,10 @@
 """The menu of the admin: five groups, in which each table says where its pages belong.
 
-A table declares `menu_group`, `menu_position`, `menu_pages`, `menu_alarm` and `help_page`; see
-accounts.admin.base.GatehouseModelAdmin. Tables that declare no group, such as those of an app that
-you add, are listed last. Pages of no table come from accounts.admin.site_pages. The order is the
-same in every language. The further pages of a table are listed below it while it is current, so
-that the menu fits into a window.
+A table declares `menu_group` or `menu_parent`, `menu_position`, `menu_pages`, `menu_alarm` and
+`help_page`; see accounts.admin.base.GatehouseModelAdmin. Tables that declare no group, such as
+those of an app that you add, are listed last. Pages of no table come from
+accounts.admin.site_pages. The order is the same in every language. The further pages of a table are
+listed below it while it is current, so that the menu fits into a window.
 """
 
 from collections.abc import Collection, Iterable
@@ -71,10 +71,15 @@ def menu(
     """
     placed: dict[MenuGroup | None, list[tuple[int, MenuLink]]]
     placed = {None: []} | {group: [] for group in MenuGroup}
-    for table in tables:
-        if table.has_view_or_change_permission(request):
+    below: dict[str, list[MenuLink]] = {}
+    seen = [table for table in tables if table.has_view_or_change_permission(request)]
+    for table in sorted(seen, key=lambda table: not getattr(table, "menu_parent", "")):
+        link = _link_of(table, request, below.get(table.opts.label, ()))
+        if parent := getattr(table, "menu_parent", ""):
+            below.setdefault(parent, []).append(link)
+        else:
             group = getattr(table, "menu_group", MenuGroup.OTHER)
-            placed[group].append((getattr(table, "menu_position", 100), _link_of(table, request)))
+            placed[group].append((getattr(table, "menu_position", 100), link))
     for page in pages:
         placed[page.group].append((page.position, page.link))
     links = {
@@ -105,14 +110,17 @@ def help_url(page: str) -> str:
     return str(settings.DOCS_URL).replace("{page}", page) if page and settings.DOCS_URL else ""
 
 
-def _link_of(table: "ModelAdmin[Any]", request: HttpRequest) -> MenuLink:
+def _link_of(
+    table: "ModelAdmin[Any]", request: HttpRequest, below: Iterable[MenuLink] = ()
+) -> MenuLink:
+    """below: the links of tables whose `menu_parent` is this one."""
     help_page = getattr(table, "help_page", "")
     label = getattr(table, "title", "") or str(table.opts.verbose_name_plural).capitalize()
     names = f"admin:{table.opts.app_label}_{table.opts.model_name}_changelist"
     alarm = table.menu_alarm(request) if hasattr(table, "menu_alarm") else ""
     pages = getattr(table, "menu_pages", ())
     further = tuple(MenuLink(reverse(name), text, help_page) for name, text in pages)
-    return MenuLink(reverse(names), label, help_page, alarm, further)
+    return MenuLink(reverse(names), label, help_page, alarm, (*further, *below))
 
 
 def _current(links: Iterable[MenuLink], request: HttpRequest) -> MenuLink | None:

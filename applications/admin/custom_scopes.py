@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import RowPage, acting_admin
 from accounts.admin.columns import badge
-from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.site_pages import is_owner
 from applications.models import App, CustomScope
@@ -79,8 +78,7 @@ class CustomScopeAdmin(RowPage):
     """The scopes by name."""
 
     title = gettext_lazy("Scopes")
-    menu_group = MenuGroup.ACCESS
-    menu_position = 6
+    menu_parent = "applications.App"
     help_page = "openid-provider"
     form = ScopeForm
     fields = SHOWN

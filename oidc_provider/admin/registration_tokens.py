@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import ReadOnlyAdmin, acting_admin
 from accounts.admin.columns import NOTHING, badge, moment_column
-from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.site_pages import is_owner
 from accounts.admin.users.forms import GroupsField, offer_groups
@@ -80,8 +79,7 @@ class InitialAccessTokenAdmin(ReadOnlyAdmin):
     """Each token until an owner deletes it; the token itself only when it is made."""
 
     title = gettext_lazy("Registration of apps")
-    menu_group = MenuGroup.ACCESS
-    menu_position = 7
+    menu_parent = "applications.App"
     help_page = "openid-provider"
     list_display = ("name", "state", "used", "role", "groups", "ends")
     detail_fields = ("name", "state", "used", "role", "groups", "ends", "created_at")

@@ -38,8 +38,6 @@ GROUPS = [
         "Access",
         [
             "/admin/applications/app/",
-            "/admin/applications/customscope/",
-            "/admin/oidc_provider/initialaccesstoken/",
             "/admin/forward_auth/accessrule/",
             "/admin/forward_auth/denial/",
             "/admin/api/apikey/",
@@ -67,6 +65,10 @@ GROUPS = [
 TOP = ["/admin/health/", "/admin/settings/", "/admin/providers/", "/admin/core/branding/"]
 # The further pages of a table -> where the menu lists them.
 FURTHER = {
+    "/admin/applications/app/": [
+        "/admin/applications/customscope/",
+        "/admin/oidc_provider/initialaccesstoken/",
+    ],
     "/admin/forward_auth/accessrule/": ["/admin/forward_auth/accessrule/try/"],
     "/admin/moderation/ban/": ["/admin/moderation/ban/replay/", "/admin/moderation/ban/proxies/"],
     "/admin/mail/outboxmail/": ["/admin/mail/outboxmail/test/"],
