@@ -250,7 +250,7 @@ def test_the_number_of_queries_does_not_grow(as_role: SignIn, make_user: MakeUse
     with CaptureQueriesContext(connection) as many:
         browser.get("/admin/")
 
-    assert len(many) == len(few) == 28
+    assert len(many) == len(few) == 29
 
 
 @pytest.mark.parametrize("is_failing", [False, True])
