@@ -59,9 +59,11 @@ install_lock() {
     lock="requirements/$1.txt"
     stamp="$VENV/installed-$1.txt"
     cmp -s "$lock" "$stamp" && return
+    # Of tools, Python compiles what is used when it is used.
+    case "$1" in dev | docs) compile=--no-compile ;; *) compile=--compile ;; esac
     echo "Installing $lock"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --require-hashes -r "$lock" || return 1
+        "$compile" --require-hashes -r "$lock" || return 1
     cp "$lock" "$stamp"
 }
 

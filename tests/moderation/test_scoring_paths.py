@@ -168,8 +168,8 @@ def test_get_requests_are_not_scored(viewer: User, browser_of: Any) -> None:
         for person in people:
             for _ in range(2):
                 person.get(path, {"state": "x", "code": "x", "error": "x"})
-                person.head(path)
-                person.options(path)
+            person.head(path)
+            person.options(path)
     assert_nothing_counts()
 
 
@@ -183,9 +183,9 @@ def test_cross_site_forms_are_not_scored(viewer: User, browser_of: Any) -> None:
         for person in people:
             for _ in range(2):
                 person.post(path, FIELDS, headers=OTHER_ORIGIN)
-                for kind in ("text/plain", "application/json", ""):
-                    sent = json.dumps(FIELDS)
-                    person.generic("POST", path, sent, content_type=kind, headers=OTHER_ORIGIN)
+            for kind in ("text/plain", "application/json", ""):
+                sent = json.dumps(FIELDS)
+                person.generic("POST", path, sent, content_type=kind, headers=OTHER_ORIGIN)
 
     assert_nothing_counts()
 
