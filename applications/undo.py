@@ -1,5 +1,8 @@
 """How changes of apps are taken back; see accounts.undo.registry."""
 
+from collections.abc import Collection
+from typing import Any
+
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -19,16 +22,18 @@ def lock_apps(_event: AuditEvent) -> None:
     acquire_lock(ROLES)
 
 
+def _values(event: AuditEvent, side: str, fields: Collection[str]) -> dict[str, Any]:
+    """What the event says of these fields, "before" or "after"."""
+    return {name: value for name, value in event.detail[side].items() if name in fields}
+
+
 @undoes("sso:app:change", changed_by=CONTENT, lock=lock_apps)
 def undo_change(event: AuditEvent) -> Reversal:
     """Give the changed fields their earlier values."""
     app = App.objects.filter(pk__in=[event.target_id]).first()
     if app is None:
         raise CannotUndo(_("This app does not exist any more."))
-    before, after = (
-        {name: value for name, value in event.detail[side].items() if name in apps.FIELDS}
-        for side in ("before", "after")
-    )
+    before, after = (_values(event, side, apps.FIELDS) for side in ("before", "after"))
     now = {name: value for name, value in apps.values_of(app).items() if name in after}
     if now != after:
         raise CannotUndo(_("The app is no longer as this change left it."))
@@ -47,10 +52,7 @@ def undo_scope_change(event: AuditEvent) -> Reversal:
     scope = CustomScope.objects.filter(pk__in=[event.target_id]).first()
     if scope is None:
         raise CannotUndo(_("This scope does not exist any more."))
-    before, after = (
-        {name: value for name, value in event.detail[side].items() if name in custom_scopes.FIELDS}
-        for side in ("before", "after")
-    )
+    before, after = (_values(event, side, custom_scopes.FIELDS) for side in ("before", "after"))
     now = {name: value for name, value in custom_scopes.values_of(scope).items() if name in after}
     if now != after:
         raise CannotUndo(_("The scope is no longer as this change left it."))

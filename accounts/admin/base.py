@@ -22,6 +22,7 @@ from accounts.admin.columns import exact_field
 from accounts.admin.lists import COUNT_CAP, FoundKeys, GatehouseList, capped_count
 from accounts.admin.navigation import MenuGroup
 from accounts.models import User
+from core.errors import GatehouseError
 from core.text.email_addresses import search_forms
 from mail.outage import Outage, current_outage
 
@@ -214,6 +215,40 @@ class RowPage(GatehouseModelAdmin):
         row = self.get_object(request, object_id)
         context = {} if row is None else self.page_context(request, row)
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+
+class ServiceFormAdmin(GatehouseModelAdmin):
+    """A table whose form is saved by services: what they refuse is shown above the list.
+
+    add_title: the heading of the page that adds a row. saves_once: without the further buttons that
+    save and stay.
+    """
+
+    add_title: Any = ""
+    saves_once: ClassVar[bool] = False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the errors of the service; then nothing has changed."""
+        is_new, context = object_id is None, dict[str, Any]()
+        if is_new and self.add_title:
+            context["title"] = str(self.add_title)
+        if self.saves_once:
+            context["show_save_and_add_another"] = False
+        if self.saves_once and is_new:
+            context["show_save_and_continue"] = False
+        try:
+            return super().changeform_view(
+                request, object_id, form_url, context | (extra_context or {})
+            )
+        except GatehouseError as error:
+            messages.error(request, error.sentences)
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
 
 class ReadOnlyAdmin(GatehouseModelAdmin):

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from accounts.admin.base import RowPage, acting_admin
+from accounts.admin.base import RowPage, ServiceFormAdmin, acting_admin
 from accounts.admin.columns import NOTHING, moment, user_link
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -94,11 +94,12 @@ class AddPeopleForm(forms.Form):
 
 
 @admin.register(Group, site=site)
-class GroupAdmin(RowPage):
+class GroupAdmin(ServiceFormAdmin, RowPage):
     """All groups. Administrators manage them; the rules of rank hold for their people."""
 
     form = GroupForm
     title = gettext_lazy("Groups")
+    add_title = gettext_lazy("Add a group")
     menu_group = MenuGroup.USERS
     menu_position = 20
     help_page = "groups"
@@ -161,23 +162,6 @@ class GroupAdmin(RowPage):
             "join_form": AddPeopleForm(prefix=None, auto_id="join_%s"),
             "uses": uses_of(row),
         }
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the errors of the service; then nothing has changed."""
-        title = {"title": _("Add a group")} if object_id is None else {}
-        try:
-            return super().changeform_view(
-                request, object_id, form_url, title | (extra_context or {})
-            )
-        except GatehouseError as error:
-            messages.error(request, error.sentences)
-            return redirect("admin:accounts_group_changelist")
 
     def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:
         actor = acting_admin(request)

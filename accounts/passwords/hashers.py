@@ -1,7 +1,7 @@
 """Password hashes: Argon2id, and those of imported accounts until their next sign-in.
 
 A limit on how many hashes run at once leaves a core free for users who are signed in, and the
-threads that hash have a lower priority: a storm of sign-ins slows sign-ins, and nothing else.
+threads that hash have a lower priority than those that respond.
 """
 
 import os

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.base import RowPage, acting_admin
+from accounts.admin.base import RowPage, ServiceFormAdmin, acting_admin
 from accounts.admin.columns import NOTHING, badge
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -37,7 +37,6 @@ from applications.services.apps import (
     openid_errors,
     values_of,
 )
-from core.errors import GatehouseError
 
 # The wizard belongs to forward auth, which this app does not import.
 WIZARD = "admin:applications_app_protect"
@@ -261,7 +260,7 @@ class RegisteredFilter(ChoiceFilter):
 
 
 @admin.register(App, site=site)
-class AppAdmin(RowPage):
+class AppAdmin(ServiceFormAdmin, RowPage):
     """The apps, in the order of the launcher."""
 
     title = gettext_lazy("Apps")
@@ -341,20 +340,6 @@ class AppAdmin(RowPage):
     @admin.display(description=gettext_lazy("on the account page"))
     def listed(self, row: App) -> SafeString:
         return badge("good", _("Yes")) if row.is_listed else badge("plain", _("No"))
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the errors of the service; then nothing has changed."""
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except GatehouseError as error:
-            messages.error(request, error.sentences)
-            return redirect("admin:applications_app_changelist")
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """With the box to confirm other ids of people, when somebody changes them."""

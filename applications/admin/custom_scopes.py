@@ -3,16 +3,15 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.base import RowPage, acting_admin
+from accounts.admin.base import RowPage, ServiceFormAdmin, acting_admin
 from accounts.admin.columns import badge
 from accounts.admin.site import site
 from accounts.admin.site_pages import is_owner
@@ -24,10 +23,7 @@ from applications.services.custom_scopes import (
     delete_scope,
     edit_scope,
 )
-from core.errors import GatehouseError, RecordInvalid
-
-CHANGELIST = "admin:applications_customscope_changelist"
-
+from core.errors import RecordInvalid
 
 SHOWN = ("name", "description", "audience", "is_public")
 
@@ -74,10 +70,12 @@ class ScopeForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
 
 
 @admin.register(CustomScope, site=site)
-class CustomScopeAdmin(RowPage):
+class CustomScopeAdmin(ServiceFormAdmin, RowPage):
     """The scopes by name."""
 
     title = gettext_lazy("Scopes")
+    add_title = gettext_lazy("Add a scope")
+    saves_once = True
     menu_parent = "applications.App"
     help_page = "openid-provider"
     form = ScopeForm
@@ -117,25 +115,6 @@ class CustomScopeAdmin(RowPage):
     @admin.display(description=gettext_lazy("in discovery"))
     def in_discovery(self, row: CustomScope) -> SafeString:
         return badge("good", _("Yes")) if row.is_public else badge("plain", _("No"))
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the errors of the service; then nothing has changed."""
-        context: dict[str, Any] = {"show_save_and_add_another": False}
-        if object_id is None:
-            context |= {"title": _("Add a scope"), "show_save_and_continue": False}
-        try:
-            return super().changeform_view(
-                request, object_id, form_url, context | (extra_context or {})
-            )
-        except GatehouseError as error:
-            messages.error(request, error.sentences)
-            return redirect(CHANGELIST)
 
     def save_model(self, request: HttpRequest, obj: CustomScope, form: Any, change: bool) -> None:
         actor, values = acting_admin(request), dict(form.cleaned_data)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.admin.base import GatehouseModelAdmin, acting_admin
+from accounts.admin.base import ServiceFormAdmin, acting_admin
 from accounts.admin.columns import NOTHING, badge
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -71,10 +71,11 @@ class AppFilter(ChoiceFilter):
 
 
 @admin.register(AccessRule, site=site)
-class AccessRuleAdmin(GatehouseModelAdmin):
+class AccessRuleAdmin(ServiceFormAdmin):
     """The rules in order."""
 
     title = gettext_lazy("Access rules")
+    add_title = gettext_lazy("Add a rule")
     menu_group = MenuGroup.ACCESS
     menu_position = 10
     help_page = "forward-auth-rules"
@@ -185,23 +186,6 @@ class AccessRuleAdmin(GatehouseModelAdmin):
             _mark_unreachable_rules(rows)
             _name_groups(rows)
         return answer
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the errors of the service; then nothing has changed."""
-        title = {"title": _("Add a rule")} if object_id is None else {}
-        try:
-            return super().changeform_view(
-                request, object_id, form_url, title | (extra_context or {})
-            )
-        except GatehouseError as error:
-            messages.error(request, error.sentences)
-            return redirect("admin:forward_auth_accessrule_changelist")
 
     def save_model(self, request: HttpRequest, obj: AccessRule, form: Any, change: bool) -> None:
         write = change_rule if change else create_rule

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.base import ReadOnlyAdmin, acting_admin
+from accounts.admin.base import ReadOnlyAdmin, ServiceFormAdmin, acting_admin
 from accounts.admin.columns import NOTHING, badge, moment_column
 from accounts.admin.site import site
 from accounts.admin.site_pages import is_owner
@@ -23,7 +23,6 @@ from accounts.roles import Role
 from accounts.sent_forms import show_once
 from applications.models import App
 from applications.services.apps import names_of_groups
-from core.errors import GatehouseError
 from oidc_provider.models import InitialAccessToken
 from oidc_provider.services.registration import (
     MAX_USES,
@@ -75,10 +74,12 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
 
 
 @admin.register(InitialAccessToken, site=site)
-class InitialAccessTokenAdmin(ReadOnlyAdmin):
+class InitialAccessTokenAdmin(ServiceFormAdmin, ReadOnlyAdmin):
     """Each token until an owner deletes it; the token itself only when it is made."""
 
     title = gettext_lazy("Registration of apps")
+    add_title = gettext_lazy("Make a registration token")
+    saves_once = True
     menu_parent = "applications.App"
     help_page = "openid-provider"
     list_display = ("name", "state", "used", "role", "groups", "ends")
@@ -126,26 +127,6 @@ class InitialAccessTokenAdmin(ReadOnlyAdmin):
         return ", ".join(names) or NOTHING
 
     ends = moment_column("expires_at", gettext_lazy("ends"))
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the errors of the service; then nothing has changed."""
-        context: dict[str, Any] = {"show_save_and_add_another": False}
-        if object_id is None:
-            title = _("Make a registration token")
-            context |= {"title": title, "show_save_and_continue": False}
-        try:
-            return super().changeform_view(
-                request, object_id, form_url, context | (extra_context or {})
-            )
-        except GatehouseError as error:
-            messages.error(request, error.sentences)
-            return redirect(CHANGELIST)
 
     def save_model(
         self, request: HttpRequest, obj: InitialAccessToken, form: Any, change: bool

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.admin.base import RowPage, acting_admin
+from accounts.admin.base import RowPage, ServiceFormAdmin, acting_admin
 from accounts.admin.columns import moment_column
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
@@ -38,15 +38,16 @@ from webhooks.services.endpoints import (
 from webhooks.services.sending import failing_endpoints, send_test
 
 TEMPLATES = "admin/webhooks/webhookendpoint"
-CHANGELIST = "admin:webhooks_webhookendpoint_changelist"
 RECENT = 5
 
 
 @admin.register(WebhookEndpoint, site=site)
-class WebhookEndpointAdmin(RowPage):
+class WebhookEndpointAdmin(ServiceFormAdmin, RowPage):
     """Where events are sent; the secret of each only when it is made."""
 
     title = gettext_lazy("Webhooks")
+    add_title = gettext_lazy("Add a webhook")
+    saves_once = True
     menu_group = MenuGroup.MESSAGES
     menu_position = 20
     help_page = "webhooks"
@@ -133,25 +134,6 @@ class WebhookEndpointAdmin(RowPage):
                 for each in recent
             ],
         }
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the errors of the service; then nothing has changed."""
-        context: dict[str, Any] = {"show_save_and_add_another": False}
-        if object_id is None:
-            context |= {"title": _("Add a webhook"), "show_save_and_continue": False}
-        try:
-            return super().changeform_view(
-                request, object_id, form_url, context | (extra_context or {})
-            )
-        except GatehouseError as error:
-            messages.error(request, error.sentences)
-            return redirect(CHANGELIST)
 
     def save_model(
         self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool
