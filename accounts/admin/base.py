@@ -217,6 +217,20 @@ class RowPage(GatehouseModelAdmin):
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
 
+class AccountPage(RowPage):
+    """A table of accounts: one may be changed whose role is below the administrator's."""
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (
+            obj is None or acting_admin(request).can_manage(obj)
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (
+            obj is None or acting_admin(request).can_manage(obj)
+        )
+
+
 class ServiceFormAdmin(GatehouseModelAdmin):
     """A table whose form is saved by services: what they refuse is shown above the list.
 

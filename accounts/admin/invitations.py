@@ -16,7 +16,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
-from accounts.actors import Actor
 from accounts.admin import many_invitations
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
@@ -24,19 +23,12 @@ from accounts.admin.columns import NOTHING, badge, moment_column, role_cell, use
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, RoleFilter, SinceFilter
-from accounts.admin.users.forms import (
-    GroupsField,
-    following_choices,
-    offer_groups,
-    role_choices,
-)
-from accounts.forms import EndField, GatehouseForm, is_valid_with
+from accounts.forms import is_valid_with
 from accounts.models import Invitation, User
-from accounts.roles import Role
 from accounts.sent_forms import show_once
 from accounts.services.bulk.invitations import send_again
 from accounts.services.groups.reading import groups_with_ids
-from accounts.services.invitations import ENDS_SOON, LIFETIME, check_address, invite, withdraw
+from accounts.services.invitations import ENDS_SOON, check_address, invite, withdraw
 from core.errors import GatehouseError
 from core.text import email_addresses
 
@@ -50,8 +42,10 @@ STATES: dict[str, tuple[str, Any]] = {
 TEMPLATES = "admin/accounts/invitation"
 
 
-class InviteForm(GatehouseForm):
+class InviteForm(many_invitations.InvitedAsForm):
     """The invited address, the role and the lifetime; accounts.services validates."""
+
+    field_order = ("email", "name")
 
     email = forms.CharField(
         label=gettext_lazy("Email address"),
@@ -65,27 +59,6 @@ class InviteForm(GatehouseForm):
         widget=AdminTextInputWidget,
         help_text=gettext_lazy("The person can change it."),
     )
-    role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.VIEWER.value)
-    role_until = EndField(
-        label=gettext_lazy("Role ends"),
-        help_text=gettext_lazy("In your time zone. Empty: the role has no end."),
-    )
-    role_after = forms.ChoiceField(
-        label=gettext_lazy("Role afterwards"),
-        required=False,
-        help_text=gettext_lazy("A lower one, which holds from then on."),
-    )
-    groups = GroupsField(label=gettext_lazy("Groups"))
-    days = forms.TypedChoiceField(
-        label=gettext_lazy("Works for"), coerce=int, initial=LIFETIME.days
-    )
-
-    def __init__(self, *args: Any, actor: Actor, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
-        self.fields["role_after"].choices = following_choices(actor)  # type: ignore[attr-defined]
-        offer_groups(self.fields["groups"])
-        self.fields["days"].choices = many_invitations.lifetimes()  # type: ignore[attr-defined]
 
 
 class InvitationStateFilter(ChoiceFilter):

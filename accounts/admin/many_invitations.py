@@ -29,7 +29,7 @@ from accounts.admin.users.forms import (
     offer_groups,
     role_choices,
 )
-from accounts.forms import EndField, add_check_errors
+from accounts.forms import EndField, GatehouseForm, add_check_errors
 from accounts.models import Invitation
 from accounts.roles import Role
 from accounts.sent_forms import show_once
@@ -71,19 +71,43 @@ PLANNED: dict[InvitationOutcome, tuple[str, Any]] = {
 }
 
 
-def lifetimes() -> list[tuple[int, str]]:
-    """Choices of days."""
-    return [
-        (days, ngettext("%(number)d day", "%(number)d days", days) % {"number": days})
-        for days in LIFETIMES_IN_DAYS
-    ]
+class InvitedAsForm(GatehouseForm):
+    """As what somebody is invited, and how long the invitation lasts."""
+
+    role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.VIEWER.value)
+    role_until = EndField(
+        label=gettext_lazy("Role ends"),
+        help_text=gettext_lazy("In your time zone. Empty: the role has no end."),
+    )
+    role_after = forms.ChoiceField(
+        label=gettext_lazy("Role afterwards"),
+        required=False,
+        help_text=gettext_lazy("A lower one, which holds from then on."),
+    )
+    groups = GroupsField(label=gettext_lazy("Groups"))
+    days = forms.TypedChoiceField(
+        label=gettext_lazy("Works for"), coerce=int, initial=LIFETIME.days
+    )
+
+    def __init__(self, *args: Any, actor: Actor, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.actor = actor
+        self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
+        self.fields["role_after"].choices = following_choices(actor)  # type: ignore[attr-defined]
+        offer_groups(self.fields["groups"])
+        self.fields["days"].choices = [  # type: ignore[attr-defined]
+            (days, ngettext("%(number)d day", "%(number)d days", days) % {"number": days})
+            for days in LIFETIMES_IN_DAYS
+        ]
 
 
-class InviteManyForm(CheckedForm):
+class InviteManyForm(InvitedAsForm, CheckedForm):
     """A list of addresses, as text or as a file, with one role and lifetime for all.
 
     recipients: the parsed list. The text of a file is added to `people`, where it can be corrected.
     """
+
+    field_order = ("people", "file")
 
     people = forms.CharField(
         label=gettext_lazy("Addresses"),
@@ -104,20 +128,6 @@ class InviteManyForm(CheckedForm):
         allow_empty_file=True,
         help_text=gettext_lazy("CSV with a column of addresses, or text. At most 256 KB."),
     )
-    role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.VIEWER.value)
-    role_until = EndField(
-        label=gettext_lazy("Role ends"),
-        help_text=gettext_lazy("In your time zone. Empty: the role has no end."),
-    )
-    role_after = forms.ChoiceField(
-        label=gettext_lazy("Role afterwards"),
-        required=False,
-        help_text=gettext_lazy("A lower one, which holds from then on."),
-    )
-    groups = GroupsField(label=gettext_lazy("Groups"))
-    days = forms.TypedChoiceField(
-        label=gettext_lazy("Works for"), coerce=int, initial=LIFETIME.days
-    )
     resend = forms.BooleanField(
         label=gettext_lazy("Invite again"),
         required=False,
@@ -127,14 +137,9 @@ class InviteManyForm(CheckedForm):
         ),
     )
 
-    def __init__(self, *args: Any, actor: Actor, **options: Any) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.actor = actor
         self.recipients: list[Recipient] = []
-        self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
-        self.fields["role_after"].choices = following_choices(actor)  # type: ignore[attr-defined]
-        offer_groups(self.fields["groups"])
-        self.fields["days"].choices = lifetimes()  # type: ignore[attr-defined]
 
     def clean_file(self) -> str:
         file = self.cleaned_data.get("file")

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from accounts.admin.base import SEARCH_MAX_LENGTH, RowPage, acting_admin, as_uuid
+from accounts.admin.base import SEARCH_MAX_LENGTH, AccountPage, acting_admin, as_uuid
 from accounts.admin.columns import badge, moment_column, role_cell, until, user_link
 from accounts.admin.navigation import MenuGroup
 from accounts.admin.service_accounts.actions import SERVICE_ACTIONS
@@ -60,7 +60,7 @@ class ResponsibleFilter(ChoiceFilter):
 
 
 @admin.register(ServiceAccount, site=site)
-class ServiceAccountAdmin(RowPage):
+class ServiceAccountAdmin(AccountPage):
     """Service accounts. Only those whose role is below the administrator's can be changed."""
 
     form = ServiceAccountForm
@@ -144,19 +144,6 @@ class ServiceAccountAdmin(RowPage):
         return user.email
 
     created = moment_column("created_at", gettext_lazy("created"))
-
-    # Permissions
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """For one account, its role must be below the administrator's."""
-        return super().has_change_permission(request, obj) and (
-            obj is None or acting_admin(request).can_manage(obj)
-        )
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and (
-            obj is None or acting_admin(request).can_manage(obj)
-        )
 
     # The page of one account
 

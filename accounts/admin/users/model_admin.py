@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from accounts.admin.actions import Action, exempt_user_actions, user_actions
 from accounts.admin.base import (
     SEARCH_MAX_LENGTH,
-    RowPage,
+    AccountPage,
     acting_admin,
     as_uuid,
 )
@@ -65,7 +65,7 @@ READ_ONLY = ("state", "verified_at", "last_sign_in", "created", "id")
 
 
 @admin.register(User, site=site)
-class UserAdmin(RowPage, TickedRowsAdmin):
+class UserAdmin(AccountPage, TickedRowsAdmin):
     """All users. Only those whose role is below the administrator's can be changed or deleted."""
 
     form = UserForm
@@ -171,19 +171,6 @@ class UserAdmin(RowPage, TickedRowsAdmin):
 
     last_sign_in = moment_column("last_login", gettext_lazy("last sign-in"), gettext_lazy("Never"))
     created = moment_column("created_at", gettext_lazy("created"))
-
-    # Permissions
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """For one user, their role must be below the administrator's."""
-        return super().has_change_permission(request, obj) and (
-            obj is None or acting_admin(request).can_manage(obj)
-        )
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and (
-            obj is None or acting_admin(request).can_manage(obj)
-        )
 
     # The page of one user
 
