@@ -80,6 +80,15 @@ class UserQuerySet(models.QuerySet["User"]):
             found |= models.Q(GreaterThan(place, 0))
         return self.filter(found)
 
+    def with_address(self, text: str) -> Self | None:
+        """The account whose whole address is `text`, found by an index; None if there is none.
+
+        For searches, which then need not read every name. Others whose address ends with it are
+        not what was typed.
+        """
+        exactly = self.with_login(text)
+        return exactly if "@" in text and exactly.exists() else None
+
     def found_ids(self, text: str, most: int) -> list[UUID]:
         """The ids of the newest accounts that search() finds, `most` at most.
 

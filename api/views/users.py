@@ -63,7 +63,8 @@ class UserQuery(PageQuery):
         required=False,
         allow_blank=True,
         max_length=SEARCH_MAX_LENGTH,
-        help_text="Part of an email address, user name or name, or a complete id.",
+        help_text="Part of an email address, user name or name; a complete address or id finds its "
+        "user alone.",
     )
     search = serializers.CharField(
         required=False, allow_blank=True, max_length=SEARCH_MAX_LENGTH, help_text="The same as `q`."
@@ -406,4 +407,5 @@ def _searched(found: UserQuerySet, text: str) -> UserQuerySet:
     try:
         return found.filter(pk=uuid.UUID(text))
     except ValueError:
-        return found.search(text)
+        exactly = found.with_address(text)
+        return found.search(text) if exactly is None else exactly

@@ -1,11 +1,14 @@
 """User management over the API: the same rules as in the admin and the commands."""
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
@@ -323,6 +326,21 @@ def test_filters_narrow_the_list_together(
     assert _listed(browser, "q=") == ["edit", "shut", "old", "admin"]
     assert _listed(browser, f"created_before={yesterday}") == ["old"]
     assert _listed(browser, f"created_after={yesterday}&role=viewer") == ["shut"]
+
+
+def test_a_whole_address_finds_exactly_that_user_and_reads_no_names(
+    admin: User, make_user: MakeUser, browser_of: BrowserOf
+) -> None:
+    make_user("viewer", "ann@example.com")
+    make_user("viewer", "joann@example.com")
+    browser = browser_of(admin)
+
+    with CaptureQueriesContext(connection) as captured:
+        assert _listed(browser, "q=Ann@Example.com") == ["ann"]
+
+    assert not [query for query in captured if re.search(r"(INSTR|STRPOS)\(", query["sql"])]
+    assert _listed(browser, "q=ann@example") == ["joann", "ann"]
+    assert _listed(browser, "q=ann@example.com&role=editor") == []
 
 
 @pytest.mark.parametrize(

@@ -296,8 +296,8 @@ def _search_once(found: UserQuerySet, text: str) -> UserQuerySet:
     """
     if not text:
         return found
-    exactly = found.with_login(text)
-    if "@" in text and exactly.exists():
+    exactly = found.with_address(text)
+    if exactly is not None:
         return exactly
     return found.filter(pk__in=found.found_ids(text, COUNT_CAP + 1))
 
