@@ -53,9 +53,9 @@ def _measured(browser: Client, look: Look) -> dict[str, Any]:
     _read(browser, look)
     worked, waited = [], []
     for _again in range(LOOKS):
-        begin, begun = time.perf_counter(), _processor_ms()
+        begin, begun = time.perf_counter(), processor_ms()
         size = _read(browser, look)
-        worked.append(_processor_ms() - begun)
+        worked.append(processor_ms() - begun)
         waited.append((time.perf_counter() - begin) * 1000)
     return {
         "group": look.group, "name": look.name, "url": look.url, "bytes": size,
@@ -80,7 +80,7 @@ def _read(browser: Client, look: Look) -> int:
     return size
 
 
-def _processor_ms() -> float:
+def processor_ms() -> float:
     own = time.process_time() * 1000
     if connection.vendor != "postgresql":
         return own

@@ -87,7 +87,7 @@ class Writer:
 
     def write(self, model: type[models.Model], columns: Values, rows: Iterator[Values]) -> None:
         """Add rows that give `columns` (names of fields); the other columns get their defaults."""
-        self._drop_indexes(model)
+        self.drop_indexes(model)
         fields = [model._meta.get_field(name) for name in columns]
         others: list[Any] = [field for field in columns_of(model) if field not in fields]
         defaults = [self._default(field) for field in others]
@@ -123,7 +123,7 @@ class Writer:
             return str(value)
         return value.hex if hasattr(value, "hex") and not isinstance(value, float) else value
 
-    def _drop_indexes(self, model: type[models.Model]) -> None:
+    def drop_indexes(self, model: type[models.Model]) -> None:
         """Indexes that serve no constraint; a sorted pass makes them faster afterwards."""
         table = model._meta.db_table
         with connection.cursor() as cursor:
