@@ -280,7 +280,8 @@ def verify(anchored: Mapping[int, str] | None = None) -> VerificationResult:
     """
     hashes = anchored or {}
     expected_seq, expected_hash, confirmed = 1, GENESIS, 0
-    for event in _events():
+    log = _Log()
+    for event in log:
         if event.seq != expected_seq:
             return VerificationResult(expected_seq - 1, expected_seq, "a row is missing")
         if event.previous_hash != expected_hash or event_hash(event) != event.hash:
@@ -290,7 +291,7 @@ def verify(anchored: Mapping[int, str] | None = None) -> VerificationResult:
                 return VerificationResult(confirmed, confirmed + 1, _differs(confirmed, event.seq))
             confirmed = event.seq
         expected_seq, expected_hash = event.seq + 1, event.hash
-    head = NamedLock.objects.get(pk=AUDIT)
+    head = log.head
     if (head.seq, head.hash or GENESIS) != (expected_seq - 1, expected_hash):
         return VerificationResult(
             expected_seq - 1, expected_seq, "the end of the log has been cut off"
@@ -311,8 +312,24 @@ def _differs(confirmed: int, seq: int) -> str:
     )
 
 
-def _events() -> Iterator[AuditEvent]:
-    return AuditEvent.objects.order_by("seq").iterator(chunk_size=CHUNK)
+class _Log:
+    """All events in their order, read page by page; then `head` is that of the last one.
+
+    Not a cursor: outside of a transaction PostgreSQL writes all of its rows to a file first, and
+    inside of one it keeps every row that the database could clean up meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.head = NamedLock.objects.get(pk=AUDIT)
+
+    def __iter__(self) -> Iterator[AuditEvent]:
+        rows = AuditEvent.objects.order_by("seq")
+        events = list(rows[:CHUNK])
+        while events:
+            yield from events
+            # Read before the next page, so that an event that is written meanwhile is no fault.
+            self.head = NamedLock.objects.get(pk=AUDIT)
+            events = list(rows.filter(seq__gt=events[-1].seq)[:CHUNK])
 
 
 def _text(value: uuid.UUID | None) -> str | None:

@@ -1,10 +1,12 @@
 """The chain of the audit log: every change of the table is detected."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from audit import audit_log
@@ -86,6 +88,40 @@ def test_a_changed_row_with_a_recomputed_hash_breaks_the_next_one(five_events: N
     AuditEvent.objects.filter(seq=3).update(detail=event.detail, hash=audit_log.event_hash(event))
 
     assert audit_log.verify().broken_at == 4
+
+
+def test_the_log_is_verified_page_by_page(
+    five_events: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL would write the rows of a cursor outside of a transaction to a file first."""
+    monkeypatch.setattr(audit_log, "CHUNK", 2)
+
+    with CaptureQueriesContext(connection) as captured:
+        assert audit_log.verify() == audit_log.VerificationResult(5)
+
+    read = [query["sql"] for query in captured if 'FROM "audit_auditevent"' in query["sql"]]
+    assert [statement.endswith(" LIMIT 2") for statement in read] == [True] * 4
+
+
+def test_an_event_that_is_written_during_the_verification_is_no_fault(
+    five_events: None, viewer: User
+) -> None:
+    written: list[str] = []
+
+    def write_before_the_head_is_read(execute: Any, statement: str, *rest: Any) -> Any:
+        if statement.startswith("SELECT") and "namedlock" in statement and len(written) < 3:
+            written.append(statement)
+            audit_log.record("account:session:start", actor=viewer, target=viewer)
+        return execute(statement, *rest)
+
+    with connection.execute_wrapper(write_before_the_head_is_read):
+        assert audit_log.verify() == audit_log.VerificationResult(5 + len(written))
+
+
+def test_a_row_that_is_numbered_below_the_first_one_is_found(five_events: None) -> None:
+    AuditEvent.objects.filter(seq=5).update(seq=-3)
+
+    assert audit_log.verify() == audit_log.VerificationResult(0, 1, "a row is missing")
 
 
 def test_a_failed_action_leaves_no_event(owner: User) -> None:
