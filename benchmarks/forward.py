@@ -100,7 +100,7 @@ def _of_many(bench: Bench, request: BenchRequest, what: str) -> Iterator[Row]:
 def _different(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
     """Every request brings another credential, beside ever more stored ones."""
     stored = 0
-    for wanted in STORED:
+    for wanted in _sizes(bench.options):
         while stored < wanted:
             piece = min(PIECE, wanted - stored)
             data.shell(FILL.format(count=piece, folder=str(place)))
@@ -110,6 +110,10 @@ def _different(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
             # Of 64 each comes again within the five seconds that it is remembered.
             aim = DIFFERENT if wanted > STORED[0] else 0.0
             yield bench.rate(f"{kind}, each of {wanted} in turn", request, aim)
+
+
+def _sizes(options: Options) -> list[int]:
+    return [size for size in STORED if size <= options.stored]
 
 
 def _storm(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
@@ -128,7 +132,8 @@ def _storm(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
             yield from _of_many(alone, hot, f"--checks-only: by {kind}, {MANY} conn.")
         for kind in ("key", "session"):
             different = BenchRequest("/auth/check", BOARD, each=place / f"{kind}.headers")
-            yield alone.rate(f"--checks-only: {kind}, each of {STORED[-1]} in turn", different)
+            most = _sizes(bench.options)[-1]
+            yield alone.rate(f"--checks-only: {kind}, each of {most} in turn", different)
 
 
 def _beside_sign_ins(

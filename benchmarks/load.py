@@ -152,6 +152,9 @@ class Browser:
 
 
 def _length(head: bytes) -> int:
+    # RFC 9110, section 8.6.
+    if head[9:12] == b"204":
+        return 0
     _, found, rest = head.lower().partition(b"content-length:")
     if not found:
         raise ValueError(f"an answer without Content-Length: {head[:60]!r}")

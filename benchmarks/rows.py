@@ -47,7 +47,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Options:
     """seconds: length of each load; clients: browsers at once; repeats: starts that are timed;
-    stored: the most rows that a figure stands beside.
+    stored: the most rows that a figure stands beside; is_long: also what takes more than minutes;
+    events: the most audit events, 0 for ten times the users; is_published: figures go to docs/.
     """
 
     seconds: float = 10.0
@@ -56,6 +57,9 @@ class Options:
     users: int = 20_000
     stored: int = 1_000_000
     database_url: str = ""
+    is_long: bool = False
+    events: int = 0
+    is_published: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,9 +147,19 @@ def processor_seconds_of(server: ServerProcess) -> float:
     return sum(_ticks(pid) for pid in _group(server.pid)) / os.sysconf("SC_CLK_TCK")
 
 
-def _ticks(pid: int) -> int:
+def processor_seconds_of_family(pid: int) -> float:
+    """See processor_seconds_of(); for PostgreSQL, whose processes have sessions of their own.
+
+    Children that have ended count as well.
+    """
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    ticks = _ticks(pid, with_ended_children=True) + sum(_ticks(int(child)) for child in children)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int, *, with_ended_children: bool = False) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    return sum(map(int, fields[11 : 15 if with_ended_children else 13]))
 
 
 def _group(leader: int) -> list[int]:

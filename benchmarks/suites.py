@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from benchmarks.api import measure_api, measure_keys
 from benchmarks.django_baseline.measure import measure_stock
 from benchmarks.forward import measure_forward
+from benchmarks.growth.measure import measure_growth
 from benchmarks.limits import measure_limits
 from benchmarks.load import Measured, Plan
 from benchmarks.oidc_peer.measure import measure_openid
+from benchmarks.peers.measure import measure_peers
 from benchmarks.plans import AskAndRedeem, AskForLinks, Redeem, SignIn
 from benchmarks.rows import (
     CONNECTIONS,
@@ -206,4 +208,6 @@ MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "slow": measure_slow,
     "stock": measure_stock,
     "openid": measure_openid,
+    "peers": measure_peers,
+    "growth": measure_growth,
 }

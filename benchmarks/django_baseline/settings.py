@@ -6,6 +6,7 @@ options, the same password hasher, and limits that stop no one, as on the server
 
 import os
 from datetime import timedelta
+from pathlib import Path
 
 SECRET_KEY = os.environ["STOCK_SECRET_KEY"]
 # simplejwt's refresh tokens once-only, as Gatehouse's are; stock ones can be used again.
@@ -64,6 +65,8 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
+# The hasher keeps its locks there.
+DATA_DIR = Path(os.environ["STOCK_DATABASE"]).parent
 PASSWORD_HASHERS = ["accounts.passwords.hashers.BoundedArgon2Hasher"]
 # The name under which the browsers of the load send their token.
 CSRF_COOKIE_NAME = "gatehouse_csrf"

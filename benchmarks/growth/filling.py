@@ -1,9 +1,8 @@
-"""Rows made by the database itself: `python -m benchmarks.growth.filling USERS EVENTS FIRST`.
+"""Rows made by the database itself: `python -m benchmarks.growth.filling USERS EVENTS`.
 
 Each statement is an INSERT from a series of numbers and one pattern row, which Gatehouse's own
-services made. FIRST is the number of users of an earlier call, or 0: an instance can grow step by
-step. As many sessions, keys, programs and links are made as users. Each secret is random and known
-to nobody. The first events are a real chain; the later ones have hashes that fit nothing.
+services made. As many sessions, keys, programs and links are made as users. Each secret is random
+and known to nobody. The first events are a real chain; the later ones have hashes that fit nothing.
 """
 
 import sys
@@ -39,7 +38,6 @@ PATTERN = "pattern@example.com"
 # Verified by the measurement; longer ones cost the same for each row.
 CHAIN = 10_000
 PIECE = 200_000
-# A user comes every 94 seconds, so that a million came in three years.
 STEP_SECONDS, MOST = 94, 1_000_000
 
 
@@ -73,17 +71,17 @@ DIALECTS = {
 
 
 class Filling:
-    """One call: what there is already, and the expressions of this database."""
+    """The patterns, and the expressions of this database."""
 
     def __init__(self) -> None:
         self.dialect = DIALECTS[connection.vendor]
         self.writer = Writer()
-        user = User.objects.filter(email=PATTERN).first() or self._first_rows()
+        user = self._first_rows()
         self.pattern: dict[type[models.Model], Any] = {User: user}
         for model in (BrowserSession, ApiKey, TokenFamily, LoginLink):
             self.pattern[model] = model._default_manager.get(user=user)
         self.pattern[AuditEvent] = AuditEvent.objects.get(seq=CHAIN)
-        # The same for each call.
+        # A user comes every 94 seconds, so that a million came in three years.
         self.begin = int(user.created_at.timestamp()) - STEP_SECONDS * MOST
 
     def _first_rows(self) -> User:
@@ -120,10 +118,10 @@ class Filling:
     def time(self, step: float = STEP_SECONDS) -> str:
         return self.dialect.time.format(seconds=f"{self.begin} + i * {step}")
 
-    def run(self, users: int, events: int, first: int) -> None:
-        """Add rows until there are so many; print what is done."""
+    def run(self, users: int, events: int) -> None:
+        """Add so many rows; print what is done."""
         for model, expressions in self._tables(users):
-            self._add(model, expressions, first, users)
+            self._add(model, expressions, 0, users)
         there = NamedLock.objects.get(pk="audit").seq
         self._add(AuditEvent, self._event(users), there, events)
         self.writer.finish()

@@ -12,7 +12,7 @@ from tests.operations.query_plans import noted, whole_reads
 
 filling.CHAIN = 100
 made = filling.Filling()
-made.run(users=1000, events=1000, first=0)
+made.run(users=1000, events=1000)
 grown = {model._meta.db_table for model in made.pattern}
 operations.PEOPLE = 2
 first, second = operations.people(1000)
