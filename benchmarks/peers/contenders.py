@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,33 @@ from devtools.servers.databases import InstanceData
 from devtools.servers.processes import ServerProcess, accepts_connections, free_port
 
 NODE = Path(__file__).parent / "node"
+# Where Debian's package is: another folder if it has only been unpacked, with its libraries.
+GLEWLWYD = Path(os.environ.get("GLEWLWYD_ROOT", "/"))
+TABLES = "usr/share/dbconfig-common/data/glewlwyd/install/sqlite3"
+LIBRARIES = "usr/lib/x86_64-linux-gnu"
+# It listens without TLS only if `use_secure_connection` is left out.
+GLEWLWYD_CONF = """
+port={port}
+bind_address="127.0.0.1"
+external_url="http://127.0.0.1:{port}"
+login_url="login.html"
+api_prefix="api"
+log_mode="console"
+log_level="ERROR"
+cookie_domain="127.0.0.1"
+cookie_secure=0
+session_expiration=2419200
+session_key="GLEWLWYD2_SESSION_ID"
+admin_scope="g_admin"
+profile_scope="g_profile"
+user_module_path="{modules}/user"
+user_middleware_module_path="{middleware}"
+client_module_path="{modules}/client"
+user_auth_scheme_module_path="{modules}/scheme"
+plugin_module_path="{modules}/plugin"
+hash_algorithm="SHA512"
+database = {{ type = "sqlite3"; path = "{database}"; }};
+"""
 PEOPLE, SESSIONS, SIGN_INS = 6000, 8, 1000
 SIGN_IN, CHECK, WHO, TOKEN, ASKED, REDEEMED = (
     "sign-in by password", "check of a session", "who is signed in", "access token of a session",
@@ -274,3 +302,37 @@ def _session_token(port: int, request: bytes) -> str:
     answer = json.loads(connection.getresponse().read())
     connection.close()
     return str(answer["meta"]["session_token"])
+
+
+@contextmanager
+def glewlwyd(place: Path) -> Iterator[Contender]:
+    """Debian's glewlwyd, with the tables and the administrator that its package makes."""
+    port, database = free_port(), place / "glewlwyd.sqlite3"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript((GLEWLWYD / TABLES).read_text())
+    (place / "middleware").mkdir()
+    settings = place / "glewlwyd.conf"
+    modules = GLEWLWYD / "usr/lib/glewlwyd"
+    settings.write_text(
+        GLEWLWYD_CONF.format(
+            port=port, modules=modules, middleware=place / "middleware", database=database
+        )
+    )
+    program = str(GLEWLWYD / "usr/bin/glewlwyd")
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(GLEWLWYD / LIBRARIES)}
+    command = [program, f"--config-file={settings}"]
+    server = ServerProcess(command, place / "glewlwyd.log", environment=environment)
+    try:
+        server.wait_until(lambda: accepts_connections(port))
+        asked = {"username": "admin", "password": "password"}
+        sign_in = message("POST", "/api/auth/", {}, asked)
+        cookies = [{"Cookie": _cookie_of(port, sign_in)} for _session in range(SESSIONS)]
+        session = Repeat(200, _gets("/api/profile_list", cookies))
+        plans: dict[str, Plan] = {CHECK: session, WHO: session, SIGN_IN: Repeat(200, [sign_in])}
+        said = subprocess.run(
+            [program, "--version"], env=environment, capture_output=True, text=True, check=False
+        )
+        yield Contender(f"glewlwyd {said.stdout.strip()}", port, plans)
+    finally:
+        server.stop()

@@ -18,6 +18,7 @@ from benchmarks.pages import circumstances, publish, table
 from benchmarks.peers.contenders import (
     ASKED,
     CHECK,
+    GLEWLWYD,
     NODE,
     PEOPLE,
     REDEEMED,
@@ -27,6 +28,7 @@ from benchmarks.peers.contenders import (
     Contender,
     allauth_headless,
     better_auth,
+    glewlwyd,
     ours,
 )
 from benchmarks.rows import Options, Row, folder
@@ -34,6 +36,7 @@ from devtools.servers.processes import wait_for
 
 TURNS, CLIENTS = 3, 8
 MISSING = f"peers: better-auth left out, its packages are missing: npm ci --prefix {NODE}"
+NO_GLEWLWYD = "peers: glewlwyd left out, it is not installed (apt-get install glewlwyd)"
 ONE_CORE = "peers: left out, the servers and the load need a core each"
 Rates = dict[str, dict[str, float]]
 
@@ -66,6 +69,10 @@ def _starts() -> Iterator[Callable[[Path], AbstractContextManager[Contender]]]:
     else:
         print(MISSING, file=sys.stderr)
     yield allauth_headless
+    if (GLEWLWYD / "usr/bin/glewlwyd").exists():
+        yield glewlwyd
+    else:
+        print(NO_GLEWLWYD, file=sys.stderr)
 
 
 def _rates(contenders: list[Contender], seconds: float) -> Rates:
