@@ -176,7 +176,6 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend"]  # and the directory's, see LDAP
 PASSWORD_HASHERS = [
     "accounts.passwords.hashers.BoundedArgon2Hasher",
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
     # Of imported accounts, until their next sign-in.
     "accounts.passwords.hashers.BoundedPBKDF2Hasher",
     "accounts.passwords.hashers.BoundedBCryptHasher",

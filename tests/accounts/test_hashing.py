@@ -7,8 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.hashers import check_password, get_hasher
+from pytest_django.fixtures import Settings
 
 from accounts.passwords import hashers
+from config.settings import PASSWORD_HASHERS
 from devtools.servers.databases import InstanceData
 from devtools.servers.processes import wait_for
 from devtools.servers.quick import QuickServer, warmed
@@ -123,6 +126,29 @@ def test_hashes_run_at_a_lower_priority_than_the_thread_that_waits() -> None:
 
     assert hashers._hash(priority) == min(19, usual + hashers.NICE)
     assert priority() == usual
+
+
+@pytest.mark.parametrize("algorithm", ["argon2", "pbkdf2_sha256", "bcrypt"])
+def test_django_finds_our_hasher_of_each_scheme(settings: Settings, algorithm: str) -> None:
+    """Django takes the last one of a scheme, and one of its own would have no limit."""
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS
+
+    assert type(get_hasher(algorithm)).__module__ == hashers.__name__
+
+
+def test_a_stored_password_is_verified_in_a_thread_that_hashes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS
+    turns: list[int] = []
+    take_turn = hashers._take_turn
+    monkeypatch.setattr(
+        hashers, "_take_turn", lambda *of_hash: (turns.append(1), take_turn(*of_hash))[1]
+    )
+
+    assert check_password("right", STORED)
+    assert not check_password("wrong", STORED)
+    assert turns == [1, 1]
 
 
 def test_an_error_of_a_hash_reaches_the_caller_and_frees_the_slot() -> None:
