@@ -28,9 +28,9 @@ from accounts.passwords.imported_hashes import BCRYPT_BYTES, MAX_BCRYPT_COST, MA
 from core import metrics
 
 FOLDER = "hashing"
-# A third of the share of other threads: on a machine that is busy with something else, a hash still
-# takes less than a second.
-NICE = 5
+# A tenth of the share of other threads: beside a program that wants every core, a hash still takes
+# less than a second.
+NICE = 10
 Result = TypeVar("Result")
 
 

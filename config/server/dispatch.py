@@ -3,21 +3,26 @@
 The library calls `Serving.take` with each request, in one of a few threads of its own. There the
 fast path answers checks, the key set and the liveness probe. Requests that need Django are queued
 for other threads, after their bodies have arrived. So neither slow pages nor clients that never
-send a body delay a check.
+send a body delay a check. Sign-ins have half of those threads at most, and wait outside of them.
 """
 
 import asyncio
 import json
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
+from django.conf import settings
+
 from config.server.content_type import readable
 from config.server.raw_request import Environ, Unreadable, environ_of, has_body
+from core import metrics
 from core.web.response_headers import bare_headers, encoded
 from forward_auth.wsgi import CACHED_RESULT
 
@@ -45,6 +50,8 @@ PIECE_SECONDS = 20.0
 # Marks the environment of a request that must not wait for Django.
 AT_ONCE = "gatehouse.at_once"
 CLOSE = ("Connection", "close")
+# POST to these hashes a password, or asks a directory, for anyone who comes.
+SIGN_IN_PATHS = frozenset({"/sign-in", "/sign-up", "/api/v1/auth/token"})
 
 
 class ClientStalled(Exception):
@@ -76,10 +83,50 @@ def no_answers(_scope: Mapping[str, Any], _environ: Environ) -> None:
     """Of a process that answers nothing by its body."""
 
 
+class SignIns:
+    """Holds back sign-ins while `most` of them have a thread, so that other requests find one.
+
+    A sign-in has a thread for much longer than it computes: it waits for its turn to hash, or for
+    a directory. The metrics count those that are held back among the waiting hashes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._running = most, 0
+        self._held_back: deque[tuple[Any, Environ, int]] = deque()
+        self._lock = threading.Lock()
+
+    def admits(self, request: Any, environ: Environ) -> bool:
+        """Whether the request may have a thread now. If not, following() returns it later."""
+        path = environ["PATH_INFO"].removeprefix(settings.PUBLIC_PATH)
+        if path not in SIGN_IN_PATHS or environ["REQUEST_METHOD"] != "POST":
+            return True
+        environ[_SIGN_IN] = True
+        with self._lock:
+            if self._running < self._most:
+                self._running += 1
+                return True
+            metrics.add(*metrics.HASHES_WAITING)
+            self._held_back.append((request, environ, time.perf_counter_ns()))
+        return False
+
+    def following(self, environ: Environ) -> tuple[Any, Environ] | None:
+        """The next one that may have a thread, now that the request of `environ` is answered."""
+        if _SIGN_IN not in environ:
+            return None
+        with self._lock:
+            if not self._held_back:
+                self._running -= 1
+                return None
+            request, environ, began = self._held_back.popleft()
+        metrics.add(*metrics.HASHES_WAITING, by=-1)
+        metrics.add("hashes_waited", by=(time.perf_counter_ns() - began) // 1000)
+        return request, environ
+
+
 class Serving:
     """Answers the requests of one process from the cache, else by `application`.
 
-    threads: the number of threads for Django.
+    threads: the number of threads for Django. Sign-ins have half of them at most.
     """
 
     def __init__(
@@ -93,6 +140,7 @@ class Serving:
         self._application, self._cached_response, self._loop = application, cached_response, loop
         self._known_answers = known_answers
         self._waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
+        self._sign_ins = SignIns(max(1, threads // 2))
         self._held = 0
         # asyncio keeps no tasks alive by itself.
         self._readers: set[asyncio.Task[None]] = set()
@@ -119,7 +167,7 @@ class Serving:
                 self._loop.call_soon_threadsafe(self._begin_reading, request, environ, known_answer)
             else:
                 environ["wsgi.input"] = BytesIO()
-                self._waiting.put((request, environ))
+                self._queue(request, environ)
         except Unreadable as error:
             _refuse(request, 400, "malformed", f"The header {error.name} came twice. Let the "
                     "proxy replace what a client sends, and send it once.")  # fmt: skip
@@ -137,6 +185,10 @@ class Serving:
             return False
         return True
 
+    def _queue(self, request: Any, environ: Environ) -> None:
+        if self._sign_ins.admits(request, environ):
+            self._waiting.put((request, environ))
+
     def _work(self) -> None:
         """One thread for Django."""
         while True:
@@ -151,7 +203,10 @@ class Serving:
                 # Answers 500 unless something was answered.
                 request.done()
                 self._give_back(environ)
-                del request, environ
+                following = self._sign_ins.following(environ)
+                if following is not None:
+                    self._waiting.put(following)
+                del request, environ, following
 
     def _answer(self, request: Any, environ: Environ) -> None:
         said: list[Any] = []
@@ -230,7 +285,7 @@ class Serving:
             environ["CONTENT_LENGTH"] = str(len(body))
             environ["wsgi.input"] = BytesIO(bytes(body))
             environ[_HELD] = len(body)
-            self._waiting.put((request, environ))
+            self._queue(request, environ)
         finally:
             if _HELD not in environ:
                 self._held -= len(body)
@@ -250,7 +305,7 @@ class Serving:
         self._held -= held
 
 
-_HELD = "gatehouse.held"
+_HELD, _SIGN_IN = "gatehouse.held", "gatehouse.sign_in"
 
 
 def _send_start(send: Start, status: str, headers: list[tuple[str, str]]) -> None:
