@@ -19,7 +19,7 @@ USERS = 1000
 MANY, MANY_P99 = 32, 5.0
 STORED = (64, 100_000, 1_000_000)
 PIECE = 100_000
-HOT, DIFFERENT, STORM, STORM_P99 = 0.85, 1 / 3, 0.5, 25.0
+HOT, DIFFERENT, STORM, STORM_P99 = 0.85, 1 / 3, 0.6, 15.0
 NICE = 10
 # What disturbs a load only ever slows it; another tenant of the machine does so for seconds.
 TURNS = 3
@@ -120,7 +120,9 @@ def _storm(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
     """Checks while browsers sign in: by the same processes, and by a group of their own."""
     offers: dict[str, str] = data.shell(OFFERS)
     request = BenchRequest("/auth/check", (*BOARD, offers["session"]))
-    yield from _beside_sign_ins(bench, request, bench.port, "check during a storm of sign-ins")
+    yield from _beside_sign_ins(
+        bench, request, bench.port, "check during a storm of sign-ins", STORM
+    )
     with (
         gatehouse(data, PROCESSES, niceness=NICE) as (_pages, pages),
         gatehouse(data, PROCESSES, "--checks-only") as (_checks, port),

@@ -51,7 +51,7 @@ COUNTED = (
     Counted(
         "hashes_waited",
         "gatehouse_password_hash_wait_seconds",
-        "Time that hashes waited for a core.",
+        "Time that hashes, and sign-ins before them, waited for their turn.",
         (),
         MICRO,
     ),
@@ -63,7 +63,7 @@ def server_measures() -> Iterator[Metric]:
     counts = COUNTERS.counts()
     yield _build()
     yield from _counters(counts)
-    waiting = "Password hashes that wait for a core."
+    waiting = "Password hashes, and sign-ins before them, that wait for their turn."
     yield _gauge("gatehouse_password_hashes_waiting", waiting, counts[HASHES_WAITING])
     running = "Password hashes under way."
     yield _gauge("gatehouse_password_hashes_running", running, counts[HASHES_RUNNING])

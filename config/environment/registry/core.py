@@ -286,8 +286,8 @@ SERVERS = Section(
     ),
     integer("WEB_THREADS", default=8, example="16", bounds=(1, 64)).with_help(
         "The number of threads for pages and the API in each server process; each may hold one "
-        "database connection. Up to eight further threads (four with PostgreSQL) answer "
-        "forward-auth checks; `serve --checks-only` has only these."
+        "database connection. Sign-ins have half of them at most. Up to eight further threads "
+        "(four with PostgreSQL) answer forward-auth checks; `serve --checks-only` has only these."
     ),
     choice(
         "LOG_LEVEL",
