@@ -1,13 +1,18 @@
 #!/usr/bin/env python
 """Gatehouse's command line: `manage.py COMMAND --help` explains each command."""
 
+import gc
 import os
 import sys
 
-from django.core.management import execute_from_command_line
+# Before the imports: nothing of what they make is garbage, and to look for it took a sixth of each
+# start. Servers set their own.
+gc.set_threshold(50_000, 20, 20)
 
-from config.environment import SettingsError
-from operations.instance import explain
+from django.core.management import execute_from_command_line  # noqa: E402
+
+from config.environment import SettingsError  # noqa: E402
+from operations.instance import explain  # noqa: E402
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from django.db import connection
 
 from config.environment.errors import Unreadable
 from config.environment.parsing.databases import database_settings
+from core.health import pending_migrations
 from core.locks import AUDIT
 from core.models import NamedLock
 from operations.adapters import Row, Store, open_store, quoted
@@ -28,7 +29,7 @@ from operations.errors import OperationError
 from operations.locks import require_stopped, upgrade_lock
 from operations.subprocesses import environment_for, manage, sqlite_url
 from operations.tables import Table, all_tables
-from operations.upgrade.prepare import TRANSFER_TABLE, pending_migrations
+from operations.upgrade.prepare import TRANSFER_TABLE
 
 MODULUS = 1 << 256
 BAR_WIDTH = 24
@@ -287,7 +288,7 @@ def _target_settings(url: str) -> dict[str, Any]:
 
 
 def _require_ready() -> None:
-    if pending_migrations():
+    if pending_migrations(connection):
         raise OperationError("This database is older than the code. Run `manage.py upgrade` first.")
     if NamedLock.objects.filter(pk=MARKER).exists():
         raise OperationError("A restore has not been finished. Run `manage.py upgrade` first.")

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection, connections
 
 from core.errors import GatehouseError
+from core.health import pending_migrations
 from operations.backup.create import back_up, stamp
 from operations.backup.restore import put_back
 from operations.doctor import examine
@@ -22,13 +23,7 @@ from operations.errors import OperationError
 from operations.locks import require_no_connections, stopped, upgrade_lock
 from operations.postgres import first_line
 from operations.subprocesses import python
-from operations.upgrade.prepare import (
-    Prepared,
-    pending_migrations,
-    prepare,
-    prepare_locked,
-    require_ready,
-)
+from operations.upgrade.prepare import Prepared, prepare, prepare_locked, require_ready
 
 Say = Callable[[str], None]
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -52,7 +47,7 @@ def upgrade(say: Say, *, other_key: bool = False) -> Prepared:
     server runs or another upgrade, and nothing was done; or the upgrade failed, and the data is as
     before, unless the message says otherwise.
     """
-    if not (pending_migrations() and _has_data()):
+    if not (pending_migrations(connection) and _has_data()):
         return migrate(say, other_key=other_key)
     with upgrade_lock(wait=False):
         require_ready(other_key=other_key)
@@ -95,7 +90,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _upgrade(say: Say, *, other_key: bool) -> Prepared:
-    missing, errors = pending_migrations(), _errors()
+    missing, errors = pending_migrations(connection), _errors()
     file = _back_up()
     say(f"1 of 3. Backup: {file}")
     try:

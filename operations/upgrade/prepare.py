@@ -5,22 +5,24 @@ from typing import Any, NamedTuple
 
 from django.core.management import call_command
 from django.core.management.commands.migrate import Command as Migrate
-from django.db import OperationalError, connection
-from django.db.migrations.executor import MigrationExecutor
-from psycopg.errors import LockNotAvailable
+from django.db import OperationalError, connection, connections
 
 from core.cache import cache_alias
 from core.crypto.encryption_key import forget_key, note_key, require_same_key
+from core.health import pending_migrations
 from core.web.request_context import RequestContext, use_context
 from core.web.static_files import collect_static
 from operations.backup.file_switch import finish_interrupted_restores
 from operations.backup.post_restore import Revoked, finish_restore
 from operations.errors import OperationError
 from operations.locks import ignore_message, upgrade_lock
+from operations.upgrade.new_database import create_tables
 
 # The table of a database that `movedata` has not filled yet, with the progress.
 TRANSFER_TABLE = "gatehouse_move"
 LOCK_WAIT, LOCK_TRIES = "5s", 12
+# PostgreSQL, appendix A: error codes.
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class Prepared(NamedTuple):
@@ -55,15 +57,23 @@ def prepare_locked(
     """See prepare(); for callers that hold the upgrade lock."""
     with use_context(RequestContext(channel="command")):
         require_ready(other_key=other_key)
-        missing = pending_migrations()
-        _migrate(say, note_applied)
+        missing = pending_migrations(connection)
+        if missing and not create_tables(connection, note_applied):
+            _migrate(say, note_applied)
         if cache_alias() != "default":
-            call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
+            prepare_cache()
         if other_key:
             forget_key()
         note_key()
         collect_static()
         return Prepared(missing, finish_restore())
+
+
+def prepare_cache() -> None:
+    """Migrate the file of the counters."""
+    database = connections[cache_alias()]
+    if pending_migrations(database) and not create_tables(database, ignore_message):
+        call_command("migrate", database=database.alias, verbosity=0, interactive=False)
 
 
 def require_ready(*, other_key: bool) -> None:
@@ -110,7 +120,7 @@ def _migrate(say: Callable[[str], None], note: Callable[[str], None]) -> None:
             # keys of new tables do: only a new connection is sure to be out of it.
             connection.close()
             connection.connect()
-            if not isinstance(error.__cause__, LockNotAvailable):
+            if getattr(error.__cause__, "sqlstate", "") != LOCK_NOT_AVAILABLE:
                 raise
             say("A migration waits for a table that is in use; trying again.")
         else:
@@ -126,10 +136,3 @@ def _migrate(say: Callable[[str], None], note: Callable[[str], None]) -> None:
 def _set_lock_timeout(value: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", [value])
-
-
-def pending_migrations() -> list[str]:
-    """The migrations that are not applied yet, in order, as app.name."""
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]

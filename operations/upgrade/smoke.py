@@ -29,6 +29,7 @@ from core.models import NamedLock
 from magiclinks.models import LoginLink
 from magiclinks.services import MIN_LIFETIME, issue_link
 from operations.upgrade.lock_analysis import effects
+from operations.upgrade.prepare import prepare_cache
 
 LAST_ROWS = 1000
 
@@ -135,7 +136,7 @@ def main() -> None:
     """Migrate the copy, run the tests, print the result."""
     migrations = TimedMigrate().run()
     if cache_alias() != "default":
-        call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
+        prepare_cache()
     call_command("collectstatic", verbosity=0, interactive=False)
     _print({"migrations": migrations, "checks": run_tests()})
 

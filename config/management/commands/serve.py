@@ -8,16 +8,18 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from accounts.services.anonymous import sync_anonymous_user
 from accounts.services.first_run import ensure_owner, issue_setup_link
 from config.server.processes import CHECKS, run_server
 from core.crypto.encryption_key import require_same_key
 from core.errors import GatehouseError
+from core.health import pending_migrations
 from core.web.request_context import RequestContext, use_context
 from operations.errors import SecretsReplaced
 from operations.subprocesses import start_again
-from operations.upgrade.prepare import pending_migrations, prepare
+from operations.upgrade.prepare import prepare
 
 
 class Command(BaseCommand):
@@ -57,7 +59,7 @@ class Command(BaseCommand):
     def serve_checks(self) -> None:
         """A process group of its own for checks; see config.forward_auth_wsgi."""
         _check_address()
-        missing = pending_migrations()
+        missing = pending_migrations(connection)
         if missing:
             raise CommandError(
                 f"The database is not up to date ({len(missing)} migrations). Start "
