@@ -2,8 +2,9 @@
 
 from django.apps import AppConfig
 from django.db.models.signals import pre_delete
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+
+from core.lazy import LazyFunction
 
 
 class AccessReviewsConfig(AppConfig):
@@ -16,7 +17,8 @@ class AccessReviewsConfig(AppConfig):
     def ready(self) -> None:
         """Let the items of a deleted account forget what was written about the person."""
         pre_delete.connect(
-            import_string("access_reviews.services.deletion.forget_person"),
+            LazyFunction("access_reviews.services.deletion.forget_person"),
             sender="accounts.User",
             dispatch_uid="access_reviews",
+            weak=False,
         )

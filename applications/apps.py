@@ -1,9 +1,10 @@
 """The apps that people open: what access rules, the launcher and OpenID clients refer to."""
 
-from importlib import import_module
-
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+
+from core.lazy import LazyFunction
 
 
 class ApplicationsConfig(AppConfig):
@@ -12,5 +13,5 @@ class ApplicationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Say which apps depend on a group."""
-        uses = import_module("accounts.services.groups.uses")
-        uses.add_group_use(import_module("applications.services.apps").uses_of_group)
+        add_group_use = import_string("accounts.services.groups.uses.add_group_use")
+        add_group_use(LazyFunction("applications.services.apps.uses_of_group"))

@@ -17,21 +17,25 @@ django = get_wsgi_application()
 # These need the apps to be loaded.
 from django.db import close_old_connections  # noqa: E402
 
+from config.pages import LoadingPages  # noqa: E402
 from config.server.dispatch import fast_path_only  # noqa: E402
 from config.server.subpath import mount  # noqa: E402
 from config.worker import NOTE_JOBS, POLL_SECONDS, run_jobs_once  # noqa: E402
 from core.invalidation.postgresql import start_listener  # noqa: E402
 from forward_auth.checker import CHECKER  # noqa: E402
-from forward_auth.wsgi import CHECK_PATHS, KEY_SET, LIVE, Environ, FastPath, Start  # noqa: E402  # noqa: E402
+from forward_auth.wsgi import CHECK_PATHS, KEY_SET, LIVE, Environ, FastPath, Start  # noqa: E402
 
 ANSWERED = CHECK_PATHS | {KEY_SET, LIVE, "/health/ready", "/metrics"}
 ELSEWHERE = b"This address answers checks of proxies alone. Pages are at PUBLIC_URL.\n"
 
 
+_pages = LoadingPages(django, {LIVE})
+
+
 def _answer(environ: Environ, start: Start) -> Iterable[bytes]:
     """Answer checks and monitoring; 404 for everything else."""
     if environ["PATH_INFO"] in ANSWERED:
-        return django(environ, start)
+        return _pages(environ, start)
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(ELSEWHERE)))]
     start("404 Not Found", headers)
     return [ELSEWHERE]
@@ -51,4 +55,6 @@ def _note() -> None:
 
 
 start_listener()
+# Denials are pages, or name one.
+_pages.load(then=int)
 threading.Thread(target=_note, name="noting", daemon=True).start()

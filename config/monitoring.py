@@ -1,20 +1,20 @@
-"""What monitoring reads: /health/live and /health/ready without sign-in, and /metrics.
+"""What monitoring reads: /metrics, in the Prometheus text format. See config.health, too.
 
-/metrics is in the Prometheus text format. No metric names a user, an address or a token. Counters
+No metric names a user, an address or a token. Counters
 are those of this server since its start; gauges from the database are the same on every node.
 """
 
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from config.metrics_collectors import database_measures, server_measures
-from core.health import counters_answer, database_answers, is_migrated
 from core.web.client_ip import client_ip, is_in, is_undeclared_proxy, parse_address
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,24 +51,4 @@ def _may_read(request: HttpRequest) -> bool:
     return address is not None and is_in(address, settings.METRICS_NETWORKS)
 
 
-@require_safe
-def live(_request: HttpRequest) -> JsonResponse:
-    """200 while the process answers; checks nothing else."""
-    return JsonResponse({"status": "ok"})
-
-
-@require_safe
-def ready(_request: HttpRequest) -> JsonResponse:
-    """200 when all parts answer, else 503 naming the failed ones."""
-    parts = {
-        "database": database_answers(),
-        "counters": counters_answer(),
-        "migrations": is_migrated(),
-    }
-    is_ready = all(parts.values())
-    body = {
-        "status": "ok" if is_ready else "unavailable",
-        "parts": {name: "ok" if good else "unavailable" for name, good in parts.items()},
-    }
-    headers = {} if is_ready else {"Retry-After": "5"}
-    return JsonResponse(body, status=200 if is_ready else 503, headers=headers)
+urlpatterns = [path("", metrics, name="metrics")]

@@ -221,6 +221,12 @@ CREDENTIAL_KINDS = [
     "accounts.offboarding.own_kinds.Groups",
     "forward_auth.offboarding.ProxyChecks",
 ]
+# Kinds of credentials about which apps may ask, beside keys, tokens and sessions; each is a Reader
+# of applications.services.introspection.
+CREDENTIAL_READERS = (
+    "forward_auth.services.cookies.read_cookie",
+    "oidc_provider.services.introspection.read_openid_token",
+)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "accounts:profile"
 # Where the first owner goes after choosing a password: the set-up assistant.

@@ -1,15 +1,15 @@
-"""Every path of the site. Handlers for errors are in config.error_views."""
+"""Every path of the site. Handlers for errors are in config.error_views.
+
+Modules are named, not imported: Django imports one when a path below its prefix is asked for or any
+URL is made, and config.pages loads all of them. Commands need none.
+"""
 
 from django.http import HttpResponse
-from django.urls import include, path
-from django.utils.module_loading import autodiscover_modules
+from django.urls import path
 from django.views.decorators.http import require_safe
 from django.views.i18n import set_language
 
-from accounts.admin.site import site
-from api.views import jwks
-from config import monitoring
-from oidc_provider.views import metadata
+from config import health
 
 handler400 = "config.error_views.bad_request"
 handler403 = "config.error_views.forbidden"
@@ -23,39 +23,34 @@ def robots(_request: object) -> HttpResponse:
     return HttpResponse("User-agent: *\nDisallow: /\n", content_type="text/plain")
 
 
-# Every app registers its tables and actions in the admin. Commands, which have no pages, do not
-# need to wait for it.
-autodiscover_modules("admin")
+def later(module: str, namespace: str | None = None) -> tuple[str, str | None, str | None]:
+    """What include() returns for this module, without importing it. namespace: its `app_name`."""
+    return module, namespace, namespace
+
 
 urlpatterns = [
-    path("health/live", monitoring.live, name="health-live"),
-    path("health/ready", monitoring.ready, name="health-ready"),
-    path("metrics", monitoring.metrics, name="metrics"),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("metrics", later("config.monitoring")),
     path("robots.txt", robots),
     path("language", set_language, name="set_language"),
-    path("admin/", site.urls),
-    path("api/v1/", include("api.urls")),
-    path("api/v1/", include("applications.api.urls")),
-    path("api/v1/", include("forward_auth.api.urls")),
-    path("api/v1/", include("oidc_provider.api.urls")),
-    path("api/v1/", include("webhooks.api.urls")),
-    path("api/v1/", include("access_reviews.api.urls")),
-    path("scim/v2/", include("scim.urls")),
-    path(".well-known/openid-configuration", metadata.discovery, name="openid-configuration"),
-    path(
-        ".well-known/oauth-authorization-server",
-        metadata.discovery,
-        name="oauth-authorization-server",
-    ),
-    path(".well-known/jwks.json", jwks.key_set, name="jwks"),
-    path("account/keys", include("api.views.page_urls")),
-    path("account/service-accounts", include("api.views.service_account_urls")),
-    path("branding/", include("core.branding.urls")),
-    path("", include("magiclinks.urls")),
-    path("", include("moderation.urls")),
-    path("", include("forward_auth.urls")),
-    path("", include("oidc_provider.urls")),
-    path("", include("mfa.urls")),
-    path("", include("federation.urls")),
-    path("", include("accounts.urls")),
+    path("admin/", later("config.admin_urls", "admin")),
+    path("api/v1/", later("api.urls", "api")),
+    path("api/v1/", later("applications.api.urls", "applications_api")),
+    path("api/v1/", later("forward_auth.api.urls", "forward_auth_api")),
+    path("api/v1/", later("oidc_provider.api.urls", "oidc_provider_api")),
+    path("api/v1/", later("webhooks.api.urls", "webhooks_api")),
+    path("api/v1/", later("access_reviews.api.urls", "access_reviews_api")),
+    path("scim/v2/", later("scim.urls", "scim")),
+    path(".well-known/", later("config.well_known_urls")),
+    path("account/keys", later("api.views.page_urls", "apikeys")),
+    path("account/service-accounts", later("api.views.service_account_urls", "serviceaccounts")),
+    path("branding/", later("core.branding.urls", "branding")),
+    path("", later("magiclinks.urls", "magiclinks")),
+    path("", later("moderation.urls", "moderation")),
+    path("", later("forward_auth.urls", "forward_auth")),
+    path("", later("oidc_provider.urls", "oidc_provider")),
+    path("", later("mfa.urls", "mfa")),
+    path("", later("federation.urls", "federation")),
+    path("", later("accounts.urls")),
 ]

@@ -9,18 +9,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_wsgi_application()
 
 # These need the apps to be loaded.
+from config.pages import LoadingPages  # noqa: E402
 from config.server.dispatch import fast_path_only  # noqa: E402
 from config.server.subpath import mount  # noqa: E402
-from config.worker import start_worker  # noqa: E402
 from core.invalidation.postgresql import start_listener  # noqa: E402
+from core.lazy import LazyFunction  # noqa: E402
 from forward_auth.checker import CHECKER  # noqa: E402
-from forward_auth.wsgi import FastPath  # noqa: E402
+from forward_auth.wsgi import LIVE, FastPath  # noqa: E402
 
+_pages = LoadingPages(django, {LIVE})
 # Calling a method takes less than calling an object.
-_fast = FastPath(fast_path_only(django), CHECKER)
+_fast = FastPath(fast_path_only(_pages), CHECKER)
 application, cached_response = mount(_fast.__call__), _fast.cached_response
 known_answers = _fast.known_answers
 start_listener()
-
-if settings.RUN_WORKER:
-    start_worker()
+_pages.load(then=LazyFunction("config.worker.start_worker") if settings.RUN_WORKER else int)

@@ -1,9 +1,10 @@
 """The app `federation`: sign-in through external providers and through LDAP."""
 
-from importlib import import_module
-
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+
+from core.lazy import LazyFunction
 
 
 class FederationConfig(AppConfig):
@@ -12,5 +13,5 @@ class FederationConfig(AppConfig):
 
     def ready(self) -> None:
         """Say which settings map to a group."""
-        uses = import_module("accounts.services.groups.uses")
-        uses.add_group_use(import_module("federation.services.groups").settings_with)
+        add_group_use = import_string("accounts.services.groups.uses.add_group_use")
+        add_group_use(LazyFunction("federation.services.groups.settings_with"))

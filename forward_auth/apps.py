@@ -1,9 +1,10 @@
 """Checks for reverse proxies: may this request pass?"""
 
-from importlib import import_module
-
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+
+from core.lazy import LazyFunction
 
 
 class ForwardAuthConfig(AppConfig):
@@ -11,16 +12,11 @@ class ForwardAuthConfig(AppConfig):
     verbose_name = _("Forward auth")
 
     def ready(self) -> None:
-        """Say which rules depend on a group; let apps ask about the cookie for other hosts.
+        """Say which rules depend on a group.
 
         Keep the refusals of sign-ins to apps beside those of requests.
         """
-        uses = import_module("accounts.services.groups.uses")
-        uses.add_group_use(import_module("forward_auth.services.rules").uses_of_group)
-        add_reader = import_module("applications.services.introspection").add_reader
-        add_reader(import_module("forward_auth.services.cookies").read_cookie)
-        refusals, denials = (
-            import_module(name)
-            for name in ("applications.refusals", "forward_auth.services.denials")
-        )
-        refusals.set_recorder(denials.note_refused_sign_in)
+        add_group_use = import_string("accounts.services.groups.uses.add_group_use")
+        add_group_use(LazyFunction("forward_auth.services.rules.uses_of_group"))
+        set_recorder = import_string("applications.refusals.set_recorder")
+        set_recorder(LazyFunction("forward_auth.services.denials.note_refused_sign_in"))

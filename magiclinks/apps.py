@@ -1,10 +1,10 @@
 """Magic links: sign-in with a single-use link."""
 
 from django.apps import AppConfig
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from accounts.signals import access_ending
+from core.lazy import LazyFunction
 
 
 class MagicLinksConfig(AppConfig):
@@ -14,5 +14,7 @@ class MagicLinksConfig(AppConfig):
     def ready(self) -> None:
         """End links when the access of their user ends; see accounts.signals.access_ending."""
         access_ending.connect(
-            import_string("magiclinks.services.newest_link"), dispatch_uid="magiclinks.newest_link"
+            LazyFunction("magiclinks.services.newest_link"),
+            dispatch_uid="magiclinks.newest_link",
+            weak=False,
         )

@@ -1,10 +1,10 @@
 """The app `moderation`: limits, violations, scores and bans."""
 
 from django.apps import AppConfig
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from accounts.signals import limit_exceeded
+from core.lazy import LazyFunction
 
 
 class ModerationConfig(AppConfig):
@@ -17,6 +17,7 @@ class ModerationConfig(AppConfig):
     def ready(self) -> None:
         """Connect the handler that scores exceeded limits."""
         limit_exceeded.connect(
-            import_string("moderation.signal_handlers.score_exceeded_limit"),
+            LazyFunction("moderation.signal_handlers.score_exceeded_limit"),
             dispatch_uid="moderation.score_exceeded_limit",
+            weak=False,
         )

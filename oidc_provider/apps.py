@@ -5,6 +5,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from accounts.signals import access_ending
+from core.lazy import LazyFunction
 
 
 class OidcProviderConfig(AppConfig):
@@ -16,19 +17,19 @@ class OidcProviderConfig(AppConfig):
     def ready(self) -> None:
         """End codes and tokens with the access of their user; sign as apps have chosen.
 
-        Let apps ask about their tokens, and tell them of sign-outs.
+        Tell apps of sign-outs.
         """
-        add_reader = import_string("applications.services.introspection.add_reader")
-        add_reader(import_string("oidc_provider.services.introspection.read_openid_token"))
-        add_algorithms = import_string("api.tokens.signing_keys.add_algorithms")
-        add_algorithms(import_string("oidc_provider.signing.algorithms_of_apps"))
+        add_algorithms = import_string("api.tokens.algorithms.add_algorithms")
+        add_algorithms(LazyFunction("oidc_provider.signing.algorithms_of_apps"))
         add_detour = import_string("accounts.sign_in.detours.add_detour")
-        add_detour(import_string("oidc_provider.views.signed_out.detour"))
+        add_detour(LazyFunction("oidc_provider.views.signed_out.detour"))
         access_ending.connect(
-            import_string("oidc_provider.services.logout_notices.queue_all_of_user"),
+            LazyFunction("oidc_provider.services.logout_notices.queue_all_of_user"),
             dispatch_uid="oidc_provider.logout",
+            weak=False,
         )
         access_ending.connect(
-            import_string("oidc_provider.services.grants.newest_credential"),
+            LazyFunction("oidc_provider.services.grants.newest_credential"),
             dispatch_uid="oidc_provider",
+            weak=False,
         )

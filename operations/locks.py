@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psycopg
 from django.conf import settings
 from django.db import connection
 
 from operations.errors import OperationError
 from operations.postgres import connect
+
+if TYPE_CHECKING:
+    import psycopg
 
 UPGRADE_FILE = "upgrade.lock"
 SERVING_FILE = "serving.lock"
@@ -83,7 +86,7 @@ def stopped() -> Iterator[None]:
         yield
 
 
-def others_connected(database: psycopg.Connection) -> list[str]:
+def others_connected(database: "psycopg.Connection") -> list[str]:
     """Other programs connected to this PostgreSQL database, with their addresses."""
     found = database.execute(OTHERS, [LOCK_NAME]).fetchall()
     return [f"{name} from {address}" if address else str(name) for name, address in found]

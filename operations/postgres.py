@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import psycopg
-from psycopg.conninfo import make_conninfo
-
+from core.lazy import LazyModule
 from operations.errors import OperationError
+
+if TYPE_CHECKING:
+    import psycopg
+else:
+    psycopg = LazyModule("psycopg")
 
 INSTALL = (
     "Install PostgreSQL's client programs (Debian: postgresql-client), of the server's version"
@@ -26,7 +29,7 @@ MESSAGE_LENGTH = 400
 
 def connect(
     settings_dict: Mapping[str, Any], *, autocommit: bool = False, **more: str
-) -> psycopg.Connection:
+) -> "psycopg.Connection":
     """Connect to the database of these Django settings. Raises OperationError."""
     parameters = _parameters(settings_dict) | more
     if settings_dict.get("PASSWORD"):
@@ -41,7 +44,7 @@ def connect(
 
 def conninfo(settings_dict: Mapping[str, Any]) -> str:
     """libpq's connection string without the password."""
-    return make_conninfo(**_parameters(settings_dict))
+    return psycopg.conninfo.make_conninfo(**_parameters(settings_dict))
 
 
 def has_tools(*names: str) -> bool:

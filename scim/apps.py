@@ -1,9 +1,10 @@
 """App configuration of SCIM."""
 
-from importlib import import_module
-
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+
+from core.lazy import LazyFunction
 
 
 class ScimConfig(AppConfig):
@@ -14,5 +15,5 @@ class ScimConfig(AppConfig):
 
     def ready(self) -> None:
         """Say which groups make administrators."""
-        uses = import_module("accounts.services.groups.uses")
-        uses.add_group_use(import_module("scim.services.roles").settings_with)
+        add_group_use = import_string("accounts.services.groups.uses.add_group_use")
+        add_group_use(LazyFunction("scim.services.roles.settings_with"))

@@ -1,7 +1,7 @@
 """How apps say which of their audit events can be taken back, and how.
 
 This is one of the seams by which other apps extend accounts; see docs/architecture.md. An app has
-a module `undo`, which is imported at the start:
+a module `undo`, which is imported when the first event is looked up:
 
     @undoes("account:role:keep", changed_by=["account:role:keep"])
     def undo_role_keep(event: AuditEvent) -> Reversal: ...
@@ -13,9 +13,12 @@ change. So its rank check, its locks and its audit row are those of any other ch
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
@@ -101,11 +104,13 @@ def never_undone(*actions: str, because: Any) -> None:
 
 def kind_of(action: str) -> Kind | None:
     """How to take back events of this action; None if they cannot be."""
+    _load()
     return _kinds.get(action)
 
 
 def refusal_of(action: str) -> str:
     """Why events of this action are never taken back, as a sentence; "" without a reason."""
+    _load()
     if action not in _refusals:
         return ""
     return _("This cannot be undone, because %(reason)s") % {"reason": _refusals[action]}
@@ -113,4 +118,13 @@ def refusal_of(action: str) -> str:
 
 def known_actions() -> tuple[frozenset[str], frozenset[str]]:
     """The actions that can be taken back, and those that cannot be, with a reason."""
+    _load()
     return frozenset(_kinds), frozenset(_refusals)
+
+
+@cache
+def _load() -> None:
+    """Commands need it rarely, and it imports the services of every app."""
+    autodiscover_modules("undo")
+    import_module("accounts.undo.own_reversals")
+    import_module("accounts.undo.group_reversals")

@@ -7,7 +7,7 @@ emergency is invalid in every process a second later, for one small query a seco
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -23,6 +23,7 @@ from django.utils import timezone
 from accounts.actors import SYSTEM, Actor
 from api.models import SigningKey
 from api.tokens import keyset
+from api.tokens.algorithms import used_algorithms
 from api.tokens.keyset import (
     CLOCK_SKEW,
     HS256,
@@ -92,22 +93,9 @@ class KeySetCache:
 
 
 key_set_cache = KeySetCache()
+
+
 # What says which algorithms are in use beside JWT_ALGORITHM.
-_algorithm_sources: list[Callable[[], Iterable[str]]] = []
-
-
-def add_algorithms(source: Callable[[], Iterable[str]]) -> None:
-    """Let there be keys of the algorithms that `source` returns, published and rotated alike."""
-    if source not in _algorithm_sources:
-        _algorithm_sources.append(source)
-
-
-def used_algorithms() -> tuple[str, ...]:
-    """JWT_ALGORITHM first, then those that add_algorithms() adds, each once."""
-    further = (name for source in _algorithm_sources for name in source())
-    return tuple(dict.fromkeys((settings.JWT_ALGORITHM, *further)))
-
-
 class AccessKeys:
     """The keys of access tokens: the key set, or only JWT_SECRET if set (ASVS 9.1.2)."""
 

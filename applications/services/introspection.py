@@ -1,17 +1,20 @@
 """Whose credential an app was sent (RFC 7662): an API key, an access token, a browser session.
 
 Each kind has a reader, which asks the same policy as a request with that credential. Other apps
-add readers of their own; see add_reader(). A question writes nothing but the last use of a key.
+name readers of their own in settings.CREDENTIAL_READERS. A question writes nothing but the last use
+of a key.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
@@ -72,13 +75,11 @@ class Answer:
 # From the text and the address of the client ("" if the app does not say) to the credential; None
 # if it is not of this kind. May raise INACTIVE.
 Reader = Callable[[str, str, datetime], Credential | None]
-_readers: list[Reader] = []
 
 
-def add_reader(reader: Reader) -> None:
-    """Let apps ask about one more kind of credential."""
-    if reader not in _readers:
-        _readers.append(reader)
+@cache
+def _further(paths: tuple[str, ...]) -> list[Reader]:
+    return [import_string(path) for path in paths]
 
 
 def introspect(text: str, app: App, client_ip: str = "") -> Answer | None:
@@ -89,7 +90,8 @@ def introspect(text: str, app: App, client_ip: str = "") -> Answer | None:
     """
     now = timezone.now()
     try:
-        credential = next(filter(None, (reader(text, client_ip, now) for reader in _readers)), None)
+        readers = [read_key, read_token, read_session, *_further(settings.CREDENTIAL_READERS)]
+        credential = next(filter(None, (reader(text, client_ip, now) for reader in readers)), None)
     except INACTIVE:
         return None
     if credential is None:
@@ -197,7 +199,3 @@ def _written(scopes: frozenset[Scope]) -> str:
 
 def _seconds(moment: datetime) -> int:
     return int(moment.timestamp())
-
-
-for _reader in (read_key, read_token, read_session):
-    add_reader(_reader)

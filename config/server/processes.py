@@ -20,7 +20,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, connections
-from django.urls import get_resolver
 from granian import Granian
 from granian._granian import ASGIWorker, CallbackScheduler
 from granian._signals import set_loop_signals
@@ -28,6 +27,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
+from config.pages import load_pages
 from config.server.dispatch import Serving, no_answers
 from config.server.shutdown import SETTLE_SECONDS, stop_accepting
 from core.file_descriptors import CONNECTIONS, allow_all
@@ -61,7 +61,8 @@ def run_server(application: str = WHOLE) -> None:
     not be shared.
     """
     allow_all()
-    get_resolver().url_patterns  # noqa: B018  # loads every view before the fork
+    if settings.WEB_WORKERS > 1:
+        load_pages()  # once for all of them
     COUNTERS.share()
     connections.close_all()
     gc.collect()

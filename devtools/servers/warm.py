@@ -29,10 +29,11 @@ def import_project() -> None:
     own = {"DJANGO_SETTINGS_MODULE": "config.settings", "DATA_DIR": folder}
     os.environ.update(own, PUBLIC_URL="http://localhost:8000")
     import django
-    from django.urls import get_resolver
 
     django.setup()
-    get_resolver().url_patterns  # noqa: B018  # imports every view
+    from config.pages import load_pages
+
+    load_pages()
     for name in FURTHER:
         importlib.import_module(name)
     shutil.rmtree(folder)

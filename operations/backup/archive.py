@@ -9,13 +9,18 @@ import json
 import os
 import re
 import secrets
-import tarfile
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from core.lazy import LazyModule
 from operations.errors import OperationError
+
+if TYPE_CHECKING:
+    import tarfile
+else:
+    tarfile = LazyModule("tarfile")
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -146,7 +151,7 @@ def _write_members(raw: BinaryIO, manifest: bytes, parts: dict[str, Path]) -> No
                 archive.addfile(_member(name, path.stat().st_size), content)
 
 
-def _member(name: str, size: int) -> tarfile.TarInfo:
+def _member(name: str, size: int) -> "tarfile.TarInfo":
     """A member without owner and time of this machine."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = size, 0o600
@@ -154,7 +159,7 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 
 def _unpack_one(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, manifest: Manifest, folder: Path
+    archive: "tarfile.TarFile", member: "tarfile.TarInfo", manifest: Manifest, folder: Path
 ) -> None:
     part = manifest.parts.get(member.name)
     if part is None or not member.isreg() or member.size != part.size:
@@ -171,7 +176,7 @@ def _unpack_one(
         raise OperationError(DAMAGED.format(what=f"{member.name} has another SHA-256"))
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+def _content(archive: "tarfile.TarFile", member: "tarfile.TarInfo") -> Any:
     content = archive.extractfile(member)
     if content is None:
         raise OperationError(DAMAGED.format(what=f"{member.name[:80]!r} is not a file"))

@@ -455,8 +455,7 @@ def test_a_server_error_outside_the_api_is_the_same_document(
         raise RuntimeError("the secret reason")
 
     stranger.raise_request_exception = False
-    monkeypatch.setattr("config.monitoring.HttpResponse", fail, raising=False)
-    monkeypatch.setattr("config.monitoring.JsonResponse", fail, raising=False)
+    monkeypatch.setattr("config.health.JsonResponse", fail)
 
     answer = stranger.get("/health/live", headers={"accept": "application/json"})
 

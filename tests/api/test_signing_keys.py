@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.actors import SYSTEM
 from accounts.models import User
 from api.models import SigningKey, TokenFamily
-from api.tokens import keyset, refresh_tokens, signing_keys
+from api.tokens import algorithms, keyset, refresh_tokens, signing_keys
 from api.tokens.keyset import CLOCK_SKEW
 from audit.models import AuditEvent
 from config import worker
@@ -286,7 +286,7 @@ def test_keys_of_several_algorithms_do_not_replace_each_other(
     at_time: AtTime, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is published, rotated by age and by hand; a leak ends all of them."""
-    monkeypatch.setattr(signing_keys, "_algorithm_sources", [lambda: ["EdDSA", "ES256"]])
+    monkeypatch.setattr(algorithms, "_sources", [lambda: ["EdDSA", "ES256"]])
     first, other = kids()
     assert signing_keys.AccessKeys().signer("EdDSA").kid == other
     at_time(settings.JWT_KEY_MAX_AGE - settings.JWT_KEY_PUBLISH_AHEAD + MINUTE)
@@ -304,7 +304,7 @@ def test_keys_of_several_algorithms_do_not_replace_each_other(
     assert leak.replaced == (*(rotation.kid for rotation in by_age), by_hand.kid)
     assert kids()[0] == leak.kid
     # An algorithm that no app uses any more retires with the next key.
-    signing_keys._algorithm_sources.clear()
+    algorithms._sources.clear()
     assert len(signing_keys.rotate_now(actor=SYSTEM).replaced) == 2
 
 

@@ -15,8 +15,8 @@ import django
 django.setup()
 from django.conf import settings
 from django.db import connections
-from django.urls import get_resolver
-get_resolver().url_patterns
+from config.pages import load_pages
+load_pages()
 import config.server.processes, config.management.commands.serve, django.test.client
 PLAIN = (bool, int, float, str, bytes, tuple, list, dict, set, frozenset, type(None),
          datetime.timedelta, datetime.date, pathlib.Path, re.Pattern)
