@@ -1,10 +1,16 @@
 """Parses JWK sets into public keys, each for one kind of signature. Pure."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+
+from core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import jwt
+else:
+    jwt = LazyModule("jwt")
 
 MIN_RSA_BITS = 2048
 MAX_KEYS = 100
