@@ -2,7 +2,7 @@
 
 An app asks about the same key with each request that it is sent. The answer of Django is reused for
 the same bytes (client credentials, body, Accept) until any watched table changes
-(core.invalidation), something ends by itself, or ANSWER_SECONDS have passed, whichever is first.
+(core.invalidation), something ends by itself, or five seconds have passed, whichever is first.
 So a revoked key, a ban, another role or a revoked secret counts at the next question on the same
 host, and within a second on every other one, as for checks of proxies. Only answers about active
 credentials are kept, so nobody fills the cache with guesses. It holds digests, no credential.
@@ -10,14 +10,14 @@ credentials are kept, so nobody fills the cache with guesses. It holds digests, 
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from hashlib import blake2b
 from io import BytesIO
 from typing import Any, NamedTuple
 
 from accounts.middleware import REQUEST_ID
+from api.kept_answers import COUNTED_KEY, HOLDS_UNTIL
 from core import metrics
 from core.invalidation.data_version import DataVersion, current_data_version, drop_broken, watch
 from core.web.response_headers import encoded
@@ -32,13 +32,10 @@ Message = dict[str, Any]
 Known = Callable[[bytes], tuple[Message, Message] | None]
 
 PATH = "/api/v1/introspect"
-ANSWER_SECONDS = 5.0
 # An entry takes about two kilobytes. A full cache drops all its entries.
 MAX_ANSWERS, MAX_BODY, MAX_ANSWER = 5_000, 32 * 1024, 8 * 1024
 REQUEST_ID_HEADER = "X-Request-ID"
 RAW_REQUEST_ID_HEADER = REQUEST_ID_HEADER.encode()
-# The environment's key by which the view says until when its answer holds.
-HOLDS_UNTIL = "gatehouse.answer_holds_until"
 # With one of these headers Django answers, because the answer may have other headers.
 OTHERS = ("HTTP_ORIGIN", "HTTP_COOKIE")
 # Beside the body; Host and scheme because Django refuses those that it does not serve.
@@ -51,13 +48,15 @@ PARTS = (
 class Answered(NamedTuple):
     """An answer of Django without its request id.
 
-    until: seconds since 1970. raw_headers: the headers of an ASGI message.
+    until: seconds since 1970. raw_headers: the headers of an ASGI message. counted_key: the id of
+    an API key against whose quota each use counts, or "".
     """
 
     headers: Headers
     body: bytes
     until: float
     raw_headers: list[tuple[bytes, bytes]]
+    counted_key: str
 
 
 class _Generation:
@@ -96,7 +95,7 @@ class AnswerCache:
         known = generation.answers.get(key)
         if known is not None and known.until > time.time():
             metrics.add("requests", "200")
-            start("200 OK", [*known.headers, (REQUEST_ID_HEADER, _request_id(environ))])
+            start("200 OK", [*known.headers, (REQUEST_ID_HEADER, request_id(environ))])
             return [known.body]
         return self._ask(environ, start, key, generation)
 
@@ -126,8 +125,8 @@ class AnswerCache:
         if known is None or known.until <= time.time():
             return None
         metrics.add("requests", "200")
-        request_id = RAW_REQUEST_ID_HEADER, _request_id(environ).encode()
-        headers = [*known.raw_headers, request_id]
+        own_id = RAW_REQUEST_ID_HEADER, request_id(environ).encode()
+        headers = [*known.raw_headers, own_id]
         start = {"type": "http.response.start", "status": 200, "headers": headers}
         return start, {"type": "http.response.body", "body": known.body}
 
@@ -155,14 +154,10 @@ class AnswerCache:
             if len(generation.answers) >= MAX_ANSWERS:
                 generation.answers.clear()
             kept = [(name, value) for name, value in headers if name != REQUEST_ID_HEADER]
-            generation.answers[key] = Answered(kept, body, until, encoded(kept))
+            counted = environ.get(COUNTED_KEY, "")
+            generation.answers[key] = Answered(kept, body, until, encoded(kept), counted)
         start(status, headers)
         return [body]
-
-
-def keep_answer(environ: MutableMapping[str, Any], until: datetime) -> None:
-    """The view says: this answer holds until then, unless the database changes before."""
-    environ[HOLDS_UNTIL] = min(until.timestamp(), time.time() + ANSWER_SECONDS)
 
 
 def _read(environ: Environ) -> bytes:
@@ -187,7 +182,7 @@ def _key_of(environ: Mapping[str, Any], body: bytes) -> bytes | None:
     return blake2b(written, digest_size=32).digest()
 
 
-def _request_id(environ: Environ) -> str:
+def request_id(environ: Environ) -> str:
     """The id of the request; see accounts.middleware."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
     return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from accounts.middleware import REQUEST_ID
-from applications import answer_cache
+from applications import answer_cache, own_answers
 from core import metrics
 from core.invalidation.data_version import drop, drop_broken
 from core.web.response_headers import bare_headers, encoded
@@ -93,6 +93,7 @@ class FastPath:
     def __init__(self, django: Application, checker: Checker) -> None:
         self.django, self.checker = django, checker
         self.questions = answer_cache.AnswerCache(django)
+        self.own_answers = own_answers.OwnAnswers(django)
         self.responses: TTLCache[CachedResponse] = TTLCache(MAX_RESPONSES, RESPONSE_SECONDS)
         self._handlers: dict[str, Handler] = {
             CHECK: self._check,
@@ -167,6 +168,8 @@ class FastPath:
         if handler is None or environ["REQUEST_METHOD"] not in SAFE_METHODS:
             if _has_long_headers(environ):
                 return _too_long(start)
+            if environ["PATH_INFO"] == own_answers.PATH and environ["REQUEST_METHOD"] == "GET":
+                return self.own_answers(environ, start)
             is_question = environ["PATH_INFO"] == answer_cache.PATH
             if is_question and environ["REQUEST_METHOD"] == "POST":
                 return self.questions(environ, start)

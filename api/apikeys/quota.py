@@ -67,6 +67,13 @@ def is_due(key_id: str, noted_at: datetime | None, now: datetime) -> bool:
     return True
 
 
+def next_note(key_id: str, noted_at: datetime | None, now: datetime) -> datetime:
+    """When is_due() is true again, after it was asked at `now`. noted_at: as there."""
+    state = _quotas.get(key_id)
+    known = [each for each in (noted_at, state and state.noted_at) if each is not None]
+    return max(known) + NOTE_EVERY if known else now
+
+
 def _quota_of(key_id: str) -> KeyQuota:
     state = _quotas.get(key_id)
     if state is None:

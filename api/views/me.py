@@ -19,6 +19,7 @@ from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
 from accounts.sessions.link_binding import device_name
 from accounts.sessions.reauthentication import password_is_enough
+from api.kept_answers import keep_own
 from api.models import TokenFamily
 from api.pagination import single_page
 from api.permissions import AuthContext, HasScope, RecentlyAuthenticated, Scope, auth_of
@@ -96,8 +97,10 @@ class MeView(APIView):
     @extend_schema(operation_id="get_me", summary="Read your account", responses=OwnRecord)
     def get(self, request: Request) -> Response:
         """Return your account and its role."""
+        auth = auth_of(request)
         with reuse_rows():
-            return Response(record(OwnRecord, auth_of(request).user))
+            keep_own(request.META, auth)
+            return Response(record(OwnRecord, auth.user))
 
     @extend_schema(
         operation_id="change_me",

@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.kept_answers import keep_answer
 from api.serializers import Shape, StrictSerializer
 from api.validation import validate
-from applications.answer_cache import keep_answer
 from applications.errors import NotForm
 from applications.secret_format import MAX_CLIENT_ID_LENGTH, MAX_SECRET_LENGTH
 from applications.services.client_assertions import MAX_LENGTH

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from api.kept_answers import ANSWER_SECONDS, keep_answer
 from applications import answer_cache
-from applications.answer_cache import ANSWER_SECONDS, AnswerCache, Environ, Start, keep_answer
+from applications.answer_cache import AnswerCache, Environ, Start
 
 QUESTION = {
     "REQUEST_METHOD": "POST",

@@ -16,8 +16,8 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import BrowserSession, Group, Membership, User
 from accounts.services.service_accounts import create_service_account
 from accounts.sessions.store import PURPOSE
+from api.kept_answers import HOLDS_UNTIL
 from api.models import ApiKey, TokenFamily
-from applications.answer_cache import HOLDS_UNTIL
 from applications.models import App, AppSecret
 from applications.services.apps import create_app
 from applications.services.secrets import create_secret

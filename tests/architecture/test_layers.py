@@ -38,6 +38,7 @@ PURE = {
     "federation.ldap.filters",
     "federation.ldap.dn",
     "core.errors",
+    "core.lazy",
     "core.branding.colors",
     "core.branding.images",
     "core.branding.values",

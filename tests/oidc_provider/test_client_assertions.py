@@ -15,7 +15,7 @@ from django.test import Client
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from accounts.models import User
-from applications.answer_cache import HOLDS_UNTIL
+from api.kept_answers import HOLDS_UNTIL
 from applications.client_keys import keys_of, keys_url_of
 from applications.models import App, UsedAssertion
 from applications.services import client_assertions

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from applications.answer_cache import PATH, keep_answer
+from api.kept_answers import keep_answer
+from applications.answer_cache import PATH
 from config.server.dispatch import Serving, Start
 from config.server.raw_request import Environ
 from forward_auth.checker import CHECKER
