@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.http import HttpRequest
 from django.utils import timezone
 
 from api.apikeys import quota
@@ -26,25 +27,39 @@ def keep_answer(environ: MutableMapping[str, Any], until: datetime) -> None:
     environ[HOLDS_UNTIL] = min(until.timestamp(), time.time() + ANSWER_SECONDS)
 
 
-def keep_own(environ: MutableMapping[str, Any], auth: AuthContext) -> None:
-    """The same for what the user of one API key, or of one of our access tokens, reads of itself.
+def keep_own(request: HttpRequest, auth: AuthContext) -> None:
+    """The same for what the user of a request reads of itself. Call it inside reuse_rows().
 
-    Not for anything else: a browser session is extended by its use, and tokens of other issuers
-    depend on what their issuer publishes. Call it inside reuse_rows().
+    Only with a single credential: an API key, an access token of ours, or a browser session, until
+    a use extends it. What a token of another issuer is worth depends on that issuer, too.
     """
-    now, user, key = timezone.now(), auth.user, auth.key
-    ends = [user.next_end(now)]
-    ends += [until for _group, until in user.all_memberships() if until and until > now]
-    if key is not None and not auth.has_token:
-        ends += [key.expires_at, quota.next_note(key.pk, key.last_used_at, now)]
-        environ[COUNTED_KEY] = key.pk
-    elif key is None and auth.has_token and auth.session_id is not None:
-        found = find_family(auth.session_id)
-        if found is None:
-            return
-        family, session_end = found
-        ends += [family.expires_at, session_end, datetime.fromtimestamp(auth.claims["exp"], UTC)]
-    else:
+    now, user = timezone.now(), auth.user
+    ends = _ends_of(request, auth, now)
+    if ends is None:
         return
+    ends += [user.next_end(now)]
+    ends += [until for _group, until in user.all_memberships() if until and until > now]
     known = [end for end in ends if end is not None]
-    keep_answer(environ, min(known, default=now + timedelta(days=1)))
+    keep_answer(request.META, min(known, default=now + timedelta(days=1)))
+    if auth.key is not None:
+        request.META[COUNTED_KEY] = auth.key.pk
+
+
+def _ends_of(
+    request: HttpRequest, auth: AuthContext, now: datetime
+) -> list[datetime | None] | None:
+    """When the credential ends, or its use is written; None for one that is not reused."""
+    key = auth.key
+    if key is not None:
+        noted = quota.next_note(key.pk, key.last_used_at, now)
+        return None if auth.has_token else [key.expires_at, noted]
+    if auth.session_id is None:
+        return None
+    if not auth.has_token:
+        end = request.session.next_change() if hasattr(request, "session") else None
+        return None if end is None else [end]
+    found = find_family(auth.session_id)
+    if found is None:
+        return None
+    family, session_end = found
+    return [family.expires_at, session_end, datetime.fromtimestamp(auth.claims["exp"], UTC)]

@@ -150,7 +150,8 @@ class AnswerCache:
             getattr(response, "close", int)()
         status, headers = started[:2]
         until = environ.get(HOLDS_UNTIL, 0.0)
-        if until and status.startswith("200 ") and len(body) <= MAX_ANSWER:
+        is_short = len(body) <= MAX_ANSWER
+        if until and status.startswith("200 ") and is_short and not _sets_cookie(environ, headers):
             if len(generation.answers) >= MAX_ANSWERS:
                 generation.answers.clear()
             kept = [(name, value) for name, value in headers if name != REQUEST_ID_HEADER]
@@ -168,6 +169,14 @@ def _read(environ: Environ) -> bytes:
     body: bytes = environ["wsgi.input"].read(int(length))
     environ["wsgi.input"] = BytesIO(body)
     return body
+
+
+def _sets_cookie(environ: Environ, headers: Headers) -> bool:
+    """Whether a browser would get a cookie that its request did not have, which nobody else may."""
+    sent = environ.get("HTTP_COOKIE", "").split("; ")
+    return any(
+        name == "Set-Cookie" and value.partition(";")[0] not in sent for name, value in headers
+    )
 
 
 def _key_of(environ: Mapping[str, Any], body: bytes) -> bytes | None:

@@ -1,9 +1,10 @@
 """Answers to programs that have read their own account a moment ago, in front of Django.
 
-A program that holds an API key or an access token reads `/api/v1/me` to learn whether it still
-works, and as whom. As for questions of apps (applications.answer_cache), the answer of Django is
-reused for a request that differs in nothing on which it depends, until any watched table changes,
-something ends by itself, or five seconds have passed. Each use of a key counts against its quota.
+Programs and pages read `/api/v1/me` to learn whether their credential still works, and as whom. As
+for questions of apps (applications.answer_cache), the answer of Django is reused for a request that
+differs in nothing on which it depends, until any watched table changes, something ends by itself or
+has to be written, or five seconds have passed. Each use of a key counts against its quota. A
+browser gets the CSRF token of its own cookie, which has the same mask for these seconds.
 """
 
 from collections.abc import Iterable
@@ -20,15 +21,16 @@ from core.invalidation.data_version import drop_broken
 PATH = "/api/v1/me"
 # A request with one of these is answered by Django: it has more in it, or wants another answer.
 OTHERS = (
-    *("HTTP_ORIGIN", "HTTP_COOKIE", "HTTP_RANGE", "HTTP_TRANSFER_ENCODING", "HTTP_IF_MATCH"),
+    *("HTTP_ORIGIN", "HTTP_RANGE", "HTTP_TRANSFER_ENCODING", "HTTP_IF_MATCH"),
     *("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE"),
 )
 # Host and scheme, because Django refuses those that it does not serve; the address of the client,
 # because a key may be limited to networks.
 PARTS = (
-    *("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_ACCEPT", "HTTP_ACCEPT_LANGUAGE"),
+    *("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_COOKIE", "HTTP_ACCEPT", "HTTP_ACCEPT_LANGUAGE"),
     *("CONTENT_TYPE", "HTTP_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"),
 )
+CREDENTIALS = frozenset({"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"})
 MAX_KEY_LENGTH = 8 * 1024
 
 
@@ -65,6 +67,8 @@ def _key_of(environ: Environ) -> bytes | None:
         return None
     if any(name in environ for name in OTHERS):
         return None
+    if "HTTP_COOKIE" in environ and not environ.keys().isdisjoint(CREDENTIALS):
+        return None  # two credentials
     # Each part with its length, so that no two requests have the same input; an empty header is
     # another request than one without it.
     values = [environ.get(name) for name in PARTS]

@@ -36,6 +36,8 @@ class SessionStore(DatabaseStore):
     """
 
     last_seen_at: datetime | None = None
+    # When it ends without further activity.
+    idle_end: datetime | None = None
     _is_new = False
     _written: str | None = None
 
@@ -48,7 +50,7 @@ class SessionStore(DatabaseStore):
         if row is None:
             self._session_key = None
             return None
-        self.last_seen_at = row.last_seen_at
+        self.last_seen_at, self.idle_end = row.last_seen_at, row.expire_date
         return row
 
     @staticmethod
@@ -132,6 +134,14 @@ class SessionStore(DatabaseStore):
         if signed_in_at is None:
             return False
         return now - datetime.fromisoformat(signed_in_at) > settings.SESSION_ABSOLUTE_TIMEOUT
+
+    def next_change(self) -> datetime | None:
+        """When a request ends, extends or writes it, if nothing changes; None if it is not read."""
+        signed_in_at = self.get(SIGNED_IN_AT)
+        if signed_in_at is None or self.last_seen_at is None or self.idle_end is None:
+            return None
+        absolute_end = datetime.fromisoformat(signed_in_at) + settings.SESSION_ABSOLUTE_TIMEOUT
+        return min(absolute_end, self.idle_end, self.last_seen_at + TOUCH_EVERY)
 
     def is_stale(self, now: datetime) -> bool:
         """Whether it is time to write `last_seen_at` again."""

@@ -99,7 +99,7 @@ class MeView(APIView):
         """Return your account and its role."""
         auth = auth_of(request)
         with reuse_rows():
-            keep_own(request.META, auth)
+            keep_own(request._request, auth)
             return Response(record(OwnRecord, auth.user))
 
     @extend_schema(

@@ -6,17 +6,19 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.db import connection
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.test.client import ClientHandler
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Group, Membership, User
-from accounts.services.users import change_role, disable_user
+from accounts.models import BrowserSession, Group, Membership, User
+from accounts.services.users import Profile, disable_user, edit_profile
+from accounts.sessions.store import TOUCH_EVERY, SessionStore
 from api.apikeys import quota
 from api.apikeys.services import revoke_key
+from api.kept_answers import keep_answer
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens, signing_keys
 from applications.own_answers import PATH, OwnAnswers
@@ -25,7 +27,7 @@ from tests.api.keys import in_days, made
 from tests.api.tokens import family_of_access, sign_in
 
 pytestmark = pytest.mark.django_db
-MINUTE = timedelta(minutes=1)
+MINUTE, COOKIE = timedelta(minutes=1), settings.SESSION_COOKIE_NAME
 
 
 class Answer(NamedTuple):
@@ -46,7 +48,8 @@ class Site:
     def _django(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         self.count += 1
         response = self._handler(environ)
-        start(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+        cookies = [("Set-Cookie", each.OutputString()) for each in response.cookies.values()]
+        start(f"{response.status_code} {response.reason_phrase}", [*response.items(), *cookies])
         return [response.content]
 
     def _ask(self, ask: Callable[..., Iterable[bytes]], more: dict[str, Any]) -> Answer:
@@ -57,7 +60,9 @@ class Site:
         body = b"".join(ask(environ, lambda *said: started.extend(said)))
         headers = dict(started[1])
         assert len(headers.pop("X-Request-ID")) >= 8
-        headers.pop("X-CSRF-Token", None)  # drawn for each answer to a browser
+        # Drawn for each browser without a cookie, and masked for each answer; and its time.
+        headers.pop("X-CSRF-Token", None)
+        headers.pop("Set-Cookie", None)
         return Answer(started[0], headers, body)
 
     def ask(self, **more: Any) -> Answer:
@@ -162,7 +167,7 @@ def test_a_key_of_one_network_is_refused_from_another(site: Site, viewer: User) 
 
     refused = site.ask(**sent, REMOTE_ADDR="203.0.113.9")
 
-    assert refused.status == "401 Unauthorized"
+    assert refused.status == "403 Forbidden"
     assert refused == site.plain(**sent, REMOTE_ADDR="203.0.113.9")
     assert site.ask(**sent).status == "200 OK"
 
@@ -215,16 +220,16 @@ def test_what_ends_is_refused_at_the_next_request(
 
 @pytest.mark.parametrize("kind", ["key", "token"])
 def test_a_change_of_the_account_is_shown_at_the_next_request(
-    site: Site, viewer: User, owner: User, kind: str
+    site: Site, viewer: User, kind: str
 ) -> None:
     sent = SENT[kind](viewer)
-    assert b'"viewer"' in site.ask(**sent).body
+    assert site.is_hot(**sent)
 
-    change_role(actor=owner, user=viewer, role="editor")
+    edit_profile(actor=viewer, user=viewer, profile=Profile(name="Jo Doe"))
     group = Group.objects.create(name="finance")
     Membership.objects.create(group=group, user=viewer)
 
-    assert b'"editor"' in site.ask(**sent).body
+    assert b'"Jo Doe"' in site.ask(**sent).body
     assert b'["finance"]' in site.ask(**sent).body
 
 
@@ -315,10 +320,60 @@ def test_the_next_use_that_is_saved_is_a_minute_later(viewer: User) -> None:
     assert quota.next_note(str(key.pk), now + MINUTE, now) == now + MINUTE + quota.NOTE_EVERY
 
 
-def test_browsers_are_answered_by_django(site: Site, browser_of: Any, viewer: User) -> None:
-    """The use of a session extends it, and a browser is sent a token for its changes."""
-    cookies = browser_of(viewer).cookies
-    pairs = "; ".join(f"{name}={cookie.value}" for name, cookie in cookies.items())
+def _pairs(browser: Client) -> str:
+    return "; ".join(f"{name}={cookie.value}" for name, cookie in browser.cookies.items())
 
-    assert site.ask(HTTP_COOKIE=pairs).status == "200 OK"
-    assert not site.is_hot(HTTP_COOKIE=pairs)
+
+def test_a_browser_is_answered_again_until_its_session_ends_or_is_extended(
+    site: Site, browser_of: Any, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = browser_of(viewer)
+    # The first response sets the cookie of the CSRF token, so it is for this request alone.
+    without = {"HTTP_COOKIE": f"{COOKIE}={browser.cookies[COOKIE].value}"}
+    browser.get(PATH)
+    sent = {"HTTP_COOKIE": _pairs(browser)}
+    first = site.ask(**sent)
+
+    assert first.status == "200 OK"
+    assert site.is_hot(**sent)
+    assert not site.is_hot(**without)
+    assert site.ask(**sent) == site.plain(**sent) == first
+    key = SENT["key"](viewer)
+    assert not site.is_hot(**sent, **key)
+    store = SessionStore(browser.cookies[COOKIE].value)
+    store.load()
+    assert store.next_change() == store.last_seen_at + TOUCH_EVERY
+    BrowserSession.objects.update(last_seen_at=timezone.now() - TOUCH_EVERY + MINUTE / 30)
+    site.ask(**sent)
+    monkeypatch.setattr("applications.own_answers.time", (timezone.now() + MINUTE / 20).timestamp)
+    before = site.count
+    site.ask(**sent)
+    assert site.count == before + 1
+
+
+def test_a_session_that_has_ended_is_refused_at_the_next_request(
+    site: Site, browser_of: Any, viewer: User
+) -> None:
+    browser = browser_of(viewer)
+    browser.get(PATH)
+    sent = {"HTTP_COOKIE": _pairs(browser)}
+    assert site.is_hot(**sent)
+
+    BrowserSession.objects.all().delete()
+
+    assert site.ask(**sent).status == "401 Unauthorized"
+    assert site.ask(**sent) == site.plain(**sent)
+
+
+def test_an_answer_that_sets_a_cookie_is_for_its_request_alone(site: Site) -> None:
+    def django(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        keep_answer(environ, in_days(1))
+        site.count += 1
+        start("200 OK", [("X-Request-ID", "12345678"), ("Set-Cookie", "a=b")])
+        return [b"{}"]
+
+    front = OwnAnswers(django)
+    for _again in range(2):
+        front(RequestFactory().get(PATH).environ, lambda *_said: None)
+
+    assert site.count == 2
