@@ -1,19 +1,29 @@
 """Prepared SQL for the busiest tables: one row by a unique column, plain inserts and updates.
 
 Django builds the SQL text anew for each call, which takes several times as long as the database
-needs. Here it is built once for each table. Values are converted by the model fields as always.
-No signals are sent, and Model.save() is not called.
+needs. Here it is built once for each table. Values are converted as the model fields do it; see
+core.sql_values. No signals are sent, and Model.save() is not called.
+
+In SQLite, statements go to the connection itself, because Django's cursor takes longer than the
+database. Where somebody watches statements (execute_wrapper(), a log of queries), it is used.
 """
 
-from collections.abc import Sequence
+import sqlite3
+from asyncio import _get_running_loop
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections, models, router
+from django.db.models.base import ModelState
+from django.db.models.signals import post_init, pre_init
 
+from core.invalidation.data_version import opened
 from core.row_cache import rows_here
+from core.sql_values import prepared, readers_of
 
 Row = TypeVar("Row", bound=models.Model)
 CACHED_ROWS = 1024
@@ -58,9 +68,10 @@ class PreparedRowQuery:
             f"{_quoted(field.model._meta.db_table)}.{_quoted(field.column)}" for field in fields
         ]
         self.statement = f"SELECT {', '.join((*columns, *more))} {source}"
-        # A busy row is read with the same values again and again.
-        self._converted = lru_cache(maxsize=CACHED_ROWS)(self._convert)
-        self._converters: dict[str, list[tuple[int, Any, Any]]] = {}
+        # A plus removes the declared type, and so a call of a converter for each value.
+        plain = [f"+{column}" for column in columns]
+        self._sqlite = f"SELECT {', '.join((*plain, *more))} {source}"
+        self._parts: dict[str, list[_Part]] = {}
         models_read = {field.model for field in (*self.by, *self.fields)}
         self._is_watched = {model._meta.label for model in models_read} <= {
             *settings.WATCHED_MODELS
@@ -82,39 +93,50 @@ class PreparedRowQuery:
         return found
 
     def _fetch_one(self, values: tuple[Any, ...], using: str) -> tuple[Any, ...] | None:
-        connection = connections[using]
-        given = zip(self.by, values, strict=True)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                self.statement,
-                [field.get_db_prep_value(value, connection) for field, value in given],
-            )
-            found = cursor.fetchone()
-        return None if found is None else self._converted(tuple(found), using)
+        connection = _connection(using)
+        given = [
+            prepared(field, value, connection) for field, value in zip(self.by, values, strict=True)
+        ]
+        statement = self._sqlite if connection.vendor == "sqlite" else self.statement
+        found = _fetch(connection, statement, given)
+        return None if found is None else self._convert(tuple(found), connection)
 
-    def _convert(self, found: tuple[Any, ...], using: str) -> tuple[Any, ...]:
+    def _convert(self, found: tuple[Any, ...], connection: Any) -> tuple[Any, ...]:
+        parts = self._parts.get(connection.alias)
+        if parts is None:
+            parts = self._parts[connection.alias] = _parts(self.fields, connection)
+        values: list[Any] = []
+        for part in parts:
+            values += part.convert(found[part.start : part.end])
+        values += found[len(self.fields) :]
+        return tuple(values)
+
+
+class _Part:
+    """Neighbouring columns of one table. A busy row is read again and again as it was."""
+
+    def __init__(self, start: int, fields: Sequence[Any], connection: Any) -> None:
+        self.start, self.end = start, start + len(fields)
+        self._readers = readers_of(fields, connection)
+        self.convert: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+        self.convert = lru_cache(maxsize=CACHED_ROWS)(self._convert)
+
+    def _convert(self, found: tuple[Any, ...]) -> tuple[Any, ...]:
         values = list(found)
-        for index, expression, convert in self._converters_of(using):
+        for index, read in self._readers:
             if values[index] is not None:
-                values[index] = convert(values[index], expression, connections[using])
+                values[index] = read(values[index])
         # Cached values are shared, so none of them may be mutable.
         return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
-    def _converters_of(self, using: str) -> list[tuple[int, Any, Any]]:
-        """(index, expression, function) for each conversion that database or field asks for."""
-        if using not in self._converters:
-            connection = connections[using]
-            # Of a foreign key, the column is converted as the key that it refers to.
-            columns = [field.get_col(field.model._meta.db_table) for field in self.fields]
-            self._converters[using] = [
-                (index, column, function)
-                for index, column in enumerate(columns)
-                for function in (
-                    *connection.ops.get_db_converters(column),
-                    *column.get_db_converters(connection),
-                )
-            ]
-        return self._converters[using]
+
+def _parts(fields: Sequence[Any], connection: Any) -> list[_Part]:
+    parts: list[_Part] = []
+    start = 0
+    for _model, group in groupby(fields, key=lambda field: field.model):
+        parts.append(_Part(start, tuple(group), connection))
+        start = parts[-1].end
+    return parts
 
 
 @cache
@@ -124,24 +146,30 @@ def columns_of(model: type[models.Model]) -> tuple[Any, ...]:
 
 
 def instance(model: type[Row], values: Sequence[Any]) -> Row:
-    """The row of `model` with these values, one for each of columns_of(model)."""
-    return model.from_db(router.db_for_read(model), _names(model), list(values))
+    """The row of `model` with these values, one for each of columns_of(model), as from_db() does.
+
+    A model with a from_db() of its own does what that does in `after_load()`, or is made by it.
+    """
+    using = router.db_for_read(model)
+    if not _is_plain(model) or pre_init.has_listeners(model) or post_init.has_listeners(model):
+        return model.from_db(using, _names(model), list(values))
+    row = model.__new__(model)
+    row.__dict__.update(zip(_names(model), values, strict=True))
+    row._state = state = ModelState()
+    state.adding, state.db = False, using
+    after_load = getattr(row, "after_load", None)
+    if after_load is not None:
+        after_load()
+    return row
 
 
 def change(statement: str, model: type[models.Model], **values: Any) -> bool:
     """Run a conditional UPDATE whose parameters are these columns in order; True: a row changed."""
-    connection = connections[router.db_for_write(model)]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, _parameters(model, values, connection))
-        return bool(cursor.rowcount)
-
-
-def _parameters(model: type[models.Model], values: dict[str, Any], connection: Any) -> list[Any]:
-    """Column values as the database driver takes them."""
-    return [
-        model._meta.get_field(name).get_db_prep_save(value, connection)  # type: ignore[union-attr]
-        for name, value in values.items()
+    connection = _connection(router.db_for_write(model))
+    parameters = [
+        prepared(model._meta.get_field(name), value, connection) for name, value in values.items()
     ]
+    return bool(_write(connection, statement, parameters))
 
 
 def insert(rows: Sequence[models.Model]) -> None:
@@ -150,14 +178,17 @@ def insert(rows: Sequence[models.Model]) -> None:
         return
     model = type(rows[0])
     using = router.db_for_write(model)
-    connection = connections[using]
+    connection = _connection(using)
     fields = columns_of(model)
     values = [
-        [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+        [prepared(field, getattr(row, field.attname), connection) for field in fields]
         for row in rows
     ]
-    with connection.cursor() as cursor:
-        cursor.executemany(_insert(model), values)
+    if len(values) == 1:
+        _write(connection, _insert(model), values[0])
+    else:
+        with connection.cursor() as cursor:
+            cursor.executemany(_insert(model), values)
     for row in rows:
         row._state.adding, row._state.db = False, using
 
@@ -165,15 +196,13 @@ def insert(rows: Sequence[models.Model]) -> None:
 def update(row: models.Model, *names: str) -> bool:
     """Write these fields of an existing row. Returns False when the row is gone."""
     model = row._meta.model  # not type(row): request.user is a proxy
-    connection = connections[router.db_for_write(model)]
+    connection = _connection(router.db_for_write(model))
     fields = [model._meta.get_field(name) for name in names]
     values = [
-        field.get_db_prep_save(getattr(row, field.attname), connection)  # type: ignore[union-attr]
+        prepared(field, getattr(row, field.attname), connection)  # type: ignore[union-attr]
         for field in (*fields, model._meta.pk)
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(_update(model, names), values)
-        return bool(cursor.rowcount)
+    return bool(_write(connection, _update(model, names), values))
 
 
 def newest(rows: models.QuerySet[Any], after: datetime) -> datetime | None:
@@ -186,6 +215,57 @@ def newest(rows: models.QuerySet[Any], after: datetime) -> datetime | None:
 def next_monotonic_time(now: datetime, *moments: datetime | None) -> datetime:
     """`now`, or the first moment after all `moments` when the clock went back."""
     return max([now, *(moment + TICK for moment in moments if moment is not None)])
+
+
+def _connection(using: str) -> Any:
+    return opened() if using == DEFAULT_DB_ALIAS else connections[using]
+
+
+def _fetch(connection: Any, statement: str, parameters: Sequence[Any]) -> Any:
+    """The first row that the statement returns, or None."""
+    if _is_direct(connection):
+        with connection.wrap_database_errors:
+            return connection.connection.execute(_for_sqlite(statement), parameters).fetchone()
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchone()
+
+
+def _write(connection: Any, statement: str, parameters: Sequence[Any]) -> int:
+    """How many rows the statement has written."""
+    if _is_direct(connection):
+        with connection.wrap_database_errors:
+            return int(connection.connection.execute(_for_sqlite(statement), parameters).rowcount)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return int(cursor.rowcount)
+
+
+def _is_direct(connection: Any) -> bool:
+    """Whether Django's cursor would do nothing for a statement but pass it on."""
+    return (
+        isinstance(connection.connection, sqlite3.Connection)
+        and not connection.execute_wrappers
+        and not connection.needs_rollback
+        and not connection.queries_logged
+        and _get_running_loop() is None
+    )
+
+
+@cache
+def _for_sqlite(statement: str) -> str:
+    """Ours contain no percent sign but those of parameters."""
+    return statement.replace("%s", "?")
+
+
+@cache
+def _is_plain(model: type[models.Model]) -> bool:
+    """Whether __init__() and from_db() do nothing that instance() does not do."""
+    if model.__init__ is not models.Model.__init__:
+        return False
+    return hasattr(model, "after_load") or not any(
+        "from_db" in each.__dict__ for each in model.__mro__ if each is not models.Model
+    )
 
 
 # These statements are built of our own table and column names, quoted, and hold no input.

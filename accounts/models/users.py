@@ -329,11 +329,15 @@ class User(AbstractBaseUser):
         no role with values(), and let no query decide by it: it would see the stored one.
         """
         user: User = super().from_db(db, field_names, values, **options)
-        if "role" not in user.__dict__ or user.role_until is None:
-            return user
-        if user.role_until <= timezone.now():
-            user.ended_role, user.role = user.role, user.role_after
+        user.after_load()
         return user
+
+    def after_load(self) -> None:
+        """See from_db(); core.sql.instance() calls it as well."""
+        if "role" not in self.__dict__ or self.role_until is None:
+            return
+        if self.role_until <= timezone.now():
+            self.ended_role, self.role = self.role, self.role_after
 
     def is_expired(self, now: datetime) -> bool:
         """Whether the access of the account has ended by itself."""

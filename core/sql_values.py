@@ -1,0 +1,75 @@
+"""Values of columns, from the database and to it: as Django converts them, in fewer steps.
+
+Most columns are text, times, ids and flags. What Django's steps come to for these in SQLite is
+written down here; every other kind of field, value or database takes Django's own.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+
+Reader = Callable[[Any], Any]
+# Fields of these very classes store what they are given.
+_TEXTS = frozenset({models.CharField, models.TextField, models.EmailField})
+_NUMBERS = frozenset({
+    models.BooleanField, models.IntegerField, models.BigIntegerField, models.SmallIntegerField,
+    models.PositiveIntegerField, models.PositiveSmallIntegerField,
+})  # fmt: skip
+
+
+def readers_of(fields: Sequence[Any], connection: Any) -> list[tuple[int, Reader]]:
+    """(index, function) for each conversion that database or field asks for, in their order."""
+    ops, quick = connection.ops, dict[Any, Reader]()
+    if connection.vendor == "sqlite":
+        quick = {ops.convert_uuidfield_value: UUID, ops.convert_booleanfield_value: _flag}
+        if _is_in_utc(connection):
+            quick[ops.convert_datetimefield_value] = partial(_moment, connection)
+    found = list[tuple[int, Reader]]()
+    for index, field in enumerate(fields):
+        # Of a foreign key, the column is converted as the key that it refers to.
+        column = field.get_col(field.model._meta.db_table)
+        for function in (*ops.get_db_converters(column), *column.get_db_converters(connection)):
+            usual = partial(_usual, function, column, connection)
+            found.append((index, quick.get(function, usual)))
+    return found
+
+
+def prepared(field: Any, value: Any, connection: Any) -> Any:
+    """The value of a column as the database driver takes it."""
+    kind, of_field = type(value), type(field)
+    if connection.vendor == "sqlite":
+        if kind is str and of_field in _TEXTS:
+            return value
+        if kind is UUID and (of_field is models.UUIDField or of_field is models.ForeignKey):
+            target = field if of_field is models.UUIDField else field.target_field
+            if type(target) is models.UUIDField:
+                return value.hex
+        if kind is datetime and of_field is models.DateTimeField and value.tzinfo is UTC:
+            if _is_in_utc(connection):
+                return str(value.replace(tzinfo=None))
+        elif (kind is bool or kind is int) and of_field in _NUMBERS:
+            return value
+    return field.get_db_prep_save(value, connection)
+
+
+def _usual(function: Any, column: Any, connection: Any, value: Any) -> Any:
+    return function(value, column, connection)
+
+
+def _flag(value: Any) -> Any:
+    return bool(value) if value in (1, 0) else value
+
+
+def _moment(connection: Any, value: Any) -> Any:
+    if type(value) is str:
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return connection.ops.convert_datetimefield_value(value, None, connection)
+
+
+def _is_in_utc(connection: Any) -> bool:
+    return bool(settings.USE_TZ) and connection.timezone is UTC
