@@ -17,7 +17,7 @@ Reader = Callable[[Any], Any]
 # Fields of these very classes store what they are given.
 _TEXTS = frozenset({models.CharField, models.TextField, models.EmailField})
 _NUMBERS = frozenset({
-    models.BooleanField, models.IntegerField, models.BigIntegerField, models.SmallIntegerField,
+    models.IntegerField, models.BigIntegerField, models.SmallIntegerField,
     models.PositiveIntegerField, models.PositiveSmallIntegerField,
 })  # fmt: skip
 
@@ -41,20 +41,41 @@ def readers_of(fields: Sequence[Any], connection: Any) -> list[tuple[int, Reader
 
 def prepared(field: Any, value: Any, connection: Any) -> Any:
     """The value of a column as the database driver takes it."""
-    kind, of_field = type(value), type(field)
-    if connection.vendor == "sqlite":
-        if kind is str and of_field in _TEXTS:
-            return value
-        if kind is UUID and (of_field is models.UUIDField or of_field is models.ForeignKey):
-            target = field if of_field is models.UUIDField else field.target_field
-            if type(target) is models.UUIDField:
-                return value.hex
-        if kind is datetime and of_field is models.DateTimeField and value.tzinfo is UTC:
-            if _is_in_utc(connection):
-                return str(value.replace(tzinfo=None))
-        elif (kind is bool or kind is int) and of_field in _NUMBERS:
-            return value
-    return field.get_db_prep_save(value, connection)
+    write = _SQLITE.get(type(value)) if connection.vendor == "sqlite" else None
+    found = None if write is None else write(field, value, connection)
+    return field.get_db_prep_save(value, connection) if found is None else found
+
+
+def _text(field: Any, value: str, _connection: Any) -> str | None:
+    return value if type(field) in _TEXTS else None
+
+
+def _number(field: Any, value: int, _connection: Any) -> int | None:
+    return value if type(field) in _NUMBERS else None
+
+
+def _truth(field: Any, value: bool, _connection: Any) -> bool | None:
+    return value if type(field) is models.BooleanField else None
+
+
+def _time(field: Any, value: datetime, connection: Any) -> str | None:
+    is_usual = type(field) is models.DateTimeField and value.tzinfo is UTC
+    return str(value.replace(tzinfo=None)) if is_usual and _is_in_utc(connection) else None
+
+
+def _id(field: Any, value: UUID, _connection: Any) -> str | None:
+    column = field.target_field if type(field) is models.ForeignKey else field
+    return value.hex if type(column) is models.UUIDField else None
+
+
+# By the type of the value: what the driver takes, or None to ask the field.
+_SQLITE: dict[type[Any], Callable[[Any, Any, Any], Any]] = {
+    str: _text,
+    int: _number,
+    bool: _truth,
+    datetime: _time,
+    UUID: _id,
+}
 
 
 def _usual(function: Any, column: Any, connection: Any, value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models
 from django.utils import timezone as django_timezone
 
@@ -122,6 +123,6 @@ def _or_error(prepare: Any, field: Any, value: Any) -> Any:
     """A value as a text with its kind, because drivers wrap some of them."""
     try:
         found = prepare(field, value, connection)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ValidationError) as error:
         return type(error)
     return type(found), str(found)
