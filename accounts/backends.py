@@ -57,9 +57,13 @@ class AccountBackend(BaseBackend):
     def get_user(self, user_id: Any) -> User | None:
         """The user of a session. Called on each request, so a denial ends the session at once."""
         user = sql.find(User, "id", user_id)
+        return user if self.accepts(user) else None
+
+    def accepts(self, user: User | None) -> bool:
+        """Whether this user of a session may act now; `user` was read a moment ago."""
         if user is None or second_factors.lacks_required_factor(user):
-            return None  # the next sign-in asks them to set up a factor
-        return user if self.user_can_authenticate(user) else None
+            return False  # the next sign-in asks them to set up a factor
+        return self.user_can_authenticate(user)
 
 
 class PasswordBackend(AccountBackend):

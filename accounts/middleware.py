@@ -1,7 +1,5 @@
 """Middleware: request context, sessions, time zones, anonymous mode, and error pages."""
 
-import re
-import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,11 +24,10 @@ from core.errors import AccessDenied, GatehouseError, RateLimited, RepeatedParam
 from core.text.time_zones import zone_of
 from core.web.client_ip import client_ip
 from core.web.problem_details import error_templates, prefers_json, problem_of
-from core.web.request_context import RequestContext, use_context
+from core.web.request_context import context_of, use_context
 from core.web.single_values import require_single, require_single_of
 
 Handler = Callable[[HttpRequest], HttpResponse]
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class Middleware:
@@ -46,22 +43,14 @@ class Middleware:
 class RequestContextMiddleware(Middleware):
     """Makes the context of the request available to services and logs.
 
-    The request id is the proxy's X-Request-ID if it is well formed, otherwise a new one. The
-    response carries it, too.
+    The response carries its request id, too.
     """
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        context = RequestContext(
-            ip=client_ip(request),
-            request_id=request_id,
-            user_agent=request.headers.get("User-Agent", "")[:256],
-            channel="web",
-        )
+        context = context_of(client_ip(request), request.META)
         with use_context(context):
             response = self.get_response(request)
-        response["X-Request-ID"] = request_id
+        response["X-Request-ID"] = context.request_id
         return response
 
 

@@ -16,10 +16,10 @@ from hashlib import blake2b
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from accounts.middleware import REQUEST_ID
 from api.kept_answers import COUNTED_KEY, HOLDS_UNTIL
 from core import metrics
 from core.invalidation.data_version import DataVersion, current_data_version, drop_broken, watch
+from core.web.request_context import REQUEST_ID
 from core.web.response_headers import encoded
 
 Environ = dict[str, Any]
@@ -192,6 +192,6 @@ def _key_of(environ: Mapping[str, Any], body: bytes) -> bytes | None:
 
 
 def request_id(environ: Environ) -> str:
-    """The id of the request; see accounts.middleware."""
+    """The id of the request; see core.web.request_context."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
     return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

@@ -1,6 +1,5 @@
 """The log line and the security headers of every response, and of static files."""
 
-import logging
 import time
 from collections.abc import Callable
 from wsgiref.headers import Headers
@@ -8,15 +7,14 @@ from wsgiref.headers import Headers
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from core import metrics
+from core.web.request_log import log_request
 from core.web.response_headers import COMMON
 
-logger = logging.getLogger("gatehouse.request")
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestLogMiddleware:
-    """Logs one line for each request: the route, never the path, which may contain a link."""
+    """Logs and counts each request; see core.web.request_log."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -25,17 +23,9 @@ class RequestLogMiddleware:
         start = time.perf_counter()
         response = self.get_response(request)
         seconds = time.perf_counter() - start
-        metrics.add("requests", str(response.status_code))
-        metrics.add("requests_took", by=int(seconds * 1_000_000))
         match = request.resolver_match
-        logger.info(
-            "request",
-            extra={
-                "method": request.method,
-                "route": match.route if match else "",
-                "status": response.status_code,
-                "milliseconds": round(seconds * 1000, 1),
-            },
+        log_request(
+            request.method or "", match.route if match else "", response.status_code, seconds
         )
         return response
 

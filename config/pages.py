@@ -31,11 +31,18 @@ class LoadingPages:
     """A WSGI function in front of `django`: requests wait until load() is done.
 
     So /health/ready answers when pages can be served, and two threads never import at once, where
-    one could meet a module that is half loaded. at_once: the paths that need no page.
+    one could meet a module that is half loaded. at_once: the paths that need no page. front: puts
+    something that needs the pages in front of `django`, too.
     """
 
-    def __init__(self, django: Application, at_once: Collection[str]) -> None:
-        self._django, self._at_once, self._is_loaded = django, at_once, threading.Event()
+    def __init__(
+        self,
+        django: Application,
+        at_once: Collection[str],
+        front: Callable[[Application], Application] | None = None,
+    ) -> None:
+        self._django, self._at_once, self._front = django, at_once, front
+        self._is_loaded = threading.Event()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         if environ["PATH_INFO"] not in self._at_once:
@@ -49,6 +56,8 @@ class LoadingPages:
     def _load(self, then: Callable[[], object]) -> None:
         try:
             load_pages()
+            if self._front is not None:
+                self._django = self._front(self._django)
             then()
         except Exception:
             logger.critical("the pages cannot be loaded, so this process ends", exc_info=True)

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from accounts.middleware import REQUEST_ID
 from applications import answer_cache, own_answers
 from core import metrics
 from core.invalidation.data_version import drop, drop_broken
+from core.web.request_context import REQUEST_ID
 from core.web.response_headers import bare_headers, encoded
 from forward_auth.authentication import FastPathUnsupported
 from forward_auth.cache import CheckResult, EncodedDenial, Message, TTLCache
@@ -337,7 +337,7 @@ def _request_id_of(environ: Environ) -> tuple[str, str]:
 
 
 def _request_id(given: str) -> str:
-    """The id of a request that came with `given`. See accounts.middleware."""
+    """The id of a request that came with `given`. See core.web.request_context."""
     return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 

@@ -6,8 +6,11 @@ Told is what was really done in the session, never what a client asked for.
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
 from accounts.models import User
@@ -52,19 +55,25 @@ class SessionAuthentication:
 
 def authentication_of(request: HttpRequest, user: User) -> SessionAuthentication | None:
     """Of the signed-in user; None for a session that was not begun by a sign-in."""
-    device, signed_in_at = request.session.get(DEVICE), request.session.get(SIGNED_IN_AT)
+    return authentication_in(request.session, user, client_ip(request))
+
+
+def authentication_in(session: SessionBase, user: User, ip: str) -> SessionAuthentication | None:
+    """See authentication_of(); without a request. ip: whence the browser asks."""
+    device, signed_in_at = session.get(DEVICE), session.get(SIGNED_IN_AT)
     if not isinstance(device, dict) or not isinstance(signed_in_at, str):
         return None
-    confirmed_at = request.session.get(AUTHENTICATED_AT) or signed_in_at
+    confirmed_at = session.get(AUTHENTICATED_AT) or signed_in_at
     times = [datetime.fromisoformat(text) for text in (signed_in_at, confirmed_at)]
-    methods = [str(record.get("method")) for record in get_authentication_records(request, user)]
+    asked: Any = SimpleNamespace(session=session)
+    methods = [str(record.get("method")) for record in get_authentication_records(asked, user)]
     amr = amr_of(methods)
     return SessionAuthentication(
         session_id=uuid.UUID(device["id"]),
         at=max(times),
         methods=amr,
         has_second_factor="mfa" in amr,
-        ip=client_ip(request),
+        ip=ip,
     )
 
 

@@ -4,11 +4,16 @@ The middleware and the commands set it. Services read it for the audit log and f
 they take no request as an argument.
 """
 
+import re
+import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,20 @@ class RequestContext:
     request_id: str = ""
     user_agent: str = ""
     channel: str = "worker"
+
+
+def context_of(ip: str, headers: Mapping[str, Any]) -> RequestContext:
+    """Of a request of the web. headers: with the keys of a WSGI environment.
+
+    The request id is the proxy's X-Request-ID if it is well formed, otherwise a new one.
+    """
+    given = headers.get("HTTP_X_REQUEST_ID", "")
+    return RequestContext(
+        ip=ip,
+        request_id=given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8),
+        user_agent=headers.get("HTTP_USER_AGENT", "")[:256],
+        channel="web",
+    )
 
 
 _context: ContextVar[RequestContext] = ContextVar("gatehouse_request_context")

@@ -31,14 +31,23 @@ def answer(
     after_form: the browser came here from a form of ours. Chromium applies `form-action` to the
     redirects after a form, so a page leads on instead.
     """
-    state = {"state": target.state} if target.state else {}
-    given = {**members, **state, "iss": settings.PUBLIC_URL}
+    given = _answered(target, members)
     if target.response_mode == "form_post" and origin_of(target.redirect_uri):
         return _form(request, target, given)
-    url = with_parameters(target.redirect_uri, given)
+    url = answer_url(target, members)
     if after_form:
         return lead_on(request, url, target.app.name)
     return redirect(url)
+
+
+def answer_url(target: Target, members: dict[str, str]) -> str:
+    """Where the browser brings the answer, in the query of the address; see answer()."""
+    return with_parameters(target.redirect_uri, _answered(target, members))
+
+
+def _answered(target: Target, members: dict[str, str]) -> dict[str, str]:
+    state = {"state": target.state} if target.state else {}
+    return {**members, **state, "iss": settings.PUBLIC_URL}
 
 
 def as_get(request: HttpRequest, names: Sequence[str]) -> HttpResponse:

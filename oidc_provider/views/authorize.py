@@ -19,17 +19,19 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access_policy import DenialReason
 from accounts.models import User
 from accounts.sent_forms import DOUBLE_CLICK, do_once, show_once
+from accounts.services.live_sessions import find_live_session
 from accounts.views.common import signed_in
 from applications.models import App
 from applications.redirect_uris import is_registered
 from core import sql
-from core.errors import RepeatedParameter
+from core.errors import GatehouseError, RepeatedParameter
 from core.web.redirects import see_other
 from core.web.single_values import may_repeat
 from oidc_provider.authentication import (
     MULTI_FACTOR,
     SINGLE_FACTOR,
     SessionAuthentication,
+    authentication_in,
     authentication_of,
 )
 from oidc_provider.entry import entry_denial
@@ -48,7 +50,7 @@ from oidc_provider.services import app_scopes, codes
 from oidc_provider.services.pushed_requests import PREFIX, find, use_up
 from oidc_provider.signing import is_available
 from oidc_provider.subjects import subject_of
-from oidc_provider.views.answers import Target, answer, as_get
+from oidc_provider.views.answers import Target, answer, answer_url, as_get
 from oidc_provider.views.steps import came_from_form, marked, needs_sign_in, to_sign_in
 
 MAX_QUERY = 8000
@@ -56,6 +58,11 @@ MAX_QUERY = 8000
 NAMES_PUSHED = ("client_id", "request_uri")
 ALLOW, DENY = "allow", "deny"
 Given = Mapping[str, str]
+# With one of these, code_at_once() leaves a request to authorize().
+NEVER_AT_ONCE = frozenset({
+    *("response_mode", "max_age", "id_token_hint", "claims", "request", "request_uri"),
+    *("registration", STEP),
+})  # fmt: skip
 
 
 class Visit(NamedTuple):
@@ -86,6 +93,33 @@ def authorize(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return as_get(request, PARAMETERS)
     return _handle(request, request.GET, choice="")
+
+
+def code_at_once(given: Given, session: str, ip: str) -> str | None:
+    """Where authorize() sends a browser with a code; None if that has to answer.
+
+    Then nothing has happened yet. For a request that is answered without any page, by a session
+    that is in order. Asks what authorize() asks, by the same functions and in the same order; for
+    whatever is wrong, and whatever a person has to see, that is asked again. given: each parameter
+    once. session: the cookie. ip: whence the browser asks.
+    """
+    if not NEVER_AT_ONCE.isdisjoint(given) or given.get("prompt", "none") != "none":
+        return None
+    try:
+        target = _target(given)
+        _require_pushed(target.app, None)
+        asked = _asked(given, target.app)
+        live = find_live_session(session)
+        authentication = None if live is None else authentication_in(live.store, live.user, ip)
+        if live is None or live.user.is_built_in or authentication is None:
+            return None
+        visit = Visit(target, asked, given, live.user, authentication, "", None)
+        _require_asked(visit)
+        if _entry_denial(visit) is not None or _must_ask(visit):
+            return None
+        return answer_url(target, {"code": _code(visit)})
+    except (ProtocolError, GatehouseError):
+        return None
 
 
 @require_POST
@@ -132,16 +166,19 @@ def _handle(request: HttpRequest, given: QueryDict, *, choice: str) -> HttpRespo
     try:
         _require_single(given)
         _require_pushed(target.app, pushed)
-        asked = read_request(
-            parameters,
-            is_public=target.app.is_public_client,
-            custom=app_scopes.custom_names(target.app),
-        )
+        asked = _asked(parameters, target.app)
         return _ask_or_answer(request, target, asked, fields, choice, pushed)
     except ProtocolError as error:
         if pushed is not None:
             use_up(pushed)
         return answer(request, target, error.members, after_form=after_form)
+
+
+def _asked(parameters: Given, app: App) -> AuthorizationRequest:
+    """Raises ProtocolError."""
+    return read_request(
+        parameters, is_public=app.is_public_client, custom=app_scopes.custom_names(app)
+    )
 
 
 def _require_pushed(app: App, pushed: PushedRequest | None) -> None:
@@ -176,12 +213,7 @@ def _ask_or_answer(
         raise ProtocolError("login_required")
     visit = Visit(target, asked, given, user, authentication, choice, pushed)
     _require_asked(visit)
-    denial = entry_denial(
-        target.app,
-        user,
-        has_second_factor=authentication.has_second_factor,
-        ip=authentication.ip,
-    )
+    denial = _entry_denial(visit)
     if denial is not None:
         return _refuse(request, visit, denial)
     return _consented(request, visit)
@@ -196,17 +228,30 @@ def _consented(request: HttpRequest, visit: Visit) -> HttpResponse:
         if asked.is_silent:
             raise ProtocolError("consent_required")
         return _consent_page(request, visit)
-    code = codes.issue_code(
-        app=target.app,
+    after_form = bool(visit.choice) or came_from_form(visit.given)
+    return answer(request, target, {"code": _code(visit)}, after_form=after_form)
+
+
+def _code(visit: Visit) -> str:
+    """See codes.issue_code()."""
+    return codes.issue_code(
+        app=visit.target.app,
         user=visit.user,
-        redirect_uri=target.redirect_uri,
-        asked=asked,
+        redirect_uri=visit.target.redirect_uri,
+        asked=visit.asked,
         authentication=visit.authentication,
         remember=visit.choice == ALLOW,
         pushed=visit.pushed,
     )
-    after_form = bool(visit.choice) or came_from_form(visit.given)
-    return answer(request, target, {"code": code}, after_form=after_form)
+
+
+def _entry_denial(visit: Visit) -> DenialReason | None:
+    return entry_denial(
+        visit.target.app,
+        visit.user,
+        has_second_factor=visit.authentication.has_second_factor,
+        ip=visit.authentication.ip,
+    )
 
 
 def _brought_again(visit: Visit) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -33,6 +33,15 @@ CORS_HEADERS = {
     "Access-Control-Expose-Headers": "WWW-Authenticate, Retry-After",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
+NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+class Answer(NamedTuple):
+    """What a program is told. members: of a JSON object. headers: beside those of all answers."""
+
+    members: dict[str, Any]
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def endpoint(*methods: str) -> Callable[[View], View]:
@@ -60,6 +69,22 @@ def endpoint(*methods: str) -> Callable[[View], View]:
 def json_response(content: dict[str, Any], status: int = 200) -> HttpResponse:
     """Not stored by any cache (RFC 6749, section 5.1)."""
     return _not_stored(JsonResponse(content, status=status))
+
+
+def error_answer(error: ProtocolError | GatehouseError) -> Answer:
+    """As RFC 6749, section 5.2, writes errors."""
+    if isinstance(error, ProtocolError):
+        challenges: tuple[tuple[str, str], ...] = ()
+        if error.error == "invalid_token":
+            # RFC 6750, section 3.
+            challenges = (("WWW-Authenticate", 'Bearer realm="Gatehouse", error="invalid_token"'),)
+        elif error.status == 401:
+            challenges = (("WWW-Authenticate", 'Basic realm="Gatehouse", charset="UTF-8"'),)
+        return Answer(error.members, error.status, challenges)
+    if isinstance(error, RateLimited):
+        members = {"error": "slow_down", "error_description": error.sentences}
+        return Answer(members, 429, (("Retry-After", str(error.retry_after_seconds)),))
+    return Answer({"error": "access_denied", "error_description": error.sentences}, error.status)
 
 
 def jwt_response(text: str) -> HttpResponse:
@@ -126,7 +151,8 @@ def _by_proof(request: HttpRequest, form: dict[str, str]) -> App:
 
 
 def _not_stored(response: HttpResponse) -> HttpResponse:
-    response["Cache-Control"], response["Pragma"] = "no-store", "no-cache"
+    for name, value in NOT_STORED.items():
+        response[name] = value
     return response
 
 
@@ -143,21 +169,12 @@ def _answer(request: HttpRequest, view: View, methods: tuple[str, ...]) -> HttpR
         return response
     try:
         return view(request)
-    except ProtocolError as error:
-        response = json_response(error.members, error.status)
-        if error.error == "invalid_token":
-            # RFC 6750, section 3.
-            response["WWW-Authenticate"] = 'Bearer realm="Gatehouse", error="invalid_token"'
-        elif error.status == 401:
-            response["WWW-Authenticate"] = 'Basic realm="Gatehouse", charset="UTF-8"'
-        return response
-    except RateLimited as error:
-        response = json_response({"error": "slow_down", "error_description": error.sentences}, 429)
-        response["Retry-After"] = str(error.retry_after_seconds)
-        return response
-    except GatehouseError as error:
-        members = {"error": "access_denied", "error_description": error.sentences}
-        return json_response(members, error.status)
+    except (ProtocolError, GatehouseError) as error:
+        answer = error_answer(error)
+    response = json_response(answer.members, answer.status)
+    for name, value in answer.headers:
+        response[name] = value
+    return response
 
 
 def _preflight(methods: tuple[str, ...]) -> HttpResponse:

@@ -4,15 +4,23 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from applications.models import App
+from applications.services.client_assertions import ASSERTION_FIELD, TYPE_FIELD
+from applications.services.client_credentials import client_credentials
+from applications.services.secrets import app_of_credentials
+from core import sql
+from core.errors import GatehouseError, RecordInvalid
 from oidc_provider import scopes
 from oidc_provider.claims import claims_of
 from oidc_provider.errors import ProtocolError
 from oidc_provider.services import app_scopes, codes, device_codes, grants, programs
 from oidc_provider.signing import signed_for
 from oidc_provider.views.machine import (
+    PROOFS,
+    Answer,
     bearer_of,
     client_of,
     endpoint,
+    error_answer,
     json_response,
     jwt_response,
     single_fields,
@@ -23,13 +31,24 @@ from oidc_provider.views.machine import (
 def token(request: HttpRequest) -> HttpResponse:
     """Exchange a code, a refresh token or a program's own credentials for tokens (RFC 6749)."""
     form = single_fields(request)
-    app = client_of(request, form)
-    exchange = GRANT_TYPES.get(form.get("grant_type", ""))
-    if exchange is None:
-        raise ProtocolError("unsupported_grant_type")
-    if (exchange is _by_client_credentials) is app.signs_people_in:
-        raise ProtocolError("unauthorized_client", "The kind of the app has another grant type.")
-    return json_response(exchange(app, form))
+    return json_response(_exchange(client_of(request, form), form))
+
+
+def token_at_once(authorization: str | None, form: dict[str, str]) -> Answer | None:
+    """As token(), without a request; None if that has to answer, and nothing has happened yet.
+
+    For an app that exchanges a code or a refresh token, and is known by its secret or cannot keep
+    one. Whatever is wrong with an app is for token() to count and to audit.
+    """
+    if form.get("grant_type") not in AT_ONCE:
+        return None
+    app = _client_at_once(authorization, form)
+    if app is None or not app.is_openid_client:
+        return None
+    try:
+        return Answer(_exchange(app, form))
+    except (ProtocolError, GatehouseError) as error:
+        return error_answer(error)
 
 
 @endpoint("GET", "POST")
@@ -64,6 +83,30 @@ def revoke(request: HttpRequest) -> HttpResponse:
     if grant is not None:
         grants.revoke(grant)
     return json_response({})
+
+
+def _client_at_once(authorization: str | None, form: dict[str, str]) -> App | None:
+    """See client_of(); None for an app that is unknown, or proves itself in another way."""
+    if authorization is None and PROOFS.isdisjoint(form):
+        found = sql.find(App, "client_id", form.get("client_id", "")[:255])
+        return found if found is not None and found.is_public_client else None
+    if ASSERTION_FIELD in form or TYPE_FIELD in form:
+        return None
+    try:
+        given = client_credentials(authorization, form)
+    except RecordInvalid:
+        return None
+    return None if given is None else app_of_credentials(*given)
+
+
+def _exchange(app: App, form: dict[str, str]) -> dict[str, object]:
+    """Raises ProtocolError and what services raise."""
+    exchange = GRANT_TYPES.get(form.get("grant_type", ""))
+    if exchange is None:
+        raise ProtocolError("unsupported_grant_type")
+    if (exchange is _by_client_credentials) is app.signs_people_in:
+        raise ProtocolError("unauthorized_client", "The kind of the app has another grant type.")
+    return exchange(app, form)
 
 
 def _by_code(app: App, form: dict[str, str]) -> dict[str, object]:
@@ -104,6 +147,8 @@ GRANT_TYPES = {
     "client_credentials": _by_client_credentials,
     "urn:ietf:params:oauth:grant-type:device_code": _by_device_code,
 }
+# Those that are busy; see token_at_once().
+AT_ONCE = ("authorization_code", "refresh_token")
 
 
 def _bearer(request: HttpRequest) -> str:
