@@ -78,6 +78,9 @@ def cache_alias() -> str:
 class CacheRouter:
     """Routes the cache table, and nothing else, to the cache's database file."""
 
+    # Not by anything else, and reads as writes; core.sql asks once for each model then.
+    decides_by_model = True
+
     def db_for_read(self, model: type[models.Model], **_hints: Any) -> str | None:
         return cache_alias() if model is CacheEntry else None
 

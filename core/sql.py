@@ -23,7 +23,7 @@ from django.db.models.signals import post_init, pre_init
 
 from core.invalidation.data_version import opened
 from core.row_cache import rows_here
-from core.sql_values import prepared, readers_of
+from core.sql_values import plain_types, prepared, readers_of
 
 Row = TypeVar("Row", bound=models.Model)
 CACHED_ROWS = 1024
@@ -41,7 +41,7 @@ def find(model: type[Row], column: str, value: Any) -> Row | None:
 def has_row(model: type[models.Model], column: str, value: Any) -> bool:
     """Whether any row has this value in `column` (a name from our code, never input)."""
     by = model._meta.get_field(column)
-    connection = connections[router.db_for_read(model)]
+    connection = connections[_alias(model)]
     with connection.cursor() as cursor:
         parameters = [by.get_db_prep_value(value, connection)]  # type: ignore[union-attr]
         cursor.execute(_any_row(model, column), parameters)
@@ -82,7 +82,7 @@ class PreparedRowQuery:
 
         Then all tables of `source` have to be watched, also those without a column in `fields`.
         """
-        using = router.db_for_read(self.by[0].model)
+        using = _alias(self.by[0].model)
         rows = rows_here() if self._is_watched and using == DEFAULT_DB_ALIAS else None
         if rows is None:
             return self._fetch_one(values, using)
@@ -125,9 +125,10 @@ class _Part:
         values = list(found)
         for index, read in self._readers:
             if values[index] is not None:
-                values[index] = read(values[index])
-        # Cached values are shared, so none of them may be mutable.
-        return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+                value = read(values[index])
+                # Cached values are shared, so none of them may be mutable.
+                values[index] = tuple(value) if type(value) is list else value
+        return tuple(values)
 
 
 def _parts(fields: Sequence[Any], connection: Any) -> list[_Part]:
@@ -150,8 +151,8 @@ def instance(model: type[Row], values: Sequence[Any]) -> Row:
 
     A model with a from_db() of its own does what that does in `after_load()`, or is made by it.
     """
-    using = router.db_for_read(model)
-    if not _is_plain(model) or pre_init.has_listeners(model) or post_init.has_listeners(model):
+    using = _alias(model)
+    if not _is_plain(model) or _is_heard(model):
         return model.from_db(using, _names(model), list(values))
     row = model.__new__(model)
     row.__dict__.update(zip(_names(model), values, strict=True))
@@ -165,7 +166,7 @@ def instance(model: type[Row], values: Sequence[Any]) -> Row:
 
 def change(statement: str, model: type[models.Model], **values: Any) -> bool:
     """Run a conditional UPDATE whose parameters are these columns in order; True: a row changed."""
-    connection = _connection(router.db_for_write(model))
+    connection = _connection(_alias(model, is_write=True))
     parameters = [
         prepared(model._meta.get_field(name), value, connection) for name, value in values.items()
     ]
@@ -177,13 +178,9 @@ def insert(rows: Sequence[models.Model]) -> None:
     if not rows:
         return
     model = type(rows[0])
-    using = router.db_for_write(model)
+    using = _alias(model, is_write=True)
     connection = _connection(using)
-    fields = columns_of(model)
-    values = [
-        [prepared(field, getattr(row, field.attname), connection) for field in fields]
-        for row in rows
-    ]
+    values = [_stored_values(row, model, connection) for row in rows]
     if len(values) == 1:
         _write(connection, _insert(model), values[0])
     else:
@@ -196,7 +193,7 @@ def insert(rows: Sequence[models.Model]) -> None:
 def update(row: models.Model, *names: str) -> bool:
     """Write these fields of an existing row. Returns False when the row is gone."""
     model = row._meta.model  # not type(row): request.user is a proxy
-    connection = _connection(router.db_for_write(model))
+    connection = _connection(_alias(model, is_write=True))
     fields = [model._meta.get_field(name) for name in names]
     values = [
         prepared(field, getattr(row, field.attname), connection)  # type: ignore[union-attr]
@@ -217,6 +214,19 @@ def next_monotonic_time(now: datetime, *moments: datetime | None) -> datetime:
     return max([now, *(moment + TICK for moment in moments if moment is not None)])
 
 
+def _alias(model: type[models.Model], *, is_write: bool = False) -> str:
+    """The database of a model, as the routers say."""
+    routers = router.routers
+    if len(routers) == 1 and getattr(routers[0], "decides_by_model", False):
+        return _alias_of(model)
+    return router.db_for_write(model) if is_write else router.db_for_read(model)
+
+
+@cache
+def _alias_of(model: type[models.Model]) -> str:
+    return router.db_for_read(model)
+
+
 def _connection(using: str) -> Any:
     return opened() if using == DEFAULT_DB_ALIAS else connections[using]
 
@@ -224,8 +234,11 @@ def _connection(using: str) -> Any:
 def _fetch(connection: Any, statement: str, parameters: Sequence[Any]) -> Any:
     """The first row that the statement returns, or None."""
     if _is_direct(connection):
-        with connection.wrap_database_errors:
+        try:
             return connection.connection.execute(_for_sqlite(statement), parameters).fetchone()
+        except sqlite3.Error:
+            with connection.wrap_database_errors:
+                raise
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchone()
@@ -234,8 +247,11 @@ def _fetch(connection: Any, statement: str, parameters: Sequence[Any]) -> Any:
 def _write(connection: Any, statement: str, parameters: Sequence[Any]) -> int:
     """How many rows the statement has written."""
     if _is_direct(connection):
-        with connection.wrap_database_errors:
+        try:
             return int(connection.connection.execute(_for_sqlite(statement), parameters).rowcount)
+        except sqlite3.Error:
+            with connection.wrap_database_errors:
+                raise
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return int(cursor.rowcount)
@@ -247,15 +263,48 @@ def _is_direct(connection: Any) -> bool:
         isinstance(connection.connection, sqlite3.Connection)
         and not connection.execute_wrappers
         and not connection.needs_rollback
-        and not connection.queries_logged
+        and not connection.force_debug_cursor
+        and not _is_debug()
         and _get_running_loop() is None
     )
+
+
+@cache
+def _is_debug() -> bool:
+    """Whether Django keeps all statements."""
+    return bool(settings.DEBUG)
 
 
 @cache
 def _for_sqlite(statement: str) -> str:
     """Ours contain no percent sign but those of parameters."""
     return statement.replace("%s", "?")
+
+
+def _is_heard(model: type[models.Model]) -> bool:
+    """Whether somebody wants to know of each row."""
+    if not pre_init.receivers and not post_init.receivers:
+        return False
+    return pre_init.has_listeners(model) or post_init.has_listeners(model)
+
+
+def _stored_values(row: models.Model, model: type[models.Model], connection: Any) -> list[Any]:
+    content, values = row.__dict__, []
+    for name, plain, field in _plan(model, connection.vendor):
+        value = content[name] if name in content else getattr(row, name)
+        values.append(value if type(value) in plain else prepared(field, value, connection))
+    return values
+
+
+@cache
+def _plan(
+    model: type[models.Model], _vendor: str
+) -> tuple[tuple[str, frozenset[type[Any]], Any], ...]:
+    """(attribute, types of values that need no conversion, field) of each column."""
+    connection = _connection(_alias(model, is_write=True))
+    return tuple(
+        (field.attname, plain_types(field, connection), field) for field in columns_of(model)
+    )
 
 
 @cache

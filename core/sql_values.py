@@ -6,13 +6,14 @@ written down here; every other kind of field, value or database takes Django's o
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import models
 
+# The same few apps, users and sessions are named again and again.
+_uuid = lru_cache(maxsize=4096)(UUID)
 Reader = Callable[[Any], Any]
 # Fields of these very classes store what they are given.
 _TEXTS = frozenset({models.CharField, models.TextField, models.EmailField})
@@ -20,13 +21,17 @@ _NUMBERS = frozenset({
     models.IntegerField, models.BigIntegerField, models.SmallIntegerField,
     models.PositiveIntegerField, models.PositiveSmallIntegerField,
 })  # fmt: skip
+_KNOWN = frozenset({
+    *_TEXTS, *_NUMBERS, models.BooleanField, models.DateTimeField, models.UUIDField,
+    models.ForeignKey, models.JSONField,
+})  # fmt: skip
 
 
 def readers_of(fields: Sequence[Any], connection: Any) -> list[tuple[int, Reader]]:
     """(index, function) for each conversion that database or field asks for, in their order."""
     ops, quick = connection.ops, dict[Any, Reader]()
     if connection.vendor == "sqlite":
-        quick = {ops.convert_uuidfield_value: UUID, ops.convert_booleanfield_value: _flag}
+        quick = {ops.convert_uuidfield_value: _uuid, ops.convert_booleanfield_value: _flag}
         if _is_in_utc(connection):
             quick[ops.convert_datetimefield_value] = partial(_moment, connection)
     found = list[tuple[int, Reader]]()
@@ -44,6 +49,16 @@ def prepared(field: Any, value: Any, connection: Any) -> Any:
     write = _SQLITE.get(type(value)) if connection.vendor == "sqlite" else None
     found = None if write is None else write(field, value, connection)
     return field.get_db_prep_save(value, connection) if found is None else found
+
+
+def plain_types(field: Any, connection: Any) -> frozenset[type[Any]]:
+    """Types of values that the driver takes as they are."""
+    kind = type(field)
+    if connection.vendor != "sqlite" or kind not in _KNOWN:
+        return frozenset()
+    own = {str} if kind in _TEXTS else {int} if kind in _NUMBERS else set[type[Any]]()
+    own |= {bool} if kind is models.BooleanField else set()
+    return frozenset({*own, type(None)})
 
 
 def _text(field: Any, value: str, _connection: Any) -> str | None:
@@ -93,4 +108,5 @@ def _moment(connection: Any, value: Any) -> Any:
 
 
 def _is_in_utc(connection: Any) -> bool:
-    return bool(settings.USE_TZ) and connection.timezone is UTC
+    """Django keeps the time zone; it is None without USE_TZ."""
+    return connection.timezone is UTC
