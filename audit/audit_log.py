@@ -91,7 +91,8 @@ def draft(
 ) -> AuditEvent:
     """An event in the current request context that is not in the log yet; see record()."""
     context = get_request_context()
-    event = AuditEvent(
+    event = sql.new_row(
+        AuditEvent,
         at=timezone.now(),
         action=action,
         result=result,

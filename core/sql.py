@@ -164,6 +164,11 @@ def instance(model: type[Row], values: Sequence[Any]) -> Row:
     return row
 
 
+def relate(row: models.Model, **related: models.Model) -> None:
+    """Let `row` know the rows that it refers to, which were read with it."""
+    row._state.fields_cache.update(related)
+
+
 def change(statement: str, model: type[models.Model], **values: Any) -> bool:
     """Run a conditional UPDATE whose parameters are these columns in order; True: a row changed."""
     connection = _connection(_alias(model, is_write=True))
@@ -171,6 +176,34 @@ def change(statement: str, model: type[models.Model], **values: Any) -> bool:
         prepared(model._meta.get_field(name), value, connection) for name, value in values.items()
     ]
     return bool(_write(connection, statement, parameters))
+
+
+def change_and_read(statement: str, model: type[Row], **values: Any) -> Row | None:
+    """change() of at most one row, which is returned as it is then."""
+    using = _alias(model, is_write=True)
+    connection = _connection(using)
+    parameters = [
+        prepared(model._meta.get_field(name), value, connection) for name, value in values.items()
+    ]
+    found = _fetch(connection, _returning(statement, model, connection.vendor), parameters)
+    return None if found is None else instance(model, _part_of(model, using).convert(tuple(found)))
+
+
+def new_row(model: type[Row], **values: Any) -> Row:
+    """A row that is not stored yet, as model(**values) makes it. values: by names of attributes.
+
+    Without the signals of models, and without a look at related rows; for insert().
+    """
+    if not _is_plain(model) or _is_heard(model):
+        return model(**values)
+    row = model.__new__(model)
+    content = row.__dict__
+    for name, default in _defaults(model):
+        content[name] = values[name] if name in values else default()
+    if not values.keys() <= content.keys():
+        raise TypeError(f"{model.__name__} has not all of {', '.join(values)}")
+    row._state = ModelState()
+    return row
 
 
 def insert(rows: Sequence[models.Model]) -> None:
@@ -305,6 +338,23 @@ def _plan(
     return tuple(
         (field.attname, plain_types(field, connection), field) for field in columns_of(model)
     )
+
+
+@cache
+def _returning(statement: str, model: type[models.Model], vendor: str) -> str:
+    sign = "+" if vendor == "sqlite" else ""  # see PreparedRowQuery
+    names = ", ".join(f"{sign}{_quoted(str(field.column))}" for field in columns_of(model))
+    return f"{statement} RETURNING {names}"
+
+
+@cache
+def _part_of(model: type[models.Model], using: str) -> _Part:
+    return _Part(0, columns_of(model), _connection(using))
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    return tuple((field.attname, field.get_default) for field in columns_of(model))
 
 
 @cache

@@ -348,10 +348,10 @@ def _set_public_host(environ: Environ) -> None:
 
 
 def _has_long_headers(environ: Environ) -> bool:
-    return any(
-        name.startswith("HTTP_") and len(value) > MAX_HEADER_LENGTH
-        for name, value in environ.items()
-    )
+    for name, value in environ.items():
+        if type(value) is str and len(value) > MAX_HEADER_LENGTH and name.startswith("HTTP_"):
+            return True
+    return False
 
 
 def _too_long(start: Start) -> Iterable[bytes]:

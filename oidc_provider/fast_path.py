@@ -14,11 +14,10 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import blake2b
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.handlers.exception import response_for_exception
@@ -30,7 +29,6 @@ from django.utils import translation
 from core.web.client_ip import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address, resolve
 from core.web.request_context import RequestContext, context_of, use_context
 from core.web.request_log import log_request
-from oidc_provider.parameters import has_null
 from oidc_provider.views.authorize import code_at_once
 from oidc_provider.views.machine import CORS_HEADERS, NOT_STORED, Answer
 from oidc_provider.views.tokens import token_at_once
@@ -40,19 +38,19 @@ Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
+Key = tuple[tuple[Any, ...], tuple[str, ...]]
 
 TOKEN, AUTHORIZE = "/openid/token", "/openid/authorize"
 FORM = "application/x-www-form-urlencoded"
 LEARNED_SECONDS, MAX_LEARNED = 30.0, 512
 # What is longer or has more parts goes to Django, which refuses some of it.
 MAX_BODY, MAX_QUERY, MAX_FIELDS, MAX_COOKIES = 8_192, 2_600, 50, 8_192
+MAX_KEY = 400
 # Headers with which answers may have other headers, or another form.
 UNUSUAL = (
     *("HTTP_ORIGIN", "HTTP_ACCESS_CONTROL_REQUEST_METHOD", "HTTP_RANGE", "HTTP_EXPECT"),
     *("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_TRANSFER_ENCODING"),
 )
-# What the headers of an answer depend on.
-DECIDING = ("HTTP_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_ACCEPT_LANGUAGE")
 # Of one answer only.
 OWN_HEADERS = frozenset({"Content-Length", "Location", "X-Request-ID"})
 # With another list, somebody has added middleware that wants to see every request.
@@ -97,14 +95,20 @@ class FastEndpoints:
 
     def __init__(self, django: Application) -> None:
         self._django = django
-        self._learned: dict[bytes, Learned] = {}
+        self._learned: dict[Key, Learned] = {}
+        self._session, self._language = settings.SESSION_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME
         handlers = {("POST", TOKEN): self._token, ("GET", AUTHORIZE): self._authorize}
         self._handlers = handlers if tuple(settings.MIDDLEWARE) == MIDDLEWARE else {}
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         handle = self._handlers.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-        key = None if handle is None else _key_of(environ)
-        if handle is None or key is None:
+        if handle is None:
+            return self._django(environ, start)
+        cookies = environ.get("HTTP_COOKIE", "")
+        has_language = self._language in cookies
+        language = parse_cookie(cookies).get(self._language, "") if has_language else ""
+        key = _key_of(environ, language)
+        if key is None:
             return self._django(environ, start)
         learned = self._learned.get(key)
         if learned is None or learned.until <= time.monotonic():
@@ -155,7 +159,7 @@ class FastEndpoints:
         if len(query) > MAX_QUERY or len(cookies) > MAX_COOKIES or settings.FORWARD_AUTH_DOMAIN:
             return None
         given = _fields(query)
-        session = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME, "")
+        session = parse_cookie(cookies).get(self._session, "")
         if given is None or not session:
             return None
         try:
@@ -167,7 +171,7 @@ class FastEndpoints:
         headers = [("Location", url), ("Content-Length", "0"), *learned.headers]
         return 303, headers, b""
 
-    def _learn(self, key: bytes, environ: Environ, start: Start) -> list[bytes]:
+    def _learn(self, key: Key, environ: Environ, start: Start) -> list[bytes]:
         """Let Django answer, and keep what its middleware has added to a usual answer."""
         started: list[Any] = []
         response = self._django(environ, lambda *arguments: started.extend(arguments))
@@ -192,20 +196,25 @@ _STATUS = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 _OF_TOKENS = {"Content-Type", *NOT_STORED, *CORS_HEADERS}
 
 
-def _key_of(environ: Environ) -> bytes | None:
-    """A digest of all that the headers of an answer depend on; None for an unusual request."""
-    if any(name in environ for name in UNUSUAL):
+def _key_of(environ: Environ, language: str) -> Key | None:
+    """All that the headers of an answer depend on; None for an unusual request.
+
+    language: of the cookie.
+    """
+    if not environ.keys().isdisjoint(UNUSUAL):
         return None
-    cookies = environ.get("HTTP_COOKIE", "")
-    named = settings.LANGUAGE_COOKIE_NAME in cookies
-    language = parse_cookie(cookies).get(settings.LANGUAGE_COOKIE_NAME, "") if named else ""
+    get = environ.get
     # A request of each kind still reaches the notes about proxies; see moderation.proxies.
-    kind = "".join("1" if name in environ else "0" for name in FORWARDING_HEADERS)
-    is_own = "1" if _is_own(environ.get("REMOTE_ADDR", "")) else "0"
-    parts = [environ["PATH_INFO"], kind + is_own, environ["wsgi.url_scheme"], language]
-    parts += [environ.get(name, "\0") for name in DECIDING]
-    written = "\n".join(f"{len(part)}:{part}" for part in parts)
-    return blake2b(written.encode(), digest_size=16).digest()
+    kind = (
+        _is_own(get("REMOTE_ADDR", "")),
+        *[name in environ for name in FORWARDING_HEADERS],
+        environ["wsgi.url_scheme"],
+    )
+    texts = (
+        environ["PATH_INFO"], language, get("HTTP_HOST", "\0"),
+        get("HTTP_X_FORWARDED_PROTO", "\0"), get("HTTP_ACCEPT_LANGUAGE", "\0"),
+    )  # fmt: skip
+    return None if sum(map(len, texts)) > MAX_KEY else (kind, texts)
 
 
 def _is_own(peer: str) -> bool:
@@ -252,15 +261,19 @@ def _read(environ: Environ) -> str:
 
 
 def _fields(text: str) -> dict[str, str] | None:
-    """Fields that are there once; None for what Django has to read."""
+    """Fields that are there once; None for what Django has to read. Reads as parse_qsl() does."""
     if not text or not text.isascii():
         return None
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError:
-        return None
-    fields = dict(pairs)
-    return fields if len(fields) == len(pairs) and not has_null(fields) else None
+    pairs = [part.partition("=") for part in text.split("&") if part]
+    fields = {_unquoted(name): _unquoted(value) for name, _equals, value in pairs}
+    is_plain = len(fields) == len(pairs) <= MAX_FIELDS
+    return fields if is_plain and "%00" not in text and "\0" not in text else None
+
+
+def _unquoted(text: str) -> str:
+    if "+" in text:
+        text = text.replace("+", " ")
+    return unquote(text) if "%" in text else text
 
 
 def _json(answer: Answer, learned: Learned) -> tuple[int, Headers, bytes]:

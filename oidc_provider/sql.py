@@ -31,21 +31,33 @@ def find_grant(grant_id: uuid.UUID) -> Grant | None:
     grant = sql.instance(Grant, values[:of_app])
     # Values may be shared with other requests; nobody changes what is in the dictionary.
     grant.claims = dict(grant.claims)
-    grant.app = sql.instance(App, values[of_app:of_user])
-    grant.user = sql.instance(User, values[of_user:])
+    user = sql.instance(User, values[of_user:])
+    sql.relate(grant, app=sql.instance(App, values[of_app:of_user]), user=user)
     grant.session_end = session_end
     if not has_ban:
-        note_no_ban(grant.user)
+        note_no_ban(user)
     if not has_groups:
-        grant.user.loaded_memberships = ()
+        user.loaded_memberships = ()
     return grant
 
 
 def use_up_code(digest: str, now: datetime) -> AuthorizationCode | None:
     """As AuthorizationCode.objects.consume(): one conditional UPDATE decides who uses a code."""
-    if not sql.change(USE_UP, AuthorizationCode, used_at=now, digest=digest, expires_at=now):
+    return sql.change_and_read(
+        USE_UP, AuthorizationCode, used_at=now, digest=digest, expires_at=now
+    )
+
+
+def find_session(user_id: uuid.UUID, session_id: uuid.UUID) -> tuple[User, datetime] | None:
+    """The user and the end of their session, by its public id; None if either is gone."""
+    found = _session_query().fetch_one(session_id, user_id)
+    if found is None:
         return None
-    return sql.find(AuthorizationCode, "digest", digest)
+    *of_user, end, has_ban = found
+    user = sql.instance(User, of_user)
+    if not has_ban:
+        note_no_ban(user)
+    return user, end
 
 
 def advance(grant: Grant, now: datetime) -> bool:
@@ -57,6 +69,17 @@ def advance(grant: Grant, now: datetime) -> bool:
         id=grant.pk,
         generation=grant.generation,
         expires_at=now,
+    )
+
+
+@cache
+def _session_query() -> sql.PreparedRowQuery:
+    return sql.PreparedRowQuery(
+        (*sql.columns_of(User), BrowserSession._meta.get_field("expire_date")),
+        f"""FROM "{_SESSIONS}" JOIN "{_USERS}" ON "{_USERS}"."id" = "{_SESSIONS}"."user_id"
+            WHERE "{_SESSIONS}"."public_id" = %s AND "{_SESSIONS}"."user_id" = %s""",
+        (BrowserSession._meta.get_field("public_id"), User._meta.pk),
+        unlifted_ban_sql(f'"{_USERS}"."id"'),
     )
 
 

@@ -209,11 +209,12 @@ def secret_of_credentials(client_id: str, secret: str) -> AppSecret | None:
         return None
     count = len(sql.columns_of(AppSecret))
     row = sql.instance(AppSecret, found[:count])
-    row.app = sql.instance(App, found[count:])
+    app = sql.instance(App, found[count:])
+    sql.relate(row, app=app)
     # The database found it by the digest; collations are no concern of this comparison.
     is_right = hmac.compare_digest(row.digest, given)
     now = timezone.now()
-    if not is_right or row.state(now) != "live" or row.app.client_authentication != SECRET:
+    if not is_right or row.state(now) != "live" or app.client_authentication != SECRET:
         return None
     if row.last_used_at is None or now - row.last_used_at >= NOTE_EVERY:
         sql.change(

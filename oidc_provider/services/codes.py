@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone, translation
 
 from accounts import access_policy
-from accounts.models import BrowserSession, User
+from accounts.models import User
 from applications.models import App
 from applications.refusals import RefusedSignIn, note_refused_sign_in
 from audit import audit_log
@@ -25,7 +25,7 @@ from oidc_provider.scopes import OFFLINE
 from oidc_provider.services.app_scopes import still_given
 from oidc_provider.services.grants import REUSED, end_grant, read_grant
 from oidc_provider.services.pushed_requests import use_up
-from oidc_provider.sql import use_up_code
+from oidc_provider.sql import find_session, use_up_code
 
 PURPOSE = "openid-code"
 # RFC 6749, section 4.1.2, allows ten minutes; the app redeems it at once.
@@ -48,14 +48,10 @@ def lock_signed_in(user: User, authentication: SessionAuthentication) -> User:
     AccessDenied if the session or the access of the user has ended meanwhile.
     """
     lock_users(user.pk)
-    current = sql.find(User, "id", user.pk)
-    session = sql.find(BrowserSession, "public_id", authentication.session_id)
+    found = find_session(user.pk, authentication.session_id)
+    current, end = found if found is not None else (None, None)
     is_live = (
-        current is not None
-        and not current.is_built_in
-        and session is not None
-        and session.user_id == current.pk
-        and session.expire_date > timezone.now()
+        current is not None and not current.is_built_in and end is not None and end > timezone.now()
     )
     denial = access_policy.get_denial(current if is_live else None)
     if denial is not None or current is None:
@@ -87,9 +83,10 @@ def issue_code(
         if remember:
             _remember(user, app, " ".join(asked.told_scopes))
         now = current.issue_time(timezone.now())
-        row = AuthorizationCode(
-            app=app,
-            user=user,
+        row = sql.new_row(
+            AuthorizationCode,
+            app_id=app.pk,
+            user_id=user.pk,
             digest=digest(PURPOSE, code),
             redirect_uri=redirect_uri,
             scope=scope,
@@ -174,9 +171,10 @@ def _make_grant(row: AuthorizationCode, app: App, given: Redemption) -> bool:
     if not is_verified(row.code_challenge, given.verifier):
         return False
     is_offline = OFFLINE in row.scope.split()
-    grant = Grant(
-        pk=row.grant_id,
-        app=app,
+    grant = sql.new_row(
+        Grant,
+        id=row.grant_id,
+        app_id=app.pk,
         user_id=row.user_id,
         session_id=None if is_offline else row.session_id,
         sid=row.session_id,

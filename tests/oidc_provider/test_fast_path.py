@@ -440,13 +440,14 @@ def _with_headers(environ: dict[str, Any], headers: Mapping[str, str]) -> dict[s
 
 
 def _compare(world: World, case: Case, usual: dict[str, Any], environ: dict[str, Any]) -> None:
-    both, sent = Both(), _with_headers(environ, case.headers)
+    sent = _with_headers(environ, case.headers)
     about_answers = {
-        name: value for name, value in case.headers.items() if name in fast_path.DECIDING
+        name: value for name, value in case.headers.items() if name == "HTTP_ACCEPT_LANGUAGE"
         or name.startswith("HTTP_X_") or "language" in value
     }  # fmt: skip
-    both.learn(_with_headers(usual, about_answers))
     with override_settings(**case.settings), transaction.atomic():
+        both = Both()
+        both.learn(_with_headers(usual, about_answers))
         if case.change is not None:
             case.change(world)
         full, fast = both.full(sent), both.fast(sent)
