@@ -142,12 +142,16 @@ def _anonymous_denial(user: User, floor: Role) -> DenialReason | None:
 
 
 def _further_denial(user: User) -> DenialReason | None:
-    checks: list[AccessCheck] = [_load(path) for path in settings.ACCESS_CHECKS]
-    return next(filter(None, (check(user) for check in checks)), None)
+    for path in settings.ACCESS_CHECKS:
+        check: AccessCheck = _load(path)
+        denial = check(user)
+        if denial is not None:
+            return denial
+    return None
 
 
 def _role_denial(user: User, floor: Role) -> DenialReason | None:
-    if Role(user.role).rank < floor.rank:
+    if floor is not Role.NONE and Role(user.role).rank < floor.rank:
         return DenialReason("forbidden", _("Your role does not allow this."))
     return None
 

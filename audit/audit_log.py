@@ -187,26 +187,39 @@ def append(events: Sequence[AuditEvent]) -> None:
     """
     if not events:
         return
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+    with _in_transaction():
         if connection.vendor == "postgresql":
             # Otherwise foreign keys are checked at the commit, which locks users after the chain:
             # the wrong order (see core.locks).
-            cursor.execute(CHECK_NOW)
-        cursor.execute(RESERVE, [len(events), AUDIT])
-        last, previous = cursor.fetchone()
+            sql.write(CHECK_NOW)
+        last, previous = sql.fetch(RESERVE, len(events), AUDIT)
         for actor in _acting_on_others(events):
             _actor_check()(actor)
         for seq, event in enumerate(events, last - len(events) + 1):
             event.seq, event.previous_hash = seq, previous or GENESIS
             event.hash = previous = event_hash(event)
         sql.insert(events)
-        cursor.execute(SET_HEAD, [previous, AUDIT])
+        sql.write(SET_HEAD, previous, AUDIT)
         collecting = _collected.get()
         if collecting is not None:
             collecting += events[: MAX_COLLECTED - len(collecting)]
         # Only what is counted is kept until the commit: an import appends many thousand events.
         counted = [(event.action, event.result, *_methods_of(event)) for event in events]
         transaction.on_commit(lambda: _count(counted))
+
+
+@contextmanager
+def _in_transaction() -> Iterator[None]:
+    """That of the caller, which an error ends, as transaction.atomic(savepoint=False) does."""
+    if not connection.in_atomic_block:
+        with transaction.atomic():
+            yield
+        return
+    try:
+        yield
+    except BaseException:
+        connection.needs_rollback = True
+        raise
 
 
 @cache

@@ -23,7 +23,7 @@ from django.db.models.signals import post_init, pre_init
 
 from core.invalidation.data_version import opened
 from core.row_cache import rows_here
-from core.sql_values import plain_types, prepared, readers_of
+from core.sql_values import prepared, readers_of, writers_of
 
 Row = TypeVar("Row", bound=models.Model)
 CACHED_ROWS = 1024
@@ -162,6 +162,16 @@ def instance(model: type[Row], values: Sequence[Any]) -> Row:
     if after_load is not None:
         after_load()
     return row
+
+
+def fetch(statement: str, *parameters: Any) -> Any:
+    """The first row of the default database that the statement of ours returns, or None."""
+    return _fetch(_connection(DEFAULT_DB_ALIAS), statement, parameters)
+
+
+def write(statement: str, *parameters: Any) -> int:
+    """How many rows of the default database the statement of ours has written."""
+    return _write(_connection(DEFAULT_DB_ALIAS), statement, parameters)
 
 
 def relate(row: models.Model, **related: models.Model) -> None:
@@ -323,20 +333,24 @@ def _is_heard(model: type[models.Model]) -> bool:
 
 def _stored_values(row: models.Model, model: type[models.Model], connection: Any) -> list[Any]:
     content, values = row.__dict__, []
-    for name, plain, field in _plan(model, connection.vendor):
+    for name, writers, field in _plan(model, connection.vendor):
         value = content[name] if name in content else getattr(row, name)
-        values.append(value if type(value) in plain else prepared(field, value, connection))
+        write = writers.get(type(value))
+        stored = None if write is None else write(value)
+        if stored is None and (value is not None or not writers):
+            stored = prepared(field, value, connection)
+        values.append(stored)
     return values
 
 
 @cache
 def _plan(
     model: type[models.Model], _vendor: str
-) -> tuple[tuple[str, frozenset[type[Any]], Any], ...]:
-    """(attribute, types of values that need no conversion, field) of each column."""
+) -> tuple[tuple[str, dict[type[Any], Callable[[Any], Any]], Any], ...]:
+    """(attribute, functions of writers_of(), field) of each column."""
     connection = _connection(_alias(model, is_write=True))
     return tuple(
-        (field.attname, plain_types(field, connection), field) for field in columns_of(model)
+        (field.attname, writers_of(field, connection), field) for field in columns_of(model)
     )
 
 

@@ -4,6 +4,7 @@ Most columns are text, times, ids and flags. What Django's steps come to for the
 written down here; every other kind of field, value or database takes Django's own.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -20,10 +21,6 @@ _TEXTS = frozenset({models.CharField, models.TextField, models.EmailField})
 _NUMBERS = frozenset({
     models.IntegerField, models.BigIntegerField, models.SmallIntegerField,
     models.PositiveIntegerField, models.PositiveSmallIntegerField,
-})  # fmt: skip
-_KNOWN = frozenset({
-    *_TEXTS, *_NUMBERS, models.BooleanField, models.DateTimeField, models.UUIDField,
-    models.ForeignKey, models.JSONField,
 })  # fmt: skip
 
 
@@ -44,53 +41,57 @@ def readers_of(fields: Sequence[Any], connection: Any) -> list[tuple[int, Reader
     return found
 
 
+def writers_of(field: Any, connection: Any) -> dict[type[Any], Callable[[Any], Any]]:
+    """By the type of a value: what the driver takes. None of it: ask prepared()."""
+    if connection.vendor != "sqlite":
+        return {}
+    found: dict[type[Any], Callable[[Any], Any]] = {}
+    kind = type(field)
+    column = field.target_field if kind is models.ForeignKey else field
+    if type(column) is models.UUIDField:
+        found[UUID] = _hex
+    elif kind in _TEXTS:
+        found[str] = _same
+    elif kind in _NUMBERS:
+        found[int] = _same
+    elif kind is models.BooleanField:
+        found[bool] = _same
+    elif kind is models.DateTimeField and _is_in_utc(connection):
+        found[datetime] = _naive
+    elif kind is models.JSONField and field.encoder is None:
+        found |= {dict: json.dumps, list: json.dumps}
+    return found
+
+
 def prepared(field: Any, value: Any, connection: Any) -> Any:
     """The value of a column as the database driver takes it."""
-    write = _SQLITE.get(type(value)) if connection.vendor == "sqlite" else None
-    found = None if write is None else write(field, value, connection)
+    write = _writers(field, connection.vendor, connection).get(type(value))
+    found = None if write is None else write(value)
     return field.get_db_prep_save(value, connection) if found is None else found
 
 
-def plain_types(field: Any, connection: Any) -> frozenset[type[Any]]:
-    """Types of values that the driver takes as they are."""
-    kind = type(field)
-    if connection.vendor != "sqlite" or kind not in _KNOWN:
-        return frozenset()
-    own = {str} if kind in _TEXTS else {int} if kind in _NUMBERS else set[type[Any]]()
-    own |= {bool} if kind is models.BooleanField else set()
-    return frozenset({*own, type(None)})
+def _writers(field: Any, vendor: str, connection: Any) -> dict[type[Any], Callable[[Any], Any]]:
+    # By identity: fields compare by their place in a model, which takes longer than all the rest.
+    key = id(field), vendor
+    kept = _kept.get(key)
+    if kept is None or kept[0] is not field:
+        kept = _kept[key] = (field, writers_of(field, connection))
+    return kept[1]
 
 
-def _text(field: Any, value: str, _connection: Any) -> str | None:
-    return value if type(field) in _TEXTS else None
+_kept: dict[tuple[int, str], tuple[Any, dict[type[Any], Callable[[Any], Any]]]] = {}
 
 
-def _number(field: Any, value: int, _connection: Any) -> int | None:
-    return value if type(field) in _NUMBERS else None
+def _same(value: Any) -> Any:
+    return value
 
 
-def _truth(field: Any, value: bool, _connection: Any) -> bool | None:
-    return value if type(field) is models.BooleanField else None
+def _hex(value: UUID) -> str:
+    return f"{value.int:032x}"
 
 
-def _time(field: Any, value: datetime, connection: Any) -> str | None:
-    is_usual = type(field) is models.DateTimeField and value.tzinfo is UTC
-    return str(value.replace(tzinfo=None)) if is_usual and _is_in_utc(connection) else None
-
-
-def _id(field: Any, value: UUID, _connection: Any) -> str | None:
-    column = field.target_field if type(field) is models.ForeignKey else field
-    return value.hex if type(column) is models.UUIDField else None
-
-
-# By the type of the value: what the driver takes, or None to ask the field.
-_SQLITE: dict[type[Any], Callable[[Any, Any, Any], Any]] = {
-    str: _text,
-    int: _number,
-    bool: _truth,
-    datetime: _time,
-    UUID: _id,
-}
+def _naive(value: datetime) -> str | None:
+    return str(value.replace(tzinfo=None)) if value.tzinfo is UTC else None
 
 
 def _usual(function: Any, column: Any, connection: Any, value: Any) -> Any:

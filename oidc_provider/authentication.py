@@ -34,6 +34,7 @@ _AMR = {
     SignInMethod.RECOVERY_CODE: ("otp",),
     SignInMethod.SECOND_FACTOR: ("pop",),
 }
+_NAMES = frozenset(SignInMethod)
 _SECOND = frozenset({SignInMethod.TOTP, SignInMethod.RECOVERY_CODE, SignInMethod.SECOND_FACTOR})
 
 
@@ -79,7 +80,7 @@ def authentication_in(session: SessionBase, user: User, ip: str) -> SessionAuthe
 
 def amr_of(methods: list[str]) -> list[str]:
     """Values of `amr` for sign-in methods, each once. Pure."""
-    done = [SignInMethod(name) for name in methods if name in {*SignInMethod}]
+    done = [SignInMethod(name) for name in methods if name in _NAMES]
     found = [value for method in done for value in _AMR.get(method, ())]
     if _SECOND & {*done} and len({*done} - {SignInMethod.REMEMBERED}) > 1:
         found.append("mfa")

@@ -13,9 +13,11 @@ deciding headers, and reused for LEARNED_SECONDS.
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from io import BytesIO
+from threading import Lock
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -43,6 +45,7 @@ Key = tuple[tuple[Any, ...], tuple[str, ...]]
 TOKEN, AUTHORIZE = "/openid/token", "/openid/authorize"
 FORM = "application/x-www-form-urlencoded"
 LEARNED_SECONDS, MAX_LEARNED = 30.0, 512
+TURN_SECONDS = 0.5
 # What is longer or has more parts goes to Django, which refuses some of it.
 MAX_BODY, MAX_QUERY, MAX_FIELDS, MAX_COOKIES = 8_192, 2_600, 50, 8_192
 MAX_KEY = 400
@@ -97,6 +100,7 @@ class FastEndpoints:
         self._django = django
         self._learned: dict[Key, Learned] = {}
         self._session, self._language = settings.SESSION_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME
+        self._writing = Lock()
         handlers = {("POST", TOKEN): self._token, ("GET", AUTHORIZE): self._authorize}
         self._handlers = handlers if tuple(settings.MIDDLEWARE) == MIDDLEWARE else {}
 
@@ -118,7 +122,7 @@ class FastEndpoints:
             close_old_connections()  # a broken one is replaced, as Django does for a request
         translation.activate(learned.language)
         context = context_of(_client_ip(environ), environ)
-        with use_context(context):
+        with use_context(context), self._turn():
             response = handle(environ, context, learned)
             if response is None:
                 return self._django(environ, start)
@@ -132,6 +136,20 @@ class FastEndpoints:
         headers.append(("X-Request-ID", context.request_id))
         start(_STATUS[status], headers)
         return [body]
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """SQLite lets one write at a time, and who waits for it there sleeps for milliseconds.
+
+        Whoever has waited here for long goes on without a turn: another process may be writing.
+        """
+        if connection.vendor != "sqlite" or not self._writing.acquire(timeout=TURN_SECONDS):
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def _token(
         self, environ: Environ, _context: RequestContext, learned: Learned
@@ -264,16 +282,13 @@ def _fields(text: str) -> dict[str, str] | None:
     """Fields that are there once; None for what Django has to read. Reads as parse_qsl() does."""
     if not text or not text.isascii():
         return None
-    pairs = [part.partition("=") for part in text.split("&") if part]
-    fields = {_unquoted(name): _unquoted(value) for name, _equals, value in pairs}
+    pairs = [part.partition("=") for part in text.replace("+", " ").split("&") if part]
+    fields = {
+        unquote(name) if "%" in name else name: unquote(value) if "%" in value else value
+        for name, _equals, value in pairs
+    }
     is_plain = len(fields) == len(pairs) <= MAX_FIELDS
     return fields if is_plain and "%00" not in text and "\0" not in text else None
-
-
-def _unquoted(text: str) -> str:
-    if "+" in text:
-        text = text.replace("+", " ")
-    return unquote(text) if "%" in text else text
 
 
 def _json(answer: Answer, learned: Learned) -> tuple[int, Headers, bytes]:

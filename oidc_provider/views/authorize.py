@@ -19,7 +19,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access_policy import DenialReason
 from accounts.models import User
 from accounts.sent_forms import DOUBLE_CLICK, do_once, show_once
-from accounts.services.live_sessions import find_live_session
 from accounts.views.common import signed_in
 from applications.models import App
 from applications.redirect_uris import is_registered
@@ -27,6 +26,7 @@ from core import sql
 from core.errors import GatehouseError, RepeatedParameter
 from core.web.redirects import see_other
 from core.web.single_values import may_repeat
+from moderation.services.bans import note_no_ban
 from oidc_provider.authentication import (
     MULTI_FACTOR,
     SINGLE_FACTOR,
@@ -37,6 +37,7 @@ from oidc_provider.authentication import (
 from oidc_provider.entry import entry_denial
 from oidc_provider.errors import ProtocolError, RequestUnusable
 from oidc_provider.id_tokens import read_hint
+from oidc_provider.live_sessions import find_live_session
 from oidc_provider.models import PushedRequest
 from oidc_provider.parameters import (
     PARAMETERS,
@@ -115,6 +116,8 @@ def code_at_once(given: Given, session: str, ip: str) -> str | None:
             return None
         visit = Visit(target, asked, given, live.user, authentication, "", None)
         _require_asked(visit)
+        if live.has_no_ban:
+            note_no_ban(live.user)
         if _entry_denial(visit) is not None or _must_ask(visit):
             return None
         return answer_url(target, {"code": _code(visit)})

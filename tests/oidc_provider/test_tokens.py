@@ -355,7 +355,7 @@ def test_what_was_made_before_a_revocation_stays_dead_with_a_slow_clock(
 
 @pytest.mark.parametrize(
     ("name", "count", "of_bans"),
-    [("authorize", 14, 3), ("code", 7, 1), ("refresh", 3, 1), ("userinfo", 1, 1)],
+    [("authorize", 12, 3), ("code", 6, 1), ("refresh", 3, 1), ("userinfo", 1, 1)],
 )
 def test_each_question_is_asked_once(
     web: RelyingParty, browser: Client, name: str, count: int, of_bans: int

@@ -5,8 +5,8 @@ session that has to be written again, another key, a hash of an older secret. Th
 of django.contrib.auth.get_user() and of our backend.
 """
 
-from functools import cache
-from typing import NamedTuple
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import (
@@ -23,15 +23,17 @@ from accounts.models import BrowserSession, User
 from accounts.sessions.store import PURPOSE, SessionStore
 from core import sql
 from core.crypto.tokens import digest
+from moderation.services.bans import note_no_ban, unlifted_ban_sql
 
 _SESSIONS, _USERS = BrowserSession._meta.db_table, User._meta.db_table
 
 
 class LiveSession(NamedTuple):
-    """store: do not save it."""
+    """store: do not save it. has_no_ban: the statement has found none; see note_no_ban()."""
 
     store: SessionStore
     user: User
+    has_no_ban: bool
 
 
 def find_live_session(cookie: str) -> LiveSession | None:
@@ -44,13 +46,23 @@ def find_live_session(cookie: str) -> LiveSession | None:
         return None
     of_session = len(sql.columns_of(BrowserSession))
     row = sql.instance(BrowserSession, found[:of_session])
-    user = sql.instance(User, found[of_session:])
+    *of_user, has_ban = found[of_session:]
+    user = sql.instance(User, of_user)
+    if not has_ban:
+        note_no_ban(user)
     now = timezone.now()
-    store = SessionStore.read_only(row)
+    store = SessionStore()
+    store._session_cache = dict(_decoded(row.session_data, settings.SECRET_KEY))
     store.last_seen_at = row.last_seen_at
     if row.expire_date <= now or store.is_past_absolute_end(now) or store.is_stale(now):
         return None
-    return LiveSession(store, user) if _is_authenticated(store, user) else None
+    return LiveSession(store, user, not has_ban) if _is_authenticated(store, user) else None
+
+
+@lru_cache(maxsize=1024)
+def _decoded(session_data: str, _secret_key: str) -> dict[str, Any]:
+    """What a session contains. Its text never changes without being another text."""
+    return dict(SessionStore().decode(session_data))
 
 
 def _is_authenticated(store: SessionStore, user: User) -> bool:
@@ -75,4 +87,5 @@ def _query() -> sql.PreparedRowQuery:
         f"""FROM "{_SESSIONS}" JOIN "{_USERS}" ON "{_USERS}"."id" = "{_SESSIONS}"."user_id"
             WHERE "{_SESSIONS}"."session_key" = %s""",
         BrowserSession._meta.pk,
+        unlifted_ban_sql(f'"{_USERS}"."id"'),
     )
