@@ -124,9 +124,10 @@ class FastEndpoints:
         context = context_of(_client_ip(environ), environ)
         with use_context(context), self._turn():
             response = handle(environ, context, learned)
-            if response is None:
-                return self._django(environ, start)
-            status, headers, body = response
+        if response is None:
+            return self._django(environ, start)
+        status, headers, body = response
+        with use_context(context):
             log_request(
                 environ["REQUEST_METHOD"],
                 environ["PATH_INFO"][1:],
