@@ -20,7 +20,7 @@ NEEDS_LDAP = ("federation.ldap.backend", "federation.ldap.rehearsal")
 DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)*")
 # Packages that Django imports when a setting names one of its classes.
 IMPORTED_BY_DJANGO = {
-    "django.contrib.auth.hashers.Argon2PasswordHasher": "argon2",
+    "accounts.passwords.hashers.BoundedArgon2Hasher": "argon2",
     "accounts.passwords.hashers.BoundedBCryptHasher": "bcrypt",
 }
 

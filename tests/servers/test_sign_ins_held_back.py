@@ -3,6 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from fcntl import LOCK_EX, flock
 from queue import SimpleQueue
 from typing import Any
 
@@ -10,12 +13,28 @@ import pytest
 from django.urls import resolve
 from pytest_django.fixtures import Settings
 
+from accounts.passwords.hashers import FOLDER, hashes_at_once
 from config.server.dispatch import SIGN_IN_PATHS, Serving, Start, fast_path_only
 from config.server.raw_request import Environ
 from core import metrics
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import wait_for
+from tests.conftest import PASSWORD
+from tests.metrics.scraped import samples
+from tests.servers.fixtures import StartGatehouse
 from tests.servers.test_known_answers import Question
 
 SECONDS = 10
+MAKE_PERSON = f"""
+from django.utils import timezone
+from accounts.models import User
+person = User(email="vera@example.com", username="vera", role="viewer",
+              email_verified_at=timezone.now())
+person.set_password({PASSWORD!r})
+person.save()
+result = None
+"""
 
 
 class Visit(Question):
@@ -168,6 +187,40 @@ def test_how_long_a_sign_in_was_held_back_is_counted(make_site: Callable[[int], 
     site.turns.put(None)
     assert [visit.status() for visit in visits] == [200] * 2
     assert metrics.COUNTERS.counts()["hashes_waited",] > before
+
+
+def test_users_who_are_signed_in_notice_nothing_of_a_storm(
+    gatehouse_server: StartGatehouse, sqlite_data: InstanceData
+) -> None:
+    """With a real server, real hashes of stored passwords, and no free slot to hash in."""
+    sqlite_data.shell(MAKE_PERSON)
+    server = gatehouse_server(sqlite_data, WEB_THREADS="2")
+    folder = sqlite_data.data_dir / FOLDER
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as held, ThreadPoolExecutor(4) as pool:
+        for slot in range(hashes_at_once()):
+            flock(held.enter_context((folder / str(slot)).open("ab")), LOCK_EX)
+        answers = [pool.submit(_sign_in, server) for _browser in range(4)]
+        # Which Django answers, while half of its threads wait.
+        assert wait_for(lambda: _value(server, "hashes_waiting") == 4)
+        assert server.client().get("/sign-in").status == 200
+        assert [answer.done() for answer in answers] == [False] * 4
+        held.close()
+
+        assert [answer.result(60) for answer in answers] == [302] * 4
+    assert _value(server, "hashes_total") == 4
+    assert _value(server, "hashes_waiting") == 0
+
+
+def _sign_in(server: Gatehouse) -> int:
+    client = server.client()
+    client.cookies["gatehouse_csrf"] = "c" * 32
+    return client.post("/sign-in", {"login": "vera@example.com", "password": PASSWORD}).status
+
+
+def _value(server: Gatehouse, name: str) -> float:
+    values = samples(server.client().get("/metrics").text)
+    return values.get((f"gatehouse_password_{name}", ()), 0.0)
 
 
 def test_the_paths_are_those_of_views() -> None:
