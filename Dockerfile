@@ -5,10 +5,10 @@ FROM python:3.13-slim-trixie AS builder
 RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential libldap-dev libsasl2-dev \
     && rm -rf /var/lib/apt/lists/*
-COPY requirements/base.txt requirements/ldap.txt /requirements/
+COPY requirements/base.txt requirements/ldap.txt requirements/otel.txt /requirements/
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes \
-        -r /requirements/base.txt -r /requirements/ldap.txt
+        -r /requirements/base.txt -r /requirements/ldap.txt -r /requirements/otel.txt
 
 FROM python:3.13-slim-trixie
 RUN apt-get update \

@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test lint reference docs pictures messages setup-ldap attacks mutants soak \
+.PHONY: help run demo setup test lint reference docs pictures messages setup-ldap setup-otel attacks mutants soak \
 	bench
 
 help: ## List the targets.
@@ -66,6 +66,9 @@ messages: ## Collect and compile the German texts; needs gettext. Translate empt
 
 setup-ldap: ## Install python-ldap, too; needs the LDAP headers (Debian: libldap-dev libsasl2-dev).
 	@sh scripts/environment.sh base ldap
+
+setup-otel: ## Install what traces by OpenTelemetry need, too.
+	@sh scripts/environment.sh base otel
 
 attacks: ## Run every attack through each proxy with each database.
 	@sh scripts/test-packages.sh

@@ -22,13 +22,15 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from audit.models import AuditEvent
-from core import metrics, sql
+from core import metrics, sql, tracing
 from core.locks import AUDIT
 from core.models import NamedLock
 from core.web.request_context import get_request_context
 
 GENESIS = "0" * 64
 SIGN_IN = "account:session:start"
+# Attributes of the trace of a sign-in.
+SIGN_IN_METHOD, SIGN_IN_RESULT = "gatehouse.sign_in.method", "gatehouse.sign_in.result"
 CHUNK = 2000
 MAX_COLLECTED = 20
 _HEADS = NamedLock._meta.db_table
@@ -252,6 +254,7 @@ def _count(counted: Sequence[tuple[str, ...]]) -> None:
         metrics.add("acts", action, result)
         for method in methods:
             metrics.add("sign_ins", method, result)
+            tracing.note({SIGN_IN_METHOD: method, SIGN_IN_RESULT: result})
 
 
 def event_content(event: AuditEvent) -> dict[str, Any]:

@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_wsgi_application()
@@ -44,6 +46,10 @@ def _answer(environ: Environ, start: Start) -> Iterable[bytes]:
 # Calling a method takes less than calling an object.
 _fast = FastPath(fast_path_only(_answer), CHECKER)
 application, cached_response = mount(_fast.__call__), _fast.cached_response
+if settings.TRACING is not None:
+    _tracer = import_string("config.tracing.requests.start")(settings.TRACING)
+    application = _tracer.application(application)
+    cached_response = _tracer.cached_response(cached_response)
 
 
 def _note() -> None:

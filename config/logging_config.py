@@ -5,6 +5,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from core import tracing
 from core.web.request_context import get_request_context
 
 # The fields of `extra` that are written; docs/logging.md explains them.
@@ -54,6 +55,9 @@ class JSONFormatter(logging.Formatter):
         }
         if context.request_id:
             content |= {"request_id": context.request_id, "ip": context.ip}
+        trace_id = tracing.trace_id()
+        if trace_id:
+            content["trace_id"] = trace_id
         content |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         if record.exc_info:
             content["trace"] = self.formatException(record.exc_info)
@@ -66,7 +70,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
         fields = [f"{name}={getattr(record, name)}" for name in FIELDS if hasattr(record, name)]
-        return " ".join([line, *fields])
+        trace_id = tracing.trace_id()
+        return " ".join([line, *fields, *([f"trace_id={trace_id}"] if trace_id else [])])
 
 
 def logging_settings(level: str, form: str) -> dict[str, Any]:
@@ -98,5 +103,7 @@ def logging_settings(level: str, form: str) -> dict[str, Any]:
             # It logs login names as they were typed; federation.ldap.backend logs the failures.
             "django_auth_ldap": {"level": "CRITICAL", "propagate": True},
             "django.server": {"handlers": [], "propagate": False},
+            # It warns of each lot of spans that it drops; config.tracing.exporter says why, once.
+            "opentelemetry": {"level": "CRITICAL", "propagate": True},
         },
     }

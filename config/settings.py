@@ -32,6 +32,7 @@ from config.providers import (
     internal_urls,
     sign_in_providers,
 )
+from config.tracing.conf import TracingSettings, tracing_settings
 from core.invalidation.sqlite import FileConnection
 from federation.providers import Provider
 
@@ -510,6 +511,11 @@ STORAGES = {
     "staticfiles": {"BACKEND": "core.web.static_files.HashedStaticFilesStorage"},
 }
 WHITENOISE_ADD_HEADERS_FUNCTION = add_static_headers
+
+# Traces, or None
+TRACING: TracingSettings | None = tracing_settings(ENV)
+if TRACING is not None:  # it needs the packages of OpenTelemetry, which are optional
+    MIDDLEWARE.insert(0, "config.tracing.requests.RouteMiddleware")
 
 # Logs
 LOGGING = logging_settings(ENV["LOG_LEVEL"], ENV["LOG_FORMAT"])

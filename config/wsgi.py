@@ -4,6 +4,7 @@ import os
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_wsgi_application()
@@ -22,5 +23,10 @@ _pages = LoadingPages(django, {LIVE}, front=LazyFunction("oidc_provider.fast_pat
 _fast = FastPath(fast_path_only(_pages), CHECKER)
 application, cached_response = mount(_fast.__call__), _fast.cached_response
 known_answers = _fast.known_answers
+if settings.TRACING is not None:  # by name, because OpenTelemetry is loaded only where it is used
+    _tracer = import_string("config.tracing.requests.start")(settings.TRACING)
+    application = _tracer.application(application)
+    cached_response = _tracer.cached_response(cached_response)
+    known_answers = _tracer.known_answers(known_answers)
 start_listener()
 _pages.load(then=LazyFunction("config.worker.start_worker") if settings.RUN_WORKER else int)

@@ -16,12 +16,17 @@ from django.db.models import Model
 
 from accounts.models import BrowserSession, Group, Membership, User
 from api.models import ApiKey, SigningKey, TokenFamily
+from core import tracing
 from core.invalidation.data_version import opened
 from forward_auth.decisions import NEVER
 from forward_auth.metrics import count_lookup
 from forward_auth.models import AccessRule, ForwardAuthCookie
 from mfa.models import Authenticator
 from moderation.models import Ban
+
+# Attribute of the trace of a check: where its answer came from.
+SOURCE = "gatehouse.check.source"
+LOOKED_UP = {SOURCE: "database"}
 
 
 @dataclass(slots=True)
@@ -172,6 +177,8 @@ SECONDS = {
 def find_credential(kind: str, key: str) -> tuple[Any, UserRow] | None:
     """(row of the credential, row of its user), or None. key: a digest or an id."""
     count_lookup()
+    if tracing.is_on:
+        tracing.note(LOOKED_UP)
     wrapper = opened()
     statement, row_class = _query(kind, wrapper.vendor)
     raw = wrapper.connection

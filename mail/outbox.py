@@ -29,7 +29,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from audit import audit_log
-from core import sql
+from core import sql, tracing
 from core.branding import current as branding
 from core.branding.colors import to_hex
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
@@ -53,6 +53,8 @@ MAX_WAIT = timedelta(days=30)
 # The maximum time of a run, so that a mail server that does not answer delays no other job.
 RUN_SECONDS = 20.0
 SUBJECT_MAX_LENGTH = 200
+# Attribute of the trace of a mail.
+MAIL_KIND = "gatehouse.mail.kind"
 URL_PLACEHOLDER = "https://link.invalid/"
 
 
@@ -259,7 +261,8 @@ def _deliver(transport: Transport, mail: OutboxMail) -> bool:
         release(mail, status=Status.EXPIRED, sealed_body="")
         return False
     try:
-        transport.send(_message(mail))
+        with tracing.span("send mail", {MAIL_KIND: mail.kind}, is_client=True, is_root=True):
+            transport.send(_message(mail))
     except DecryptionError:
         _fail(mail, _("The text cannot be read: ENCRYPTION_KEY has changed."))
         return False

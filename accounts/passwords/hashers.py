@@ -25,7 +25,7 @@ from django.contrib.auth.hashers import (
 )
 
 from accounts.passwords.imported_hashes import BCRYPT_BYTES, MAX_BCRYPT_COST, MAX_PBKDF2_ITERATIONS
-from core import metrics
+from core import metrics, tracing
 
 FOLDER = "hashing"
 # A tenth of the share of other threads: beside a program that wants every core, a hash still takes
@@ -69,12 +69,13 @@ def _hash(work: Callable[[], Result]) -> Result:
     """Call `work` in a thread that hashes, once it is its turn; returns what it returns."""
     began = time.perf_counter_ns()
     metrics.add(*metrics.HASHES_WAITING)
-    try:
-        future = _threads().submit(_take_turn, began, work)
-    except BaseException:
-        metrics.add(*metrics.HASHES_WAITING, by=-1)
-        raise
-    return future.result()
+    with tracing.span("hash password"):
+        try:
+            future = _threads().submit(_take_turn, began, work)
+        except BaseException:
+            metrics.add(*metrics.HASHES_WAITING, by=-1)
+            raise
+        return future.result()
 
 
 def _take_turn(began: int, work: Callable[[], Result]) -> Result:

@@ -24,6 +24,7 @@ from config.environment.registry import (
     scim,
     social,
     tokens,
+    tracing,
     webhooks,
 )
 from config.environment.schema import Section, Variable
@@ -35,6 +36,7 @@ SECTIONS: tuple[Section, ...] = (
     core.NETWORK,
     branding.BRANDING,
     monitoring.MONITORING,
+    tracing.TRACING,
     webhooks.WEBHOOKS,
     audit.AUDIT,
     accounts.SIGN_IN,

@@ -30,6 +30,7 @@ from granian.server.mp import WORKERS_METHODS, WorkerProcess
 from config.pages import load_pages
 from config.server.dispatch import Serving, no_answers
 from config.server.shutdown import SETTLE_SECONDS, stop_accepting
+from core import tracing
 from core.file_descriptors import CONNECTIONS, allow_all
 from core.metrics import COUNTERS
 from operations.locks import serving
@@ -168,6 +169,7 @@ def _work(
     is_unix_socket = (listener[0] or listener[1]).is_uds()
     getattr(library, WORKERS_METHODS[mode][is_unix_socket])(scheduler, loop, ending)
     loop.run_until_complete(over.wait())
+    tracing.stop()
 
 
 def _check_threads() -> int:

@@ -12,6 +12,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from email.message import Message
 from functools import lru_cache
@@ -23,6 +24,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from django.conf import settings
 
+from core import tracing
 from core.http.guarded import Guard, Networks, handlers
 
 TIMEOUT_SECONDS = 3.0
@@ -91,15 +93,17 @@ def send(
         target, data, {"Accept": "application/json", **(headers or {}), **forwarded}, method=method
     )
     opener = _opener(settings.PROVIDER_CA_FILE)
-    try:
+    with _span(method, host=split_url(url).hostname) as span:
         try:
-            answer = opener.open(request, timeout=timeout)
-        except HTTPError as error:
-            answer = error
-        with answer:
-            return Response(answer.status, answer.headers, _body(answer, reads_errors))
-    except (OSError, http.client.HTTPException) as error:
-        raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
+            try:
+                answer = opener.open(request, timeout=timeout)
+            except HTTPError as error:
+                answer = error
+            with answer:
+                _note_status(span, answer.status)
+                return Response(answer.status, answer.headers, _body(answer, reads_errors))
+        except (OSError, http.client.HTTPException) as error:
+            raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
 
 
 def send_guarded(
@@ -260,6 +264,21 @@ def split_url(url: str) -> SplitResult:
     except ValueError:
         raise FetchError(f"{url[:200]!r} is no address") from None
     return parts
+
+
+def _span(method: str, host: str | None) -> AbstractContextManager[tracing.Span]:
+    """A span of a request to another server, without its URL, which may hold secrets.
+
+    No `traceparent` is sent: it is nobody else's business which requests belong together.
+    """
+    address = {} if host is None else {"server.address": host}
+    return tracing.span(method, {"http.request.method": method, **address}, is_client=True)
+
+
+def _note_status(span: tracing.Span, status: int) -> None:
+    span.note({"http.response.status_code": status})
+    if status >= 400:
+        span.fail(str(status))
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 
+from core import tracing
 from federation.ldap import circuit_breaker
 from federation.ldap.conf import LDAPConfig
 from federation.ldap.failures import DirectoryError, Failures
@@ -70,6 +71,10 @@ class Connection:
         """Connect, including TLS, but without a bind. Raises DirectoryError."""
         self._seconds = config.step_seconds
         self._is_bound = False
+        with tracing.span("LDAP connect", is_client=True):
+            self._connect(config)
+
+    def _connect(self, config: LDAPConfig) -> None:
         names = library()
         if config.url.startswith("ldapi://"):
             self._handle = names.initialize(config.url)
@@ -103,7 +108,7 @@ class Connection:
             self._is_bound = False
 
     def _bind(self, dn: str, password: str) -> bool:
-        with _translated():
+        with tracing.span("LDAP bind", is_client=True), _translated():
             try:
                 self._handle.result3(self._handle.simple_bind(dn, password), timeout=self._seconds)
             except tuple(getattr(library(), name) for name in REFUSED):
@@ -117,7 +122,7 @@ class Connection:
 
         Raises DirectoryError, with TOO_MANY if there are more than `at_most`.
         """
-        with _translated():
+        with tracing.span("LDAP search", is_client=True), _translated():
             number = self._handle.search_ext(
                 base, SUBTREE, text, list(attributes), sizelimit=at_most
             )
@@ -125,7 +130,7 @@ class Connection:
 
     def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
         """The entry `dn` itself; None when there is none. Raises DirectoryError."""
-        with _translated():
+        with tracing.span("LDAP read", is_client=True), _translated():
             number = self._handle.search_ext(dn, BASE, "(objectClass=*)", list(attributes))
             found = _entries(self._handle.result3(number, timeout=self._seconds)[1])
         return found[0] if found else None

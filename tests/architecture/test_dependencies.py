@@ -14,9 +14,11 @@ import pytest
 
 from tests.architecture.sources import ROOT, imports, modules
 
-LOCKS = ("base", "dev", "ldap", "bench", "docs")
+LOCKS = ("base", "dev", "ldap", "otel", "bench", "docs")
 OPTIONAL = ("ldap", "django_auth_ldap")
 NEEDS_LDAP = ("federation.ldap.backend", "federation.ldap.rehearsal")
+# Modules of config.tracing; the other one, conf, reads the settings.
+TRACING = ("database", "exporter", "provider", "requests", "spans")
 DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)*")
 # Packages that Django imports when a setting names one of its classes.
 IMPORTED_BY_DJANGO = {
@@ -116,6 +118,15 @@ def test_ldap_libraries_are_imported_only_by_the_backend() -> None:
 
     assert found == {"federation.ldap.backend"}
     assert loaders == set()
+
+
+def test_opentelemetry_is_imported_only_where_traces_are_on() -> None:
+    """config.tracing.requests is loaded by name, and imports the others."""
+    found = {entry.importer for entry in imports() if entry.imported.startswith("opentelemetry")}
+    loaders = {entry.importer for entry in imports() if entry.imported.startswith(tuple(found))}
+
+    assert found == {f"config.tracing.{name}" for name in TRACING}
+    assert loaders <= found
 
 
 def test_git_hooks_download_nothing() -> None:

@@ -7,8 +7,10 @@ import re
 import sys
 
 from config.logging_config import FIELDS, JSONFormatter
+from core import tracing
 from core.web.request_context import RequestContext, use_context
 from tests.architecture.sources import ROOT, modules
+from tests.tracing.recording import recording
 
 PAGE = (ROOT / "docs" / "logging.md").read_text()
 
@@ -26,7 +28,8 @@ def _record(**fields: object) -> logging.LogRecord:
 
 def test_the_page_lists_exactly_the_fields_in_their_order() -> None:
     record = _record(**dict.fromkeys(FIELDS, "x"), password="geheim", user="jon")
-    with use_context(RequestContext(ip="203.0.113.9", request_id="0123456789", channel="web")):
+    context = RequestContext(ip="203.0.113.9", request_id="0123456789", channel="web")
+    with use_context(context), recording(), tracing.span("request", is_root=True):
         line = json.loads(JSONFormatter().format(record))
 
     assert re.findall(r"(?m)^\| `(\w+)` \| (?:text|number|list) \|", PAGE) == list(line)

@@ -24,6 +24,7 @@ from config.environment.registry.tokens import (
     check_jwt_secrets_differ,
     check_token_lifetime,
 )
+from config.environment.registry.tracing import check_tracing
 
 Values = Mapping[str, Any]
 Check = Callable[[Values], Iterator[Problem]]
@@ -176,6 +177,7 @@ ERRORS: tuple[Check, ...] = (
     *sign_in.ERRORS,
     check_sso_only,
     check_ldap,
+    check_tracing,
 )
 WARNINGS: tuple[Check, ...] = (
     check_cors_origins,

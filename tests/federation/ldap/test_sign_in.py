@@ -16,6 +16,7 @@ from accounts.services.invitations import invite
 from accounts.services.signup import create_unverified_user
 from accounts.services.users import Profile
 from audit.models import AuditEvent
+from core import tracing
 from core.errors import RecordInvalid
 from core.text.email_addresses import limit_key
 from federation.ldap.backend import LDAPBackend
@@ -33,6 +34,7 @@ from tests.servers.ldap import (
     USERS,
     DirectoryServer,
 )
+from tests.tracing.recording import recording
 
 pytestmark = pytest.mark.django_db
 SORRY = "The email address or password is incorrect."
@@ -798,3 +800,28 @@ def test_the_directory_of_an_owner_without_another_way_stays_on(
         switch_off(actor=owner, provider_id="ldap")
 
     assert not PausedProvider.objects.exists()
+
+
+def test_a_trace_has_each_step_of_the_directory_and_no_name(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_user("anna")
+    use_directory()
+
+    with recording() as found, tracing.span("sign-in", is_root=True):
+        refused = sign_in("anna", "wrong password")
+        accepted = sign_in("anna")
+
+    assert (refused.status_code, accepted.status_code) == (401, 302)
+    steps = [span for span in found.spans if span[0].startswith("LDAP")]
+    assert {(kind, str(of), failed) for _name, kind, of, failed in steps} == {
+        ("CLIENT", "{}", False)
+    }
+    assert [name for name, *_rest in steps][:4] == [
+        "LDAP connect",
+        "LDAP bind",
+        "LDAP search",
+        "LDAP bind",
+    ]
+    assert "anna" not in found.text()
+    assert PASSWORD not in found.text()
