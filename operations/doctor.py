@@ -37,7 +37,13 @@ from moderation.proxies.diagnosis import ProxyObservation, hops_of
 from moderation.proxies.messages import describe_problem
 from moderation.proxies.observations import observations, proxy_problems, trust
 from operations.instance import missing_instance
-from operations.reachability import Fault, directory_faults, faults_of, provider_faults
+from operations.reachability import (
+    Fault,
+    collector_faults,
+    directory_faults,
+    faults_of,
+    provider_faults,
+)
 from webhooks.endpoint_url import host_of
 from webhooks.services.sending import failing_endpoints
 
@@ -225,6 +231,10 @@ def _directory() -> Iterator[Finding]:
 
 def _providers() -> Iterator[Finding]:
     yield from map(_finding_of, provider_faults())
+
+
+def _traces() -> Iterator[Finding]:
+    yield from map(_finding_of, collector_faults())
 
 
 def _finding_of(fault: Fault) -> Finding:
@@ -442,6 +452,7 @@ EXAMINATIONS: tuple[Examination, ...] = (
     _mail,
     _directory,
     _providers,
+    _traces,
     _network,
     _hashing,
     _descriptors,
@@ -462,6 +473,7 @@ PARTS: dict[Examination, HealthPart] = {
     _mail: HealthPart.MAIL,
     _directory: HealthPart.DIRECTORY,
     _providers: HealthPart.PROVIDERS,
+    _traces: HealthPart.SERVER,
     _network: HealthPart.NETWORK,
     _proxies: HealthPart.NETWORK,
     _users: HealthPart.USERS,
@@ -472,4 +484,4 @@ PARTS: dict[Examination, HealthPart] = {
     _identities: HealthPart.PROVIDERS,
 }
 # They wait for other servers, and use no database.
-SLOW = frozenset({_mail, _directory, _providers})
+SLOW = frozenset({_mail, _directory, _providers, _traces})

@@ -1,4 +1,4 @@
-"""Checks that the directory and the providers work for sign-in. Sends requests; changes nothing."""
+"""Checks that directory, providers and collector work. Sends requests; changes nothing."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from api.external_jwt.policy import Policy, current_policy
-from core.http import FetchError, certificate_end, fetch_json, probe
+from core.http import TIMEOUT_SECONDS, FetchError, certificate_end, fetch_json, probe, send
 from federation.flow import SOCIAL
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.ldap.diagnosis import diagnose
@@ -45,6 +45,31 @@ def directory_faults() -> Iterator[Fault]:
             failure = step.failure.value
             detail = f" ({step.text})" if step.text else ""
             yield Fault(f"Directory: {failure.text}{detail}", str(failure.fix), DIRECTORY)
+
+
+def collector_faults() -> Iterator[Fault]:
+    """Whether the collector of traces takes an export, here one without a span."""
+    if settings.TRACING is None:
+        return
+    headers = {**settings.TRACING.headers, "Content-Type": "application/x-protobuf"}
+    fix = "Check the address and OTEL_EXPORTER_OTLP_HEADERS; the port of OTLP/HTTP is often 4318."
+    try:
+        answer = send(
+            "POST",
+            settings.TRACING.url,
+            headers=headers,
+            data=b"",
+            timeout=TIMEOUT_SECONDS,
+            allows_http=True,
+        )
+    except FetchError as error:
+        yield Fault(f"The collector of traces does not answer: {error}", fix, is_error=False)
+        return
+    if answer.status >= 300:
+        text = (
+            f"The collector of traces answers with status {answer.status}: {settings.TRACING.url}"
+        )
+        yield Fault(text, fix, is_error=False)
 
 
 def provider_faults() -> Iterator[Fault]:

@@ -28,14 +28,27 @@ from config import wsgi
 from core import tracing
 from forward_auth.wsgi import FastPath
 result = {
-    "loaded": sorted(name for name in sys.modules if name.startswith("opentelemetry")),
-    "own": sorted(name for name in sys.modules if name.startswith("config.tracing")),
+    "loaded": sorted(name for name in list(sys.modules) if name.startswith("opentelemetry")),
+    "own": sorted(name for name in list(sys.modules) if name.startswith("config.tracing")),
     "check": wsgi.cached_response.__func__ is FastPath.cached_response,
     "request": wsgi.application.__func__ is FastPath.__call__,
     "question": wsgi.known_answers.__func__ is FastPath.known_answers,
     "middleware": [name for name in settings.MIDDLEWARE if "tracing" in name],
     "is_on": tracing.is_on,
 }
+"""
+
+
+ON = """
+from django.conf import settings
+import MODULE as module
+from core import tracing
+result = [
+    module.application.__qualname__,
+    module.cached_response.__qualname__,
+    [name for name in settings.MIDDLEWARE if "tracing" in name],
+    tracing.is_on,
+]
 """
 
 
@@ -53,6 +66,20 @@ def test_off_loads_nothing_and_wraps_no_request(sqlite_data: InstanceData) -> No
             "middleware": [],
             "is_on": False,
         }
+
+
+@pytest.mark.parametrize("module", ["config.wsgi", "config.forward_auth_wsgi"])
+def test_both_servers_trace_their_requests(sqlite_data: InstanceData, module: str) -> None:
+    """The second one is of `serve --checks-only`."""
+    code = ON.replace("MODULE", module)
+    found = sqlite_data.shell(code, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+
+    assert found == [
+        "RequestTracer.application.<locals>.answer",
+        "RequestTracer.cached_response.<locals>.answer",
+        ["config.tracing.requests.RouteMiddleware"],
+        True,
+    ]
 
 
 def test_off_a_span_is_always_the_same_object() -> None:
