@@ -5,12 +5,12 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 from opentelemetry.trace import SpanKind, Tracer
 
 from config.tracing.spans import RunningSpan, first_span
 
 NAME = "transaction"
+COMMITTED, ROLLED_BACK = "commit", "rollback"
 SYSTEM, STATEMENTS, OUTCOME = "db.system.name", "gatehouse.db.statements", "gatehouse.db.outcome"
 
 
@@ -23,40 +23,43 @@ class Watch:
     def __init__(self, connection: BaseDatabaseWrapper, tracer: Tracer) -> None:
         self._tracer, self._system = tracer, connection.vendor
         self._transaction: RunningSpan | None = None
-        self._outcome = "commit"
-        self._counts = True
-        self._set_autocommit, self._rollback = connection.set_autocommit, connection.rollback
+        self._outcome = ROLLED_BACK
+        self._is_changing = False
+        self._set_autocommit, self._commit = connection.set_autocommit, connection.commit
         connection.set_autocommit = self.set_autocommit  # type: ignore[method-assign]
-        connection.rollback = self.rollback  # type: ignore[method-assign]
+        connection.commit = self.commit  # type: ignore[method-assign]
         connection.execute_wrappers.append(self.execute)
 
     def set_autocommit(self, autocommit: bool, *arguments: Any, **more: Any) -> None:
         """Begin a span with a transaction, before it waits for a lock; end it with its end."""
+        if self._is_changing:  # to begin, it connects first, and calls this once more
+            self._set_autocommit(autocommit, *arguments, **more)
+            return
         if autocommit:
             self._end()
         elif first_span.get() is not None:
             span = self._tracer.start_span(
                 NAME, kind=SpanKind.CLIENT, attributes={SYSTEM: self._system}
             )
-            self._transaction, self._outcome = RunningSpan(span), "commit"
+            self._transaction, self._outcome = RunningSpan(span), ROLLED_BACK
         # On SQLite the BEGIN is a statement like any other, on PostgreSQL it is none.
-        self._counts = False
+        self._is_changing = True
         try:
             self._set_autocommit(autocommit, *arguments, **more)
         finally:
-            self._counts = True
+            self._is_changing = False
 
-    def rollback(self) -> None:
-        """Roll back, and remember it for the span."""
-        self._outcome = "rollback"
-        self._rollback()
+    def commit(self) -> None:
+        """Commit, and remember it for the span."""
+        self._commit()
+        self._outcome = COMMITTED
 
     def execute(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
         """Count a statement (Django's documentation: database instrumentation)."""
         first = first_span.get()
-        if first is not None and self._counts:
+        if first is not None and not self._is_changing:
             first.statements += 1
             if self._transaction is not None:
                 self._transaction.statements += 1
@@ -69,18 +72,8 @@ class Watch:
             running.otel.end()
 
 
-def watch_connections(tracer: Tracer) -> None:
-    """Watch the connections of this process to the database, those that exist and new ones."""
-
-    def watch(connection: BaseDatabaseWrapper, **_of_signal: Any) -> None:
-        if connection.alias == DEFAULT_DB_ALIAS and not _is_watched(connection):
-            Watch(connection, tracer)
-
-    # Not weakly, because nothing else holds it.
-    connection_created.connect(watch, weak=False, dispatch_uid="gatehouse.tracing")
-    watch(connections[DEFAULT_DB_ALIAS])
-
-
-def _is_watched(connection: BaseDatabaseWrapper) -> bool:
-    """A connection that was lost is created again, as the same object."""
-    return isinstance(getattr(connection.set_autocommit, "__self__", None), Watch)
+def watch_connection(tracer: Tracer) -> None:
+    """Watch the connection of this thread to the database, also before it is opened."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    if not isinstance(getattr(connection.set_autocommit, "__self__", None), Watch):
+        Watch(connection, tracer)

@@ -1,5 +1,6 @@
 """Turns tracing on in this process: sampler, resource, queue and exporter of the SDK."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,13 +17,15 @@ from opentelemetry.sdk.trace.sampling import (
 )
 
 from config.tracing.conf import TracingSettings
-from config.tracing.database import watch_connections
 from config.tracing.exporter import Exporter
 from config.tracing.spans import SdkTracer
 from core import tracing
 from core.version import VERSION
 
+logger = logging.getLogger("gatehouse.tracing")
 MAX_VALUE_LENGTH = 256
+# The defaults of OpenTelemetry's specification.
+QUEUE_SIZE, EVERY_MS, BATCH_SIZE = 2048, 5000.0, 512
 PARENT_BASED = "parentbased_"
 
 
@@ -34,7 +37,6 @@ def start(config: TracingSettings) -> SdkTracer:
     tracer = SdkTracer(make_provider(config))
     trace.set_tracer_provider(tracer.provider)
     tracing.use(tracer)
-    watch_connections(tracer.otel)
     return tracer
 
 
@@ -54,8 +56,22 @@ def make_provider(config: TracingSettings) -> TracerProvider:
         span_limits=SpanLimits(max_span_attribute_length=MAX_VALUE_LENGTH),
         shutdown_on_exit=False,  # server processes call core.tracing.stop()
     )
-    provider.add_span_processor(BatchSpanProcessor(Exporter(config.url, config.headers)))
+    provider.add_span_processor(_queue(Exporter(config.url, config.headers)))
     return provider
+
+
+def _queue(exporter: Exporter) -> BatchSpanProcessor:
+    """The queue of the sizes in OTEL_BSP_*; of OpenTelemetry's own if those contradict each other.
+
+    A server must not fail to start for its traces.
+    """
+    try:
+        return BatchSpanProcessor(exporter)
+    except ValueError as error:
+        logger.warning("the sizes in OTEL_BSP_* are not used", extra={"reason": str(error)})
+        return BatchSpanProcessor(
+            exporter, QUEUE_SIZE, schedule_delay_millis=EVERY_MS, max_export_batch_size=BATCH_SIZE
+        )
 
 
 def make_sampler(name: str, ratio: float) -> Sampler:

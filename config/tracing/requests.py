@@ -18,7 +18,7 @@ from accounts.models import User
 from config.server.dispatch import Application, CachedResponse, Elsewhere, Known, KnownAnswers
 from config.tracing import provider
 from config.tracing.conf import TracingSettings
-from config.tracing.database import STATEMENTS
+from config.tracing.database import STATEMENTS, watch_connection
 from config.tracing.spans import RunningSpan, SdkTracer, first_span, use_first
 from core.web.client_ip import is_in, parse_address
 from forward_auth.request import UNIX_PEER
@@ -126,6 +126,7 @@ class RequestTracer:
                 if path in CHECK_PATHS:
                     running.note({SOURCE: IN_MEMORY})
             heard = _Heard(start)
+            watch_connection(self._tracer)
             try:
                 with use_first(running):
                     response = application(environ, heard.start)

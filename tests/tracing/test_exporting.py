@@ -128,6 +128,19 @@ def test_a_collector_that_hangs_holds_no_request_and_little_memory(
     assert arrived[-1] == "span 999"
 
 
+def test_sizes_of_the_queue_that_contradict_each_other_stop_no_server(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")  # less than a batch
+
+    provider = make_provider(_settings(collector.url))
+    provider.get_tracer("tests").start_span("x").end()
+    provider.shutdown()
+
+    assert [span.name for span in collector.spans()] == ["x"]
+    assert caplog.messages == ["the sizes in OTEL_BSP_* are not used"]
+
+
 def test_a_process_ends_although_the_collector_hangs(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from pytest_django.fixtures import Settings
 
 from config.logging_config import JSONFormatter, TextFormatter
+from config.tracing import requests
 from config.tracing.database import Watch
 from config.tracing.requests import RequestTracer, parent_of
 from core import tracing
@@ -186,7 +187,12 @@ def test_a_question_of_an_app_that_is_answered_from_memory() -> None:
     ]
 
 
-def test_an_error_of_the_server_ends_its_span_without_its_text() -> None:
+def test_an_error_of_the_server_ends_its_span_without_its_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The connection of this thread is that of other tests, too.
+    monkeypatch.setattr(requests, "watch_connection", lambda _tracer: None)
+
     def broken(_environ: Any, _start: Any) -> Any:
         raise RuntimeError("anna@example.com")
 
@@ -249,8 +255,8 @@ class Connection:
         self.run("BEGIN")
         self.calls.append(autocommit)
 
-    def rollback(self) -> None:
-        self.calls.append("rollback")
+    def commit(self) -> None:
+        self.calls.append("commit")
 
     def run(self, sql: str) -> None:
         for wrapper in self.execute_wrappers:
@@ -265,7 +271,6 @@ def test_a_transaction_that_is_rolled_back() -> None:
         connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
         connection.run("SELECT 'anna@example.com'")
         connection.run("SELECT 2")
-        connection.rollback()
         connection.set_autocommit(True)
 
     of_database = {"db.system.name": "postgresql", "gatehouse.db.outcome": "rollback"}
@@ -275,8 +280,33 @@ def test_a_transaction_that_is_rolled_back() -> None:
         {**of_database, "gatehouse.db.statements": 2},
         False,
     )
-    assert connection.calls == [False, "rollback", True]
+    assert connection.calls == [False, True]
     assert "SELECT" not in found.text()
+
+
+def test_a_transaction_that_opens_its_connection_first() -> None:
+    """Django sets the mode of a new connection by the same method, inside of the first call."""
+    connection: Any = Connection()
+    begin = connection.set_autocommit
+
+    def connect_and_begin(autocommit: bool) -> None:
+        if not autocommit:
+            connection.set_autocommit(True)
+        begin(autocommit)
+
+    connection.set_autocommit = connect_and_begin
+    with recording() as found, tracing.span("first", is_root=True):
+        Watch(connection, found.tracer.otel)
+        connection.set_autocommit(False)
+        connection.run("SELECT 1")
+        connection.commit()
+        connection.set_autocommit(True)
+
+    assert [(name, of.get("gatehouse.db.outcome")) for name, _kind, of, _ in found.spans] == [
+        ("transaction", "commit"),
+        ("first", None),
+    ]
+    assert connection.calls == [True, False, "commit", True]
 
 
 def test_transactions_of_background_work_have_no_span() -> None:
