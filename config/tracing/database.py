@@ -24,7 +24,7 @@ class Watch:
         self._tracer, self._system = tracer, connection.vendor
         self._transaction: RunningSpan | None = None
         self._outcome = ROLLED_BACK
-        self._is_changing = False
+        self._is_beginning = False
         self._set_autocommit, self._commit = connection.set_autocommit, connection.commit
         connection.set_autocommit = self.set_autocommit  # type: ignore[method-assign]
         connection.commit = self.commit  # type: ignore[method-assign]
@@ -32,22 +32,23 @@ class Watch:
 
     def set_autocommit(self, autocommit: bool, *arguments: Any, **more: Any) -> None:
         """Begin a span with a transaction, before it waits for a lock; end it with its end."""
-        if self._is_changing:  # to begin, it connects first, and calls this once more
+        is_inner = self._is_beginning  # to begin, it connects first, and calls this once more
+        if autocommit and not is_inner:
+            self._end()
+        if autocommit or is_inner:
             self._set_autocommit(autocommit, *arguments, **more)
             return
-        if autocommit:
-            self._end()
-        elif first_span.get() is not None:
+        if first_span.get() is not None:
             span = self._tracer.start_span(
                 NAME, kind=SpanKind.CLIENT, attributes={SYSTEM: self._system}
             )
             self._transaction, self._outcome = RunningSpan(span), ROLLED_BACK
         # On SQLite the BEGIN is a statement like any other, on PostgreSQL it is none.
-        self._is_changing = True
+        self._is_beginning = True
         try:
             self._set_autocommit(autocommit, *arguments, **more)
         finally:
-            self._is_changing = False
+            self._is_beginning = False
 
     def commit(self) -> None:
         """Commit, and remember it for the span."""
@@ -59,7 +60,7 @@ class Watch:
     ) -> Any:
         """Count a statement (Django's documentation: database instrumentation)."""
         first = first_span.get()
-        if first is not None and not self._is_changing:
+        if first is not None and not self._is_beginning:
             first.statements += 1
             if self._transaction is not None:
                 self._transaction.statements += 1

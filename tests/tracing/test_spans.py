@@ -309,6 +309,35 @@ def test_a_transaction_that_opens_its_connection_first() -> None:
     assert connection.calls == [True, False, "commit", True]
 
 
+def test_what_runs_after_a_commit_has_a_transaction_of_its_own() -> None:
+    """Django calls it inside of the call that ends the first one."""
+    connection: Any = Connection()
+    change = connection.set_autocommit
+    waiting = ["UPDATE 1"]
+
+    def change_and_call(autocommit: bool) -> None:
+        change(autocommit)
+        if autocommit and waiting:
+            statement = waiting.pop()
+            connection.set_autocommit(False)
+            connection.run(statement)
+            connection.set_autocommit(True)
+
+    connection.set_autocommit = change_and_call
+    with recording() as found, tracing.span("first", is_root=True):
+        Watch(connection, found.tracer.otel)
+        connection.set_autocommit(False)
+        connection.commit()
+        connection.set_autocommit(True)
+
+    told = [
+        (of["gatehouse.db.outcome"], of["gatehouse.db.statements"])
+        for name, _kind, of, _failed in found.spans
+        if name == "transaction"
+    ]
+    assert told == [("commit", 0), ("rollback", 1)]
+
+
 def test_transactions_of_background_work_have_no_span() -> None:
     connection: Any = Connection()
     with recording() as found:
