@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from config.environment.variables import BY_NAME
 from tests.architecture.sources import ROOT
@@ -54,7 +55,7 @@ def test_image_runs_as_an_ordinary_user_and_is_watched() -> None:
     text = _text("Dockerfile")
 
     assert re.findall(r"(?m)^USER (.*)$", text) == ["10001:10001"]
-    assert "/health/ready" in text
+    assert '["python", "-IS", "config/server/health_check.py"]' in text
     assert re.findall(r"(?m)^CMD (.*)$", text) == ['["python", "manage.py", "serve"]']
 
 
@@ -66,6 +67,16 @@ def test_image_contains_only_what_the_server_runs() -> None:
     assert admitted & IGNORED_BY_DOCKER == set()
     assert {folder.parent.name for folder in ROOT.glob("*/apps.py")} <= admitted
     assert [name for name in sorted(admitted) if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["app", "checks"])
+def test_compose_gives_the_server_a_read_only_file_system_and_no_rights(name: str) -> None:
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"][name]
+
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
 
 
 def test_compose_sets_only_declared_variables() -> None:

@@ -1,34 +1,69 @@
-"""Builds and runs the image without a container engine, in folders made by debootstrap.
+"""Builds and runs the image without a container engine, in folders.
 
 A stage is a copy of a minimal Debian with Python, as the base image has it. RUN, COPY, ENV, USER
-and HEALTHCHECK work as in Docker. Processes see their folder as /, and use this machine's network.
+and HEALTHCHECK work as in Docker. Processes see their folder as / and their own process ids, and
+use this machine's network.
+
+apt of this machine fetches and verifies all packages at once; apt of a stage installs from those.
+Only dpkg is replaced there, by unpack.sh.
 """
 
+import hashlib
 import json
 import os
 import re
 import shlex
 import shutil
+import signal
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devtools.servers.processes import ROOT, ServerProcess, program
+from devtools.servers.processes import ROOT, STOP_SECONDS, ServerProcess, program
 
 BASE = re.compile(r"python:(?P<python>3\.\d+)-slim-(?P<suite>[a-z]+)")
-# The base image has the headers too; Debian's Python has other paths.
-PYTHON = (
-    "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
-    " python3 python3-venv python3-dev ca-certificates && apt-get clean"
-    " && ln -s /usr/bin/python3 /usr/local/bin/python"
+UNPACK = Path(__file__).with_name("unpack.sh")
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+MIRROR = "http://deb.debian.org/debian"
+# In each stage: all packages of this test, and what they depend on. Reading Debian's whole list in
+# each stage would cost more than installing.
+PACKAGES = "var/packages"
+BARE = ("?essential", "apt", "passwd")
+# Of a Debian before its first package.
+FOLDERS = (
+    *("etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/trusted.gpg.d", "var/log/apt"),
+    *(
+        "dev",
+        "var/lib/apt/lists/partial",
+        "var/cache/apt/archives/partial",
+        "var/lib/dpkg",
+        "usr/local/bin",
+    ),
 )
-# What the images of Debian set: no waiting for the disk, no packages kept, no translated lists.
-CONTAINER = {
-    "etc/dpkg/dpkg.cfg.d/docker-apt-speedup": "force-unsafe-io\n",
-    "etc/apt/apt.conf.d/docker-clean": 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n',
-    "etc/apt/apt.conf.d/docker-no-languages": 'Acquire::Languages "none";\n',
-}
+# Linux, Documentation/admin-guide/devices.txt.
+DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
+INTO_USR = ("bin", "lib", "lib64", "sbin")
+ACCOUNTS = ("passwd", "group")
+# No translated lists, no terminal for dpkg, and no user of its own for fetching.
+APT = """Acquire::Languages "none";
+APT::Sandbox::User "root";
+Dpkg::Use-Pty "0";
+"""
+UNPACKS = """Dir::Bin::dpkg "{0}";
+#clear DPkg::Pre-Install-Pkgs;
+"""
+INSTALL = "apt-get update && apt-get install -y --no-install-recommends"
+INSTALLED = re.compile(rf"{INSTALL} (.*?) (?:&&|$)")
+# The base image has the headers and pip, too; Debian's Python has other paths.
+PYTHON = (
+    f"{INSTALL} python3 python3-venv libpython3-dev ca-certificates"
+    " && ln -s /usr/bin/python3 /usr/local/bin/python && rm /usr/lib/python3.*/EXTERNALLY-MANAGED"
+    ' && python "$(echo /usr/share/python-wheels/pip-*.whl)/pip" install --quiet --no-compile'
+    " --no-index --root-user-action=ignore --find-links /usr/share/python-wheels pip"
+)
 # How this machine reaches its package indexes, if that is configured.
 CARRIED = (
     "/etc/resolv.conf",
@@ -36,7 +71,20 @@ CARRIED = (
     "/etc/pip.conf",
     *(str(Path.home() / name) for name in (".config/pip/pip.conf", ".pip/pip.conf")),
 )
+LINKED = ("usr", "var", "lib")
 INSTRUCTION = re.compile(r"([A-Z]+)\s+(.*)", re.DOTALL)
+
+
+class Container(ServerProcess):
+    """A program with the process id 1 in its own view. unshare, its parent, ignores signals."""
+
+    def stop(self, first: signal.Signals = signal.SIGTERM) -> None:
+        if self.process.poll() is None:
+            for child in self.children():
+                os.kill(child, first)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_SECONDS)
+        self.kill()
 
 
 @dataclass(slots=True)
@@ -49,6 +97,8 @@ class Stage:
     workdir: str = "/"
     health: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
+    # Folder of the image -> folder of this machine. If there are any, the rest is read-only.
+    volumes: dict[str, Path] = field(default_factory=dict)
 
     def run(
         self, *command: str, user: str | None = None, **more: str
@@ -59,16 +109,22 @@ class Stage:
         )
 
     def start(self, command: Sequence[str], log: Path, **more: str) -> ServerProcess:
-        """Start a program in the folder, in the background."""
-        return ServerProcess(self.inside(command), log, environment=self._own(more))
+        """Start a program in the folder, in the background. It has the process id 1 there."""
+        return Container(self.inside(command), log, environment=self._own(more))
 
     def inside(self, command: Sequence[str], user: str | None = None) -> list[str]:
         """The command line that runs `command` in the folder, with its PATH."""
         entered = f"cd {shlex.quote(self.workdir)} && exec {shlex.join(command)}"
         chroot = ["chroot", f"--userspec={user or self.user}", str(self.folder)]
-        outer = f"mount -t proc proc {self.folder}/proc && exec {shlex.join(chroot)} /bin/sh -c "
-        # The mount is visible in this namespace only, and ends with it.
-        return [program("unshare"), "--mount", "/bin/sh", "-c", outer + shlex.quote(entered)]
+        mounts = [f"mount --bind {self.folder} {self.folder}"]
+        mounts += [f"mount --bind {to} {self.folder}{at}" for at, to in self.volumes.items()]
+        if self.volumes:
+            mounts += [f"mount -o remount,bind,ro {self.folder}"]
+        mounts += [f"mount -t proc proc {self.folder}/proc"]
+        outer = " && ".join([*mounts, f"exec {shlex.join(chroot)} /bin/sh -c "])
+        # The mounts are visible in this namespace only, and end with it.
+        own = [program("unshare"), "--mount", "--pid", "--fork", "--kill-child"]
+        return [*own, "/bin/sh", "-c", outer + shlex.quote(entered)]
 
     def _own(self, more: Mapping[str, str]) -> dict[str, str]:
         usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -100,17 +156,69 @@ class Stage:
             raise RuntimeError(f"RUN {text[:80]}: {done.stderr[-2000:]}{done.stdout[-1000:]}")
 
 
-def make_bare(folder: Path) -> Path:
-    """A bare Debian, of the version that the base image of the Dockerfile has."""
-    made = [program("debootstrap"), "--variant=minbase", _base()["suite"], str(folder), *_mirror()]
-    done = subprocess.run(made, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"debootstrap: {done.stdout[-2000:]}{done.stderr[-1000:]}")
+def make_bare(folder: Path, *more: str) -> Path:
+    """A bare Debian, of the version that the base image of the Dockerfile has.
+
+    `more`: packages that stages install beside those of the Dockerfile.
+    """
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True)
+    for name in INTO_USR:
+        (folder / "usr" / name).mkdir(parents=True)
+        (folder / name).symlink_to(f"usr/{name}")
+    for name, numbers in DEVICES.items():
+        os.mknod(folder / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(*numbers))
+        (folder / "dev" / name).chmod(0o666)
+    (folder / "var/lib/dpkg/status").touch()
+    runs = [PYTHON, *(rest for name, rest in _instructions() if name == "RUN")]
+    asked = " ".join(name for run in runs for name in INSTALLED.findall(" ".join(run.split())))
+    debian = f"[signed-by={KEYRING}] {_mirror()} {_base()['suite']} main"
+    _apt(folder, debian, "--download-only", *BARE, *asked.split(), *more)
+    _make_source(folder / "var/cache/apt/archives", folder / PACKAGES)
+    _apt(folder, f"[trusted=yes] file:{folder / PACKAGES} ./", *BARE)
+    shutil.rmtree(folder / "var/lib/apt/lists")
+    for name in ACCOUNTS:
+        shutil.copy(folder / f"usr/share/base-passwd/{name}.master", folder / "etc" / name)
+    (folder / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:/{PACKAGES} ./\n")
+    (folder / "etc/apt/apt.conf.d/container").write_text(APT)
+    shutil.copy(UNPACK, folder / "usr/local/bin/unpack")
+    replace_dpkg(folder, replaced=True)
     _carry_in(folder)
-    for name, text in CONTAINER.items():
-        (folder / name).write_text(text)
-    Stage(folder).do("apt-get clean")
     return folder
+
+
+def _apt(folder: Path, source: str, *arguments: str) -> None:
+    """Let apt of this machine install into a folder. Raises RuntimeError."""
+    (folder / "etc/apt/sources.list").write_text(f"deb {source}\n")
+    settings = folder / "etc/apt/apt.conf.d/container"
+    settings.write_text(f'{APT}{UNPACKS.format(UNPACK)}Dir "{folder}/";\n')
+    environment = {**os.environ, "APT_CONFIG": str(settings), "UNPACK_ROOT": str(folder)}
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *arguments]):
+        done = subprocess.run(
+            ["apt-get", *command], env=environment, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{command}: {done.stdout[-2000:]}{done.stderr[-1000:]}")
+
+
+def _make_source(fetched: Path, folder: Path) -> None:
+    """A package source of what apt has fetched and verified."""
+    folder.mkdir()
+    entries = []
+    for file in sorted(fetched.glob("*.deb")):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        fields = subprocess.run(["dpkg-deb", "--field", file], capture_output=True, text=True)
+        # apt would decode the names of packages with an epoch.
+        named = file.rename(folder / f"{len(entries)}.deb")
+        place = f"Filename: ./{named.name}\nSize: {named.stat().st_size}\nSHA256: {digest}\n"
+        entries.append(fields.stdout + place)
+    (folder / "Packages").write_text("\n".join(entries))
+
+
+def replace_dpkg(folder: Path, *, replaced: bool) -> None:
+    """Let apt use unpack.sh, or the real dpkg with the scripts of packages."""
+    used = UNPACKS.format("/usr/local/bin/unpack") if replaced else ""
+    (folder / "etc/apt/apt.conf.d/dpkg").write_text(used)
 
 
 def make_base(bare: Path, folder: Path) -> Path:
@@ -165,14 +273,15 @@ def _instructions() -> list[tuple[str, str]]:
 def copy(source: Path, target: Path) -> Path:
     """Copy a folder with owners and permissions; returns `target`.
 
-    What lies in /usr becomes hard links: dpkg and Python replace files there, they never write
+    What lies in /usr and /var becomes hard links: programs replace files there, they never write
     into one.
     """
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     parts = sorted(source.iterdir())
-    linked = [str(part) for part in parts if part.name == "usr" and not part.is_symlink()]
+    linked = [str(part) for part in parts if part.name in LINKED and not part.is_symlink()]
     copied = [str(part) for part in parts if str(part) not in linked]
-    subprocess.run(["cp", "-a", "--reflink=auto", *copied, str(target)], check=True)
+    if copied:
+        subprocess.run(["cp", "-a", "--reflink=auto", *copied, str(target)], check=True)
     if linked:
         subprocess.run(["cp", "-al", *linked, str(target)], check=True)
     shutil.copystat(source, target)
@@ -203,8 +312,8 @@ def _copy_in(stage: Stage, stages: dict[str, Stage], words: list[str]) -> None:
             shutil.copy(place, goal / place.name)
 
 
-def _mirror() -> list[str]:
+def _mirror() -> str:
     """The package sources of this machine, if it names them."""
     asked = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]
     found = subprocess.run(asked, capture_output=True, text=True)
-    return found.stdout.split()[:1]
+    return (found.stdout.split() or [MIRROR])[0]

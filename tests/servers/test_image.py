@@ -3,14 +3,22 @@
 import os
 import re
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from devtools.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
-from tests.servers.image import Stage, build, copy, make_bare, make_base
+from devtools.servers.processes import (
+    ROOT,
+    STOP_SECONDS,
+    ServerProcess,
+    accepts_connections,
+    free_port,
+)
+from tests.servers.image import INSTALL, Stage, build, copy, make_bare, make_base, replace_dpkg
 
 POSTGRES = re.search(r"image: postgres:(\d+)-", (ROOT / "compose.yaml").read_text())
 EMAIL = "anna@example.com"
@@ -22,7 +30,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bare Debian, without Python."""
     if os.getuid() != 0:
         pytest.skip("folders that are a machine of their own need root")
-    return make_bare(tmp_path_factory.mktemp("bare") / "bare")
+    assert POSTGRES is not None
+    return make_bare(tmp_path_factory.mktemp("bare") / "bare", f"postgresql-{POSTGRES[1]}")
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +42,16 @@ def base(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def image(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """The built image."""
-    return build(base, tmp_path_factory.mktemp("image"))
+    """The built image, run as the docs ask: what is outside its volumes is read-only."""
+    folder = tmp_path_factory.mktemp("image")
+    built = build(base, folder)
+    # The Python of the base image is compiled.
+    built.run("python", "manage.py", "check", user="0:0", PYTHONDONTWRITEBYTECODE="")
+    built.volumes = {"/data": folder / "data", "/tmp": folder / "tmp"}
+    for volume in built.volumes.values():
+        volume.mkdir()
+        os.chown(volume, 10001, 10001)
+    return built
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +60,7 @@ def postgres(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     assert POSTGRES is not None
     folder = tmp_path_factory.mktemp("postgres")
     server = Stage(copy(base, folder / "server"))
-    server.do(
-        f"apt-get update && apt-get install -y --no-install-recommends postgresql-{POSTGRES[1]}"
-    )
+    server.do(f"{INSTALL} postgresql-{POSTGRES[1]} && useradd --system postgres")
     server.user = "postgres:postgres"
     programs = f"/usr/lib/postgresql/{POSTGRES[1]}/bin"
     cluster = ["-D", "/tmp/data", "-U", "gatehouse", "-A", "trust", "--encoding=UTF8"]
@@ -76,8 +91,9 @@ def served(image: Stage, postgres: str, tmp_path: Path) -> Iterator[ServerProces
 
 @pytest.fixture
 def without_python(bare: Path, tmp_path: Path) -> Stage:
-    """A Debian without Python, with the scripts of the project."""
+    """A Debian without Python, whose packages run their scripts, with those of the project."""
     stage = Stage(copy(bare, tmp_path / "bare"))
+    replace_dpkg(stage.folder, replaced=False)
     shutil.copytree(ROOT / "scripts", stage.folder / "work" / "scripts")
     shutil.copytree(ROOT / "requirements", stage.folder / "work" / "requirements")
     stage.workdir = "/work"
@@ -112,13 +128,45 @@ def test_the_image_backs_up_restores_and_upgrades_with_postgresql(
 
 def test_the_image_runs_as_an_ordinary_user(image: Stage, served: ServerProcess) -> None:
     assert image.run("id", "-u").stdout == "10001\n"
-    assert image.run("touch", "/app/x").returncode == 1
+    assert "Read-only file system" in image.run("touch", "/app/x", user="0:0").stderr
+    assert "Permission denied" in replace(image, volumes={}).run("touch", "/app/x").stderr
     assert image.run("python", "-c", "import ldap").stderr == ""
     with socket.create_connection(("127.0.0.1", int(image.environment["PORT"])), 10) as caller:
         caller.sendall(
             b"GET /sign-in HTTP/1.1\r\nHost: localhost:8000\r\nConnection: close\r\n\r\n"
         )
         assert caller.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+
+
+def test_the_image_has_no_tool_that_compiles_or_installs(image: Stage) -> None:
+    for name in ("cc", "gcc", "make", "perl5.40", "pip", "pip3"):
+        assert image.run("sh", "-c", f"command -v {name}").returncode == 127
+    for python in ("python", "/usr/local/bin/python"):
+        for module in ("pip", "ensurepip"):
+            done = image.run(python, "-c", f"import {module}")
+            assert f"No module named '{module}'" in done.stderr
+
+
+def test_scanners_find_postgresql_in_the_image(image: Stage) -> None:
+    note = (image.folder / "var/lib/dpkg/status.d/postgresql-client-17").read_text()
+    version = re.search(r"(?m)^Version: ([\d.]+)", note)
+    assert version is not None
+
+    for name in ("pg_dump", "pg_restore", "psql"):
+        assert f"(PostgreSQL) {version[1]} " in image.run(name, "--version").stdout
+
+
+def test_the_image_stops_at_the_signal_of_the_container_engine(
+    image: Stage, served: ServerProcess
+) -> None:
+    """Its first process has the id 1, for which the kernel has no default of SIGTERM."""
+    (first,) = served.children()
+    assert re.search(r"(?m)^NSpid:\t\d+\t1$", Path(f"/proc/{first}/status").read_text())
+
+    os.kill(first, signal.SIGTERM)
+
+    assert served.process.wait(STOP_SECONDS) == 0
+    assert image.run(*image.health).returncode == 1
 
 
 def test_without_root_a_message_says_how_to_install_python(without_python: Stage) -> None:
