@@ -41,6 +41,7 @@ need_file python3-dev /usr/include/python3*/Python.h \
     "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h"
 need nodejs node nodejs
 need npm npm
+need systemd systemd-analyze
 need_file fonts-dejavu-core /usr/share/fonts/truetype/* /Library/Fonts
 
 if [ -z "$missing" ]; then exit 0; fi

@@ -14,13 +14,18 @@ UNIX = "unix:"
 ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
 
 
+def reachable(host: str) -> str:
+    """The address at which this machine reaches a server that listens on `host`."""
+    return ANY.get(host, host)
+
+
 def _connect(host: str, port: int) -> socket.socket:
     if host.startswith(UNIX):
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(TIMEOUT_SECONDS)
         connection.connect(host.removeprefix(UNIX))
         return connection
-    return socket.create_connection((ANY.get(host, host), port), TIMEOUT_SECONDS)
+    return socket.create_connection((reachable(host), port), TIMEOUT_SECONDS)
 
 
 def is_ready(host: str, port: int) -> bool:

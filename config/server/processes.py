@@ -9,6 +9,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, connections
 from granian import Granian
-from granian._granian import ASGIWorker, CallbackScheduler
+from granian._granian import ASGIWorker, CallbackScheduler, SocketHolder
 from granian._signals import set_loop_signals
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -29,7 +30,9 @@ from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
 from config.pages import load_pages
 from config.server.dispatch import Serving, no_answers
+from config.server.health_check import reachable
 from config.server.shutdown import SETTLE_SECONDS, stop_accepting
+from config.server.systemd import accept_again, notify, passed_listener, report_life
 from core import tracing
 from core.file_descriptors import CONNECTIONS, allow_all
 from core.metrics import COUNTERS
@@ -93,15 +96,47 @@ def run_server(application: str = WHOLE) -> None:
 class _Server(Granian):
     """Stops its workers in two steps: no new connections, and a moment later the end."""
 
-    _is_stopping = False
+    _passed: socket.socket | None = None
+
+    def __init__(self, *of_library: Any, **more: Any) -> None:
+        super().__init__(*of_library, **more)
+        self._stopping = threading.Event()
+
+    def _init_shared_socket(self) -> None:
+        """Open the listening socket, or take over the one that systemd has opened."""
+        self._passed = passed_listener()
+        if self._passed is None:
+            super()._init_shared_socket()
+            report_life(str(settings.SOCKET or "") or _own_address(), self._stopping)
+            return
+        accept_again(self._passed)
+        is_file = self._passed.family == socket.AF_UNIX
+        make: Any = SocketHolder  # its types lack the parameters
+        # All workers accept from it, as they do from a socket file.
+        self._ssp, self._shd = None, make(self._passed.fileno(), is_file, self.backlog)
+        self._sfd, self._sso = self._passed.fileno(), self._passed
+        report_life(self._passed.getsockname(), self._stopping)
+
+    def _drop_shared_socket(self) -> None:
+        """The socket of systemd stays open until the workers have stopped."""
+        if self._passed is None:
+            super()._drop_shared_socket()
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        try:
+            super().shutdown(exit_code)
+        finally:
+            if self._passed is not None:
+                accept_again(self._passed)
 
     def signal_handler_interrupt(self, *_of_signal: Any, **_more: Any) -> None:
         """SIGTERM, SIGINT."""
-        if not self._is_stopping:
-            self._is_stopping = True
+        if not self._stopping.is_set():
+            self._stopping.set()
             threading.Thread(target=self._stop, name="stopping", daemon=True).start()
 
     def _stop(self) -> None:
+        notify("STOPPING=1")
         for worker in multiprocessing.active_children():
             with suppress(ProcessLookupError):
                 if worker.pid:
@@ -111,6 +146,10 @@ class _Server(Granian):
             # Repeated, because the library forgets a signal while it replaces a worker.
             super().signal_handler_interrupt()
             time.sleep(TELL_SECONDS)
+
+
+def _own_address() -> tuple[str, int]:
+    return reachable(settings.HOST), settings.PORT
 
 
 class _Taking(CallbackScheduler):

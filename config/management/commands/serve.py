@@ -13,6 +13,7 @@ from django.db import connection
 from accounts.services.anonymous import sync_anonymous_user
 from accounts.services.first_run import ensure_owner, issue_setup_link
 from config.server.processes import CHECKS, run_server
+from config.server.systemd import SocketError, describe, passed_listener
 from core.crypto.encryption_key import require_same_key
 from core.errors import GatehouseError
 from core.health import pending_migrations
@@ -130,11 +131,28 @@ def _warning_of_anonymous_mode() -> list[str]:
 
 
 def _address() -> str:
+    passed = _passed()
+    if passed is not None:
+        return f"{passed}, opened by systemd"
     return settings.HOST if settings.SOCKET else f"{settings.HOST}:{settings.PORT}"
+
+
+def _passed() -> str | None:
+    """Where systemd listens for this process, if it does. Raises CommandError."""
+    try:
+        listener = passed_listener()
+    except SocketError as error:
+        raise CommandError(str(error)) from error
+    if listener is None:
+        return None
+    with listener:
+        return describe(listener)
 
 
 def _check_address() -> None:
     """Can it listen there? Raises CommandError."""
+    if _passed() is not None:
+        return
     if settings.SOCKET:
         _check_socket(settings.SOCKET)
     else:
