@@ -12,8 +12,8 @@ PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test lint reference docs pictures messages setup-ldap setup-otel attacks mutants soak \
-	bench
+.PHONY: help run demo setup test lint reference sbom docs pictures messages setup-ldap setup-otel attacks \
+	mutants soak bench
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
@@ -47,6 +47,10 @@ reference: ## Generate the reference pages of settings, commands and the API.
 	$(BIN)/python -m config.environment --write
 	$(BIN)/python -m scripts.reference
 	$(BIN)/python -m scripts.openapi
+
+sbom: ## Write a bill of materials of the Python packages, sbom.cdx.json; ARGS="base ldap": those.
+	@sh scripts/environment.sh base
+	@$(BIN)/python -m scripts.sbom $(ARGS) > sbom.cdx.json
 
 docs: ## Make a site of docs/ in site/; ARGS=serve: show it while you write.
 	@sh scripts/environment.sh base docs

@@ -295,21 +295,20 @@ def _copy_in(stage: Stage, stages: dict[str, Stage], words: list[str]) -> None:
     if words[0].startswith("--from="):
         copy(stages[words[0].partition("=")[2]].folder / sources[0].strip("/"), goal)
         return
-    if sources == ["."]:
+    whole = sources == ["."]
+    if whole:
         sources = [
             line.strip("!/")
             for line in (ROOT / ".dockerignore").read_text().split()
             if line.startswith("!")
         ]
-    goal.mkdir(parents=True, exist_ok=True)
     for source in sources:
-        place = ROOT / source
+        place, to = ROOT / source, goal / (source if whole else Path(source).name)
+        to.parent.mkdir(parents=True, exist_ok=True)
         if place.is_dir():
-            shutil.copytree(
-                place, goal / place.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
-            )
+            shutil.copytree(place, to, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         else:
-            shutil.copy(place, goal / place.name)
+            shutil.copy(place, to)
 
 
 def _mirror() -> str:

@@ -1,5 +1,6 @@
 """The image, built from the Dockerfile, runs with PostgreSQL of the version in compose.yaml."""
 
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from devtools.servers.processes import (
 from tests.servers.image import INSTALL, Stage, build, copy, make_bare, make_base, replace_dpkg
 
 POSTGRES = re.search(r"image: postgres:(\d+)-", (ROOT / "compose.yaml").read_text())
+# What names of packages treat as equal (PEP 503).
+NAME = re.compile("[-_.]+")
 EMAIL = "anna@example.com"
 PUBLIC = "http://localhost:8000"
 
@@ -145,6 +148,19 @@ def test_the_image_has_no_tool_that_compiles_or_installs(image: Stage) -> None:
         for module in ("pip", "ensurepip"):
             done = image.run(python, "-c", f"import {module}")
             assert f"No module named '{module}'" in done.stderr
+
+
+def test_the_image_lists_its_packages(image: Stage) -> None:
+    lister = "import importlib.metadata as m; [print(d.name, d.version) for d in m.distributions()]"
+    installed = image.run("python", "-c", lister).stdout.split()
+    listed = json.loads(image.run("cat", "sbom.cdx.json").stdout)["components"]
+
+    named = {(part["name"], part["version"]) for part in listed}
+    assert {(NAME.sub("-", name).lower(), version) for name, version in named} == {
+        (NAME.sub("-", name).lower(), version)
+        for name, version in zip(installed[::2], installed[1::2], strict=True)
+    }
+    assert {"django", "python-ldap"} <= {name for name, _version in named}
 
 
 def test_scanners_find_postgresql_in_the_image(image: Stage) -> None:
