@@ -36,9 +36,10 @@ from tests.servers.apache import apache_configuration
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 # What the shell examples call beside manage.py.
 PROGRAMS = {
-    ".venv/bin/python", "caddy", "createdb", "createuser", "curl", "docker", "echo", "export",
-    "install", "kubectl", "ldapadd", "make", "mongoexport", "nice", "npm", "php", "pre-commit",
-    "psql", "pveum", "python3", "sed",
+    ".venv/bin/python", "caddy", "cd", "cp", "createdb", "createuser", "curl", "docker", "echo",
+    "export", "helm", "install", "journalctl", "kubectl", "ldapadd", "make", "mongoexport", "nice",
+    "npm", "php", "pre-commit", "psql", "pveum", "python3", "sed", "systemctl", "systemd-run",
+    "useradd",
 }  # fmt: skip
 COMMAND = re.compile(r"manage\.py ((?:[^|<>)#\n\"']|\"[^\"]*\"|'[^']*')+)")
 OPENAPI = json.loads((ROOT / "docs" / "reference" / "openapi.json").read_text())
