@@ -38,7 +38,7 @@ COPY . /app
 WORKDIR /app
 # The user of the container cannot write here, so Python files are compiled now.
 RUN /venv/bin/python -m compileall -q /app \
-    && /venv/bin/python -m scripts.sbom base ldap > /app/sbom.cdx.json
+    && /venv/bin/python -m scripts.sbom base ldap otel > /app/sbom.cdx.json
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
