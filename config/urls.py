@@ -4,6 +4,8 @@ Modules are named, not imported: Django imports one when a path below its prefix
 URL is made, and config.pages loads all of them. Commands need none.
 """
 
+from typing import Any
+
 from django.http import HttpResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
@@ -23,7 +25,7 @@ def robots(_request: object) -> HttpResponse:
     return HttpResponse("User-agent: *\nDisallow: /\n", content_type="text/plain")
 
 
-def later(module: str, namespace: str | None = None) -> tuple[str, str | None, str | None]:
+def later(module: str, namespace: str | None = None) -> Any:  # the stubs know imported ones only
     """What include() returns for this module, without importing it. namespace: its `app_name`."""
     return module, namespace, namespace
 

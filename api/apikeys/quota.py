@@ -70,7 +70,8 @@ def is_due(key_id: str, noted_at: datetime | None, now: datetime) -> bool:
 def next_note(key_id: str, noted_at: datetime | None, now: datetime) -> datetime:
     """When is_due() is true again, after it was asked at `now`. noted_at: as there."""
     state = _quotas.get(key_id)
-    known = [each for each in (noted_at, state and state.noted_at) if each is not None]
+    seen = None if state is None else state.noted_at
+    known = [each for each in (noted_at, seen) if each is not None]
     return max(known) + NOTE_EVERY if known else now
 
 

@@ -8,7 +8,6 @@ compares them), and all migrations are recorded as applied.
 from collections.abc import Callable, Iterator
 
 from django.apps import apps
-from django.apps.registry import Apps
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -16,6 +15,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations import Migration, RunPython, RunSQL, SeparateDatabaseAndState
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import StateApps
 from django.db.models import Model
 
 # Beside the schema, these change rows that an empty database does not have.
@@ -78,7 +78,7 @@ def _is_of_schema(operation: Operation) -> bool:
     return is_django and not isinstance(operation, NOT_OF_SCHEMA)
 
 
-def _models(state: Apps, executor: MigrationExecutor) -> Iterator[type[Model]]:
+def _models(state: StateApps, executor: MigrationExecutor) -> Iterator[type[Model]]:
     """The models with a table in this database, of apps that have migrations."""
     database = executor.connection
     for model in state.get_models():
@@ -90,7 +90,9 @@ def _models(state: Apps, executor: MigrationExecutor) -> Iterator[type[Model]]:
             yield model
 
 
-def _write_first_rows(migration: Migration, state: Apps, editor: BaseDatabaseSchemaEditor) -> None:
+def _write_first_rows(
+    migration: Migration, state: StateApps, editor: BaseDatabaseSchemaEditor
+) -> None:
     if router.allow_migrate(editor.connection.alias, migration.app_label):
         for operation in migration.operations:
             if isinstance(operation, RunPython):

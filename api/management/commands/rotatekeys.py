@@ -8,7 +8,7 @@ from django.core.management import CommandError, CommandParser
 from django.utils.formats import date_format
 
 from accounts.actors import SYSTEM
-from api.tokens import signing_keys
+from api.tokens import algorithms, signing_keys
 from api.tokens.signing_keys import Rotation
 from core.commands import GatehouseCommand
 
@@ -57,7 +57,7 @@ class Command(GatehouseCommand):
 
     def _rotate(self, rotate: Rotate) -> None:
         """Rotate the keys of each algorithm in use."""
-        done = [rotate(actor=SYSTEM, algorithm=name) for name in signing_keys.used_algorithms()]
+        done = [rotate(actor=SYSTEM, algorithm=name) for name in algorithms.used_algorithms()]
         rotations = [rotation for rotation in done if rotation is not None]
         if not rotations:
             raise CommandError(
