@@ -21,20 +21,21 @@ _backend = KeySetBackend(TYP.lower(), AccessKeys())
 
 def id_token(grant: Grant, user: User, *, now: int, ends: int, access: str, nonce: str = "") -> str:
     """now, ends: seconds since 1970. access: the access token beside it. nonce: of the request."""
+    app = grant.app
     claims: dict[str, Any] = {
         "iss": settings.PUBLIC_URL,
-        "aud": grant.app.client_id,
+        "aud": app.client_id,
         "iat": now,
         "exp": ends,
         "auth_time": int(grant.auth_time.timestamp()),
         "acr": _acr_of(grant),
         "amr": grant.methods,
-        "sid": session_of(grant.app, grant.sid),
-        "at_hash": _half_hash(access, algorithm_of(grant.app)),
+        "sid": session_of(app, grant.sid),
+        "at_hash": _half_hash(access, algorithm_of(app)),
         **({"nonce": nonce} if nonce else {}),
-        **claims_of(grant.app, user, grant.scope.split(), grant.claims.get("id_token", ())),
+        **claims_of(app, user, grant.scope.split(), grant.claims.get("id_token", ())),
     }
-    return signed_for(grant.app, claims)
+    return signed_for(app, claims)
 
 
 def read_hint(text: str) -> dict[str, Any]:
