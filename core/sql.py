@@ -283,7 +283,7 @@ def _fetch(connection: Any, statement: str, parameters: Sequence[Any]) -> Any:
             with connection.wrap_database_errors:
                 raise
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(statement, parameters or None)
         return cursor.fetchone()
 
 
@@ -296,7 +296,7 @@ def _write(connection: Any, statement: str, parameters: Sequence[Any]) -> int:
             with connection.wrap_database_errors:
                 raise
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(statement, parameters or None)
         return int(cursor.rowcount)
 
 

@@ -108,6 +108,8 @@ def code_at_once(given: Given, session: str, ip: str) -> str | None:
         return None
     try:
         target = _target(given)
+        if not target.redirect_uri.isascii():
+            return None  # a header has to be encoded
         _require_pushed(target.app, None)
         asked = _asked(given, target.app)
         live = find_live_session(session)
