@@ -95,7 +95,6 @@ class KeySetCache:
 key_set_cache = KeySetCache()
 
 
-# What says which algorithms are in use beside JWT_ALGORITHM.
 class AccessKeys:
     """The keys of access tokens: the key set, or only JWT_SECRET if set (ASVS 9.1.2)."""
 
