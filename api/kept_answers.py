@@ -12,6 +12,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.sessions.store import SessionStore
 from api.apikeys import quota
 from api.permissions import AuthContext
 from api.tokens.sql import find_family
@@ -56,7 +57,8 @@ def _ends_of(
     if auth.session_id is None:
         return None
     if not auth.has_token:
-        end = request.session.next_change() if hasattr(request, "session") else None
+        session = getattr(request, "session", None)
+        end = session.next_change() if isinstance(session, SessionStore) else None
         return None if end is None else [end]
     found = find_family(auth.session_id)
     if found is None:
