@@ -30,7 +30,7 @@ PARTS = (
     *("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_COOKIE", "HTTP_ACCEPT", "HTTP_ACCEPT_LANGUAGE"),
     *("CONTENT_TYPE", "HTTP_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"),
 )
-CREDENTIALS = frozenset({"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"})
+CREDENTIALS = frozenset({"HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_COOKIE"})
 MAX_KEY_LENGTH = 8 * 1024
 
 
@@ -67,8 +67,9 @@ def _key_of(environ: Environ) -> bytes | None:
         return None
     if any(name in environ for name in OTHERS):
         return None
-    if "HTTP_COOKIE" in environ and not environ.keys().isdisjoint(CREDENTIALS):
-        return None  # two credentials
+    # Two credentials have two ends, and two keys two quotas.
+    if len(CREDENTIALS & environ.keys()) != 1:
+        return None
     # Each part with its length, so that no two requests have the same input; an empty header is
     # another request than one without it.
     values = [environ.get(name) for name in PARTS]

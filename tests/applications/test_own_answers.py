@@ -178,6 +178,7 @@ def test_what_is_no_single_credential_is_answered_by_django(
     key, token = SENT["key"](viewer), SENT["token"](viewer)
 
     assert not site.is_hot(**key, **token)
+    assert not site.is_hot(**key, **SENT["key as bearer"](viewer))
     settings.REQUIRE_API_KEY_AND_TOKEN = True
     assert not site.is_hot(**key, **token)
     assert site.ask(**key).status == site.ask(**token).status == "401 Unauthorized"
@@ -374,6 +375,6 @@ def test_an_answer_that_sets_a_cookie_is_for_its_request_alone(site: Site) -> No
 
     front = OwnAnswers(django)
     for _again in range(2):
-        front(RequestFactory().get(PATH).environ, lambda *_said: None)
+        front(RequestFactory().get(PATH).environ | {"HTTP_COOKIE": "b=c"}, lambda *_said: None)
 
     assert site.count == 2
