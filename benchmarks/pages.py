@@ -5,7 +5,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.results import memory_gigabytes, processor
+from benchmarks.results import load_average, memory_gigabytes, processor
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -29,7 +29,8 @@ def circumstances() -> str:
     """When and on what: one sentence without its end."""
     return (
         f"{datetime.now(UTC):%-d %B %Y}, {os.cpu_count()} cores ({processor()}),"
-        f" {memory_gigabytes():.0f} GB, Python {platform.python_version()}"
+        f" {memory_gigabytes():.0f} GB, Python {platform.python_version()}; load average at the end"
+        f" {load_average()}, of which the measurement makes about two"
     )
 
 

@@ -118,6 +118,12 @@ class Filling:
     def time(self, step: float = STEP_SECONDS) -> str:
         return self.dialect.time.format(seconds=f"{self.begin} + i * {step}")
 
+    def recently(self, days: int) -> str:
+        """Some time in the last two weeks, in no order, and so many days later."""
+        now = self.begin + STEP_SECONDS * MOST
+        seconds = f"{now + days * 86_400} - i * 104729 % 1209600"
+        return self.dialect.time.format(seconds=seconds)
+
     def run(self, users: int, events: int) -> None:
         """Add so many rows; print what is done."""
         for model, expressions in self._tables(users):
@@ -158,7 +164,14 @@ class Filling:
         yield (
             BrowserSession,
             of_user
-            | {"session_key": secret, "public_id": self.uuid(2), "created_at": at, "ip": network},
+            | {
+                "session_key": secret,
+                "public_id": self.uuid(2),
+                "created_at": at,
+                "ip": network,
+                "last_seen_at": self.recently(0),
+                "expire_date": self.recently(30),
+            },
         )
         yield (
             ApiKey,
