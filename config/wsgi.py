@@ -18,7 +18,9 @@ from core.lazy import LazyFunction  # noqa: E402
 from forward_auth.checker import CHECKER  # noqa: E402
 from forward_auth.wsgi import LIVE, FastPath  # noqa: E402
 
-_pages = LoadingPages(django, {LIVE}, front=LazyFunction("oidc_provider.fast_path.FastEndpoints"))
+FRONT = LazyFunction("oidc_provider.views.fast_path.FastEndpoints")
+
+_pages = LoadingPages(django, {LIVE}, front=FRONT)
 # Calling a method takes less than calling an object.
 _fast = FastPath(fast_path_only(_pages), CHECKER)
 application, cached_response = mount(_fast.__call__), _fast.cached_response

@@ -22,9 +22,9 @@ from accounts.sessions.store import SIGNED_IN_AT, SessionStore
 from applications.models import App
 from audit.models import AuditEvent
 from moderation.models import Ban
-from oidc_provider import fast_path
-from oidc_provider.fast_path import AUTHORIZE, TOKEN, FastEndpoints
 from oidc_provider.models import AuthorizationCode, Consent, Grant
+from oidc_provider.views import fast_path
+from oidc_provider.views.fast_path import AUTHORIZE, TOKEN, FastEndpoints
 from tests.oidc_provider.relying_party import (
     CALLBACK,
     VERIFIER,
@@ -35,7 +35,7 @@ from tests.oidc_provider.relying_party import (
 pytestmark = pytest.mark.django_db
 HOST = "localhost:8000"
 CONSENT = "openid profile email"
-Change = Callable[["World"], Any]
+Change = Callable[["Scene"], Any]
 # The state that a rolled back request leaves to the next one.
 ROWS = {
     Grant: ("user_id", "app_id", "scope", "generation", "ended_at", "end_reason", "session_id"),
@@ -47,7 +47,7 @@ AUDITED = ("action", "result", "actor_id", "target_id", "channel", "ip", "detail
 
 
 @dataclass
-class World:
+class Scene:
     """A user in a browser, and apps that they know. codes, tokens: of the app with a secret."""
 
     user: User
@@ -93,9 +93,9 @@ class World:
 
 @dataclass(frozen=True)
 class Case:
-    """A request in a world. fields: changes of the form or the query; None takes one out.
+    """A request in a scene. fields: changes of the form or the query; None takes one out.
 
-    is_fast: it does not reach Django. more: text behind query or body. change: of the world.
+    is_fast: it does not reach Django. more: text behind query or body. change: of the scene.
     """
 
     name: str
@@ -112,28 +112,28 @@ class Case:
         return self.name
 
 
-def _age_session(world: World, **age: int) -> None:
+def _age_session(scene: Scene, **age: int) -> None:
     """The sign-in in the session's content is so old."""
-    row = BrowserSession.objects.get(user=world.user)
+    row = BrowserSession.objects.get(user=scene.user)
     store = SessionStore.read_only(row)
     store[SIGNED_IN_AT] = (timezone.now() - timedelta(**age)).isoformat()
-    world.edit_session(session_data=store.encode(dict(store.items())))
+    scene.edit_session(session_data=store.encode(dict(store.items())))
 
 
-def _ban(world: World) -> None:
-    Ban.objects.create(user=world.user, kind=Ban.Kind.MANUAL, reason="noise", until=None)
+def _ban(scene: Scene) -> None:
+    Ban.objects.create(user=scene.user, kind=Ban.Kind.MANUAL, reason="noise", until=None)
 
 
 def _app(**values: Any) -> Change:
-    return lambda world: world.edit_app(**values)
+    return lambda scene: scene.edit_app(**values)
 
 
 def _user(**values: Any) -> Change:
-    return lambda world: world.edit_user(**values)
+    return lambda scene: scene.edit_user(**values)
 
 
 def _session(**ages: timedelta) -> Change:
-    return lambda world: world.edit_session(
+    return lambda scene: scene.edit_session(
         **{name: timezone.now() + age for name, age in ages.items()}
     )
 
@@ -232,7 +232,7 @@ CODE = [
     A("a code that is over", is_fast=True,
       change=lambda w: AuthorizationCode.objects.update(expires_at=timezone.now())),
     A("a code again", is_fast=True, change=lambda w: w.web.redeem(w.code)),
-    A("after the session", is_fast=True, change=World.lose_session),
+    A("after the session", is_fast=True, change=Scene.lose_session),
     A("in German", is_fast=True, headers={"HTTP_ACCEPT_LANGUAGE": "de"}),
     A("a wrong secret", headers={"HTTP_AUTHORIZATION": "Basic YTpi"}),
     A("no Basic", headers={"HTTP_AUTHORIZATION": "Bearer x"}),
@@ -270,7 +270,7 @@ REFRESH = [
         w.web.refresh(w.tokens["refresh_token"]).json()["refresh_token"])),
     A("of an ended grant", is_fast=True,
       change=lambda w: w.web.revoke(w.tokens["refresh_token"])),
-    A("after the session", is_fast=True, change=World.lose_session),
+    A("after the session", is_fast=True, change=Scene.lose_session),
     *(A(name, is_fast="OpenID" not in name, change=change) for name, change in REFUSALS),
 ]  # fmt: skip
 
@@ -300,65 +300,65 @@ class Both:
 
 
 @pytest.fixture
-def world(
+def scene(
     viewer: User,
     owner: User,
     browser: Client,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
-) -> World:
+) -> Scene:
     web = RelyingParty(make_client("web"), owner)
     spa = RelyingParty(make_client("spa"))
     Consent.objects.create(user=viewer, app=web.app, scope=CONSENT, given_at=timezone.now())
     tokens, code = web.sign_in(browser), web.code(browser)
     session = browser.cookies[settings.SESSION_COOKIE_NAME].value
-    made = World(viewer, session, web, spa, code, spa.code(browser), tokens, settings)
+    made = Scene(viewer, session, web, spa, code, spa.code(browser), tokens, settings)
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
     return made
 
 
-def test_browsers_are_answered_as_django_answers_them(world: World) -> None:
-    usual = _environ(AUTHORIZE, "GET", world.web.parameters(), cookie=world.cookie)
+def test_browsers_are_answered_as_django_answers_them(scene: Scene) -> None:
+    usual = _environ(AUTHORIZE, "GET", scene.web.parameters(), cookie=scene.cookie)
     for case in ASKED:
-        sent = world.web.parameters(**case.fields)
+        sent = scene.web.parameters(**case.fields)
         method = case.method or "GET"
-        environ = _environ(AUTHORIZE, method, sent, more=case.more, cookie=world.cookie)
-        _compare(world, case, usual, environ)
+        environ = _environ(AUTHORIZE, method, sent, more=case.more, cookie=scene.cookie)
+        _compare(scene, case, usual, environ)
 
 
-def test_codes_are_redeemed_as_django_redeems_them(world: World) -> None:
-    usual = _token_request(world, Case("usual"), world.code_form)
+def test_codes_are_redeemed_as_django_redeems_them(scene: Scene) -> None:
+    usual = _token_request(scene, Case("usual"), scene.code_form)
     for case in CODE:
-        form = world.code_form
+        form = scene.code_form
         if case.of == "body":
-            form |= {"client_id": world.app.client_id, "client_secret": world.web.secret}
+            form |= {"client_id": scene.app.client_id, "client_secret": scene.web.secret}
         if case.of == "spa":
-            form |= {"client_id": world.spa.app.client_id, "code": world.spa_code}
+            form |= {"client_id": scene.spa.app.client_id, "code": scene.spa_code}
         if case.of == "other code":
-            form["code"] = world.spa_code
-        _compare(world, case, usual, _token_request(world, case, form))
+            form["code"] = scene.spa_code
+        _compare(scene, case, usual, _token_request(scene, case, form))
 
 
-def test_tokens_are_refreshed_as_django_refreshes_them(world: World) -> None:
-    usual = _token_request(world, Case("usual"), world.code_form)
-    of_other = world.spa.redeem(world.spa_code).json()["refresh_token"]
+def test_tokens_are_refreshed_as_django_refreshes_them(scene: Scene) -> None:
+    usual = _token_request(scene, Case("usual"), scene.code_form)
+    of_other = scene.spa.redeem(scene.spa_code).json()["refresh_token"]
     for case in REFRESH:
-        token = world.tokens.get(case.of, of_other if case.of else world.tokens["refresh_token"])
+        token = scene.tokens.get(case.of, of_other if case.of else scene.tokens["refresh_token"])
         form = {"grant_type": "refresh_token", "refresh_token": token}
-        _compare(world, case, usual, _token_request(world, case, form))
+        _compare(scene, case, usual, _token_request(scene, case, form))
 
 
 @pytest.mark.parametrize("path", [AUTHORIZE, TOKEN])
 def test_an_unexpected_error_is_what_django_makes_of_it(
-    world: World, path: str, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_of_service: Any, **_more: Any) -> Any:
         raise RuntimeError("a test")
 
-    environ = _with_headers(_token_request(world, Case("usual"), world.code_form), {})
+    environ = _with_headers(_token_request(scene, Case("usual"), scene.code_form), {})
     if path == AUTHORIZE:
-        environ = _environ(AUTHORIZE, "GET", world.web.parameters(), cookie=world.cookie)
+        environ = _environ(AUTHORIZE, "GET", scene.web.parameters(), cookie=scene.cookie)
     both = Both()
     both.learn(environ)
     monkeypatch.setattr("oidc_provider.services.codes.issue_code", broken)
@@ -379,8 +379,8 @@ def test_paths_and_middleware_are_those_of_the_site() -> None:
     assert tuple(configured.MIDDLEWARE) == fast_path.MIDDLEWARE
 
 
-def test_with_middleware_of_a_team_django_answers_everything(world: World) -> None:
-    world.settings.MIDDLEWARE = [*configured.MIDDLEWARE, "mine.Middleware"]
+def test_with_middleware_of_a_team_django_answers_everything(scene: Scene) -> None:
+    scene.settings.MIDDLEWARE = [*configured.MIDDLEWARE, "mine.Middleware"]
     asked = []
 
     def django(environ: dict[str, Any], _start: Any) -> list[bytes]:
@@ -394,9 +394,9 @@ def test_with_middleware_of_a_team_django_answers_everything(world: World) -> No
 
 
 def test_headers_are_learned_again_after_a_while(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environ = _environ(AUTHORIZE, "GET", world.web.parameters(), cookie=world.cookie)
+    environ = _environ(AUTHORIZE, "GET", scene.web.parameters(), cookie=scene.cookie)
     both = Both()
     both.learn(environ)
     both.fast(environ)
@@ -407,10 +407,10 @@ def test_headers_are_learned_again_after_a_while(
     assert both.seen == 1
 
 
-def _token_request(world: World, case: Case, form: dict[str, str]) -> dict[str, Any]:
+def _token_request(scene: Scene, case: Case, form: dict[str, str]) -> dict[str, Any]:
     sent = {name: value for name, value in {**form, **case.fields}.items() if value is not None}
     environ = _environ(TOKEN, case.method or "POST", sent, more=case.more)
-    return environ | {"HTTP_AUTHORIZATION": world.basic}
+    return environ | {"HTTP_AUTHORIZATION": scene.basic}
 
 
 def _environ(
@@ -439,7 +439,7 @@ def _with_headers(environ: dict[str, Any], headers: Mapping[str, str]) -> dict[s
     }
 
 
-def _compare(world: World, case: Case, usual: dict[str, Any], environ: dict[str, Any]) -> None:
+def _compare(scene: Scene, case: Case, usual: dict[str, Any], environ: dict[str, Any]) -> None:
     sent = _with_headers(environ, case.headers)
     about_answers = {
         name: value for name, value in case.headers.items() if name == "HTTP_ACCEPT_LANGUAGE"
@@ -449,7 +449,7 @@ def _compare(world: World, case: Case, usual: dict[str, Any], environ: dict[str,
         both = Both()
         both.learn(_with_headers(usual, about_answers))
         if case.change is not None:
-            case.change(world)
+            case.change(scene)
         full, fast = both.full(sent), both.fast(sent)
         transaction.set_rollback(True)
 

@@ -85,7 +85,7 @@ MIDDLEWARE = (
 )
 
 
-class Learned(NamedTuple):
+class KnownHeaders(NamedTuple):
     """headers: what Django's middleware adds. until: of time.monotonic()."""
 
     headers: Headers
@@ -98,7 +98,7 @@ class FastEndpoints:
 
     def __init__(self, django: Application) -> None:
         self._django = django
-        self._learned: dict[Key, Learned] = {}
+        self._learned: dict[Key, KnownHeaders] = {}
         self._session, self._language = settings.SESSION_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME
         self._writing = Lock()
         handlers = {("POST", TOKEN): self._token, ("GET", AUTHORIZE): self._authorize}
@@ -153,7 +153,7 @@ class FastEndpoints:
             self._writing.release()
 
     def _token(
-        self, environ: Environ, _context: RequestContext, learned: Learned
+        self, environ: Environ, _context: RequestContext, learned: KnownHeaders
     ) -> tuple[int, Headers, bytes] | None:
         if environ.get("CONTENT_TYPE") != FORM or "HTTP_COOKIE" in environ:
             return None
@@ -171,7 +171,7 @@ class FastEndpoints:
         return _json(answer, learned)
 
     def _authorize(
-        self, environ: Environ, context: RequestContext, learned: Learned
+        self, environ: Environ, context: RequestContext, learned: KnownHeaders
     ) -> tuple[int, Headers, bytes] | None:
         query, cookies = environ.get("QUERY_STRING", ""), environ.get("HTTP_COOKIE", "")
         # With a domain, browsers may have to be given a second cookie.
@@ -205,7 +205,7 @@ class FastEndpoints:
                 self._learned.clear()
             kept = [(name, value) for name, value in headers if name not in OWN_HEADERS]
             until = time.monotonic() + LEARNED_SECONDS
-            self._learned[key] = Learned(kept, found.get("Content-Language", ""), until)
+            self._learned[key] = KnownHeaders(kept, found.get("Content-Language", ""), until)
         start(status, headers)
         return [body]
 
@@ -292,13 +292,15 @@ def _fields(text: str) -> dict[str, str] | None:
     return fields if is_plain and "%00" not in text and "\0" not in text else None
 
 
-def _json(answer: Answer, learned: Learned) -> tuple[int, Headers, bytes]:
+def _json(answer: Answer, learned: KnownHeaders) -> tuple[int, Headers, bytes]:
     body = json.dumps(answer.members).encode()
     headers = [*learned.headers, *answer.headers, ("Content-Length", str(len(body)))]
     return answer.status, headers, body
 
 
-def _failed(environ: Environ, error: Exception, learned: Learned) -> tuple[int, Headers, bytes]:
+def _failed(
+    environ: Environ, error: Exception, learned: KnownHeaders
+) -> tuple[int, Headers, bytes]:
     """What Django says of an unexpected error, which it logs."""
     response: HttpResponse = response_for_exception(WSGIRequest(environ), error)
     own = dict(response.items())
