@@ -68,11 +68,10 @@ TRACING = Section(
     secret(
         "OTEL_EXPORTER_OTLP_HEADERS",
         default_note="none",
-        example="Authorization=Bearer%20TOKEN",
         check=check_headers,
     ).with_help(
         "Headers of each export, such as the key of a service that takes traces: name=value, "
-        "separated by commas, values percent-encoded."
+        "separated by commas, values percent-encoded, as in Authorization=Bearer%20TOKEN."
     ),
     text("OTEL_SERVICE_NAME", default="gatehouse", example="gatehouse-staging").with_help(
         "The name of this instance in traces (service.name)."
