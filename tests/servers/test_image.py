@@ -185,6 +185,20 @@ def test_the_image_stops_at_the_signal_of_the_container_engine(
     assert image.run(*image.health).returncode == 1
 
 
+def test_the_image_stops_while_it_waits_for_its_database(image: Stage, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://gatehouse@127.0.0.1:{silent.getsockname()[1]}/postgres"
+        process = image.start(image.command, tmp_path / "log", DATABASE_URL=url, PUBLIC_URL=PUBLIC)
+        silent.settimeout(60)
+        with silent.accept()[0]:
+            (first,) = process.children()
+            os.kill(first, signal.SIGTERM)
+            code = process.process.wait(STOP_SECONDS)
+        process.stop()
+
+    assert code == 128 + signal.SIGTERM
+
+
 def test_without_root_a_message_says_how_to_install_python(without_python: Stage) -> None:
     done = without_python.run("sh", "scripts/environment.sh", "base", user="65534:65534")
 

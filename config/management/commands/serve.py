@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        _let_sigterm_end_a_container()
         if options["checks_only"]:
             self.serve_checks()
             return
@@ -113,6 +115,16 @@ class Command(BaseCommand):
         """What is unwise in the settings, misspelt names too: who starts it reads it here."""
         for problem in settings.ENV.problems:
             self.stdout.write(f"Warning: {problem}")
+
+
+def _let_sigterm_end_a_container() -> None:
+    """For process 1, the kernel ignores a signal without a handler: a stop would have to wait.
+
+    What is under way is rolled back, as when any other process gets SIGTERM. The server replaces
+    the handler when it starts.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_of_signal: os._exit(128 + signal.SIGTERM))
 
 
 def _warning_of_anonymous_mode() -> list[str]:
