@@ -46,7 +46,7 @@ from accounts.services.groups import changes as group_changes
 from accounts.services.groups import members, sources
 from api.apikeys import services
 from api.models import ApiKey
-from api.tokens import signing_keys
+from api.tokens import algorithms, signing_keys
 from applications.importing.client import ImportedClient
 from applications.models import App
 from applications.services import apps, custom_scopes, secrets
@@ -78,7 +78,9 @@ from webhooks.models import NoticeChoice
 from webhooks.services import derivation, notices, sending
 from webhooks.services import endpoints as webhook_endpoints
 
-with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys, switching)
+with_local_settings(
+    actions, algorithms, anonymous, first_run, outbox, sign_in, signing_keys, switching, sync
+)
 with_local_settings(webhook_endpoints, sending, approval_rule)
 MAPPING = RoleMapping(
     requirements=(Requirement(ClaimPath("authorization_filter"), frozenset({"met"})),),

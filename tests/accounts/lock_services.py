@@ -31,6 +31,7 @@ EXCEPTIONS = {
     "federation.ldap.backend.LDAPBackend.account_of": "only sign_in(), which has acts",
     "federation.ldap.backend.LDAPBackend.get_or_build_user": "only sign_in(), which has acts",
     "federation.ldap.rehearsal.RehearsalBackend.account_of": "has an act if python-ldap is there",
+    "applications.services.introspection.introspect": "context_for_token(), which has acts",
     "applications.services.introspection.read_token": "context_for_token(), which has acts",
     "applications.services.client_credentials.require_app": "one audit row of a refusal",
     "applications.services.client_credentials.require_secret": "one audit row of a refusal",
