@@ -624,7 +624,10 @@ def choose_and_send_notices() -> None:
     notices.choose_notices(user=owner, groups=["factors"], language="en")
     NoticeChoice.objects.filter(user=owner).update(last_mail_at=None)
     notices.send_notices()
-    NoticeChoice.objects.filter(user=owner).delete()
+    # The row goes with its user only, so nobody else deletes it without their lock.
+    with transaction.atomic():
+        lock_users(owner.pk)
+        NoticeChoice.objects.filter(user=owner).delete()
 
 
 @act
