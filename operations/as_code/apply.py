@@ -26,12 +26,14 @@ from operations.as_code.fields import Entry, Problem, Problems
 from operations.as_code.managed import Managed, Record, kept_values, load_record, store_record
 from operations.as_code.object_types import KINDS, TABLES
 from operations.as_code.reading import entries_of
-from operations.as_code.run import Kind, Run, Stored, numbered
+from operations.as_code.run import AccountsMoved, Kind, Run, Stored, numbered
 from operations.errors import OperationError
 from webhooks.models import WebhookEndpoint
 
 Snapshot = dict[str, dict[str, Stored]]
 DIGEST_SHOWN = 12
+# How often the accounts are looked up again, when others change their addresses meanwhile.
+MAX_RUNS = 5
 ACCOUNT_TABLES = frozenset({"people", "service_accounts"})
 
 
@@ -126,16 +128,23 @@ def _key(kind: Kind, entry: Entry, problems: Problems) -> str:
 
 def _run(content: bytes, options: Options, *, is_plan: bool) -> Outcome:
     entries = read_configuration(content)
-    run = Run(SYSTEM, options.folder, Problems(), options.allows_owners, entries)
-    try:
-        # All audit rows come last, because new accounts must not wait for others with the chain.
-        with transaction.atomic(), audit_log.deferred():
-            outcome = _apply(run, options, hashlib.sha256(content).hexdigest())
-            if is_plan:
-                _take_back(outcome)
-    except _TakenBack as taken_back:
-        (outcome,) = taken_back.args
-    return outcome
+    for _try in range(MAX_RUNS):
+        run = Run(SYSTEM, options.folder, Problems(), options.allows_owners, entries)
+        try:
+            # All audit rows come last, because new accounts must not wait for others with the
+            # chain.
+            with transaction.atomic(), audit_log.deferred():
+                outcome = _apply(run, options, hashlib.sha256(content).hexdigest())
+                if is_plan:
+                    _take_back(outcome)
+        except _TakenBack as taken_back:
+            (outcome,) = taken_back.args
+        except AccountsMoved:
+            continue
+        return outcome
+    raise OperationError(
+        "Others are changing addresses of accounts in this file. Nothing has changed; repeat it."
+    )
 
 
 class _TakenBack(Exception):
@@ -147,10 +156,13 @@ def _take_back(outcome: Outcome) -> NoReturn:
 
 
 def _apply(run: Run, options: Options, digest: str) -> Outcome:
-    _lock(run.entries, load_record())
+    run.locked |= _lock(run.entries, load_record())
     record = load_record()
     keys = _keys(run.entries, record)
     before = _read(keys)
+    for name in ACCOUNT_TABLES:
+        for row in before[name].values():
+            run.require_locked(row.id)
     _refuse_renamed(run, record, before)
     for kind in KINDS:
         for entry in run.entries.get(kind.table.name, ()):
@@ -178,16 +190,24 @@ def _apply(run: Run, options: Options, digest: str) -> Outcome:
     return Outcome(changes, tuple(map(str, left)))
 
 
-def _lock(entries: Mapping[str, list[Entry]], record: Record) -> None:
-    """Everything that the services lock, in the order of docs/architecture.md."""
+def _lock(entries: Mapping[str, list[Entry]], record: Record) -> set[UUID]:
+    """Lock everything that the services lock, in the order of docs/architecture.md.
+
+    Returns the accounts. Until they are locked, another one may get an address of the file.
+    """
     names = {each.id for each in record.objects + record.left if each.table in ACCOUNT_TABLES}
     logins = {login for kind in KINDS
               for login in kind.users_of(entries.get(kind.table.name, ()))}  # fmt: skip
     keys = set(User.objects.filter(email__in=logins).values_list("pk", flat=True))
+    known = _keys(entries, record)
+    for kind in KINDS:
+        if kind.table.name in ACCOUNT_TABLES:
+            names |= {row.id for row in kind.read(known[kind.table.name]).values()}
     keys |= {UUID(name) for name in names if is_id(name)}
     lock_users(*keys)
     list(WebhookEndpoint.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
     acquire_lock(ROLES)
+    return keys
 
 
 def _refuse_renamed(run: Run, record: Record, before: Snapshot) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from accounts.actors import Actor
-from accounts.group_names import folded
+from accounts.group_names import folded, is_id
 from accounts.models import Group, User
 from accounts.models.users import login_column
 from core.errors import GatehouseError, RecordInvalid
@@ -54,9 +55,19 @@ class Kind:
     initial: frozenset[str] = frozenset()
 
 
+class AccountsMoved(Exception):
+    """An address of the file belongs to an account now that is not locked: begin again.
+
+    It is too late to lock it; see docs/architecture.md on the order of locks.
+    """
+
+
 @dataclass(slots=True)
 class Run:
-    """folder: where relative paths of references begin. entries: the objects of the file."""
+    """folder: where relative paths of references begin. entries: the objects of the file.
+
+    locked: the accounts that were there before, and are held until the end.
+    """
 
     actor: Actor
     folder: Path
@@ -65,6 +76,12 @@ class Run:
     entries: dict[str, list[Entry]] = field(default_factory=dict)
     # (table, key) -> the secrets that were stored anew.
     secrets: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    locked: set[UUID] = field(default_factory=set)
+
+    def require_locked(self, key: str) -> None:
+        """Raise AccountsMoved for the id of an account that is not; others are no accounts."""
+        if is_id(key) and UUID(key) not in self.locked:
+            raise AccountsMoved
 
     @contextmanager
     def telling(

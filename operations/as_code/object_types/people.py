@@ -92,6 +92,7 @@ def save(run: Run, entry: Entry, stored: Stored | None) -> None:
                 username=entry.values.get("username") or None,
                 source="command",
             )
+            run.locked.add(user.pk)  # nobody else can see it yet
             _change(run, user, None, ids)
 
 

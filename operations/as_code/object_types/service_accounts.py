@@ -76,6 +76,8 @@ def save(run: Run, entry: Entry, stored: Stored | None) -> None:
     if not people or bool(teams) != bool(values["team"]):
         return
     person = User.objects.filter(pk=people[0]).first()
+    if person is not None:
+        run.require_locked(str(person.pk))
     team = Group.objects.filter(pk=teams[0]).first() if teams else None
     with run.telling(entry):
         if stored is None:
