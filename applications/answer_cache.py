@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from hashlib import blake2b
-from io import BytesIO
 from typing import Any, NamedTuple
 
 from api.kept_answers import COUNTED_KEY, HOLDS_UNTIL
@@ -21,6 +20,7 @@ from core import metrics
 from core.invalidation.data_version import DataVersion, current_data_version, drop_broken, watch
 from core.web.request_context import REQUEST_ID
 from core.web.response_headers import encoded
+from core.web.wsgi import read_short_body, whole_answer
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -86,7 +86,7 @@ class AnswerCache:
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         try:
-            key, generation = _key_of(environ, _read(environ)), self._current()
+            key, generation = _key_of(environ, read_short_body(environ, MAX_BODY)), self._current()
         except Exception:  # of the database: Django will meet it again, and say so
             drop_broken()
             return self._django(environ, start)
@@ -142,13 +142,7 @@ class AnswerCache:
     def _ask(
         self, environ: Environ, start: Start, key: bytes, generation: _Generation
     ) -> list[bytes]:
-        started: list[Any] = []
-        response = self._django(environ, lambda *arguments: started.extend(arguments))
-        try:
-            body = b"".join(response)
-        finally:
-            getattr(response, "close", int)()
-        status, headers = started[:2]
+        status, headers, body = whole_answer(self._django, environ)
         until = environ.get(HOLDS_UNTIL, 0.0)
         is_short = len(body) <= MAX_ANSWER
         if until and status.startswith("200 ") and is_short and not _sets_cookie(environ, headers):
@@ -159,16 +153,6 @@ class AnswerCache:
             generation.answers[key] = Answered(kept, body, until, encoded(kept), counted)
         start(status, headers)
         return [body]
-
-
-def _read(environ: Environ) -> bytes:
-    """The body of a question, which Django can read again; b"" if it is too long to be one."""
-    length = environ.get("CONTENT_LENGTH", "")
-    if not length.isdecimal() or int(length) > MAX_BODY:
-        return b""
-    body: bytes = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"] = BytesIO(body)
-    return body
 
 
 def _sets_cookie(environ: Environ, headers: Headers) -> bool:

@@ -26,6 +26,7 @@ from core import metrics
 from core.invalidation.data_version import drop, drop_broken
 from core.web.request_context import REQUEST_ID
 from core.web.response_headers import bare_headers, encoded
+from core.web.wsgi import whole_answer
 from forward_auth.authentication import FastPathUnsupported
 from forward_auth.cache import CheckResult, EncodedDenial, Message, TTLCache
 from forward_auth.checker import Checker, HeaderTooLong
@@ -239,13 +240,7 @@ class FastPath:
         self, key: tuple[str, ...] | None, expected: str, environ: Environ, start: Start
     ) -> list[bytes]:
         """Let Django answer, and keep the answer under `key` if it is the expected one."""
-        started: list[Any] = []
-        response = self._ask_django(environ, lambda *arguments: started.extend(arguments))
-        try:
-            body = b"".join(response)
-        finally:
-            getattr(response, "close", int)()
-        status, headers = started[:2]
+        status, headers, body = whole_answer(self._ask_django, environ)
         cacheable = _cacheable(status, headers, body, expected) if key else None
         if cacheable is not None:
             self.responses.put(key, cacheable, cacheable.until)

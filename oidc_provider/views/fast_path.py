@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from io import BytesIO
 from threading import Lock
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -31,6 +30,7 @@ from django.utils import translation
 from core.web.client_ip import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address, resolve
 from core.web.request_context import RequestContext, context_of, use_context
 from core.web.request_log import log_request
+from core.web.wsgi import read_short_body, whole_answer
 from oidc_provider.views.authorize import code_at_once
 from oidc_provider.views.machine import CORS_HEADERS, NOT_STORED, Answer
 from oidc_provider.views.tokens import token_at_once
@@ -192,13 +192,7 @@ class FastEndpoints:
 
     def _learn(self, key: Key, environ: Environ, start: Start) -> list[bytes]:
         """Let Django answer, and keep what its middleware has added to a usual answer."""
-        started: list[Any] = []
-        response = self._django(environ, lambda *arguments: started.extend(arguments))
-        try:
-            body = b"".join(response)
-        finally:
-            getattr(response, "close", int)()
-        status, headers = started[:2]
+        status, headers, body = whole_answer(self._django, environ)
         found = dict(headers)
         if _is_usual(environ["PATH_INFO"], status, found) and len(found) == len(headers):
             if len(self._learned) >= MAX_LEARNED:
@@ -271,11 +265,7 @@ def _client_ip(environ: Environ) -> str:
 
 def _read(environ: Environ) -> str:
     """The body, which Django can read again; "" for one that is too long or not ASCII."""
-    length = environ.get("CONTENT_LENGTH", "")
-    if not length.isdecimal() or int(length) > MAX_BODY:
-        return ""
-    body: bytes = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"] = BytesIO(body)
+    body = read_short_body(environ, MAX_BODY)
     return body.decode() if body.isascii() else ""
 
 
