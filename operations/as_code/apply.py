@@ -195,15 +195,13 @@ def _lock(entries: Mapping[str, list[Entry]], record: Record) -> set[UUID]:
 
     Returns the accounts. Until they are locked, another one may get an address of the file.
     """
-    names = {each.id for each in record.objects + record.left if each.table in ACCOUNT_TABLES}
-    logins = {login for kind in KINDS
-              for login in kind.users_of(entries.get(kind.table.name, ()))}  # fmt: skip
-    keys = set(User.objects.filter(email__in=logins).values_list("pk", flat=True))
-    known = _keys(entries, record)
+    recorded = [each for each in record.objects + record.left if each.table in ACCOUNT_TABLES]
+    # An account that was renamed is found by its id, and who has its name now by that.
+    logins = {each.key for each in recorded}
     for kind in KINDS:
-        if kind.table.name in ACCOUNT_TABLES:
-            names |= {row.id for row in kind.read(known[kind.table.name]).values()}
-    keys |= {UUID(name) for name in names if is_id(name)}
+        logins |= kind.users_of(entries.get(kind.table.name, ()))
+    keys = set(User.objects.filter(email__in=logins).values_list("pk", flat=True))
+    keys |= {UUID(each.id) for each in recorded if is_id(each.id)}
     lock_users(*keys)
     list(WebhookEndpoint.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
     acquire_lock(ROLES)

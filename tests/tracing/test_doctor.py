@@ -1,8 +1,5 @@
 """`manage.py doctor` asks the collector."""
 
-from collections.abc import Iterator
-
-import pytest
 from pytest_django.fixtures import Settings
 
 from config.tracing.conf import TracingSettings
@@ -12,13 +9,6 @@ from operations.reachability import collector_faults
 from tests.tracing.collector import Collector
 
 SECRET = "collector-secret-0123"
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    started = Collector()
-    yield started
-    started.stop()
 
 
 def _use(settings: Settings, url: str) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 
@@ -22,13 +21,6 @@ from tests.tracing.collector import Collector, accept
 
 FAILURE, SUCCESS = SpanExportResult.FAILURE, SpanExportResult.SUCCESS
 SECRET = "collector-secret-0123"
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    started = Collector()
-    yield started
-    started.stop()
 
 
 def _span() -> ReadableSpan:
